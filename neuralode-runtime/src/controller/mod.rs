@@ -1,0 +1,166 @@
+//! Step size control: from the error of a step to its fate and the size of the next one.
+
+mod initial_step;
+
+pub(crate) use initial_step::initial_step;
+
+use crate::options::Controller;
+
+/// Safety factor on every proposed step size.
+const SAFETY: f64 = 0.9;
+/// Strongest shrinking in one step.
+const FACTOR_MIN: f64 = 0.2;
+/// Strongest growth in one step.
+const FACTOR_MAX: f64 = 10.0;
+
+/// What becomes of an attempted step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Verdict {
+    /// Whether the step is kept.
+    pub(crate) accepted: bool,
+    /// Size of the next attempt, as a multiple of this one's.
+    pub(crate) factor: f64,
+}
+
+/// A controller with its memory. It sees numbers only, in f64; gradients never pass through it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepControl {
+    controller: Controller,
+    /// Order of the method, by which the error's growth with the step is judged.
+    order: f64,
+    /// Error of the last accepted step (PI only).
+    previous_error: f64,
+    first: bool,
+}
+
+impl StepControl {
+    pub(crate) fn new(controller: Controller, order: usize) -> Self {
+        Self {
+            controller,
+            #[allow(clippy::cast_precision_loss, reason = "orders are small")]
+            order: order as f64,
+            previous_error: 1e-4,
+            first: true,
+        }
+    }
+
+    /// Judges a step with the scaled error `error`: accepted at 1 or below, never if it is not finite.
+    pub(crate) fn judge(&mut self, error: f64) -> Verdict {
+        if !error.is_finite() {
+            return Verdict {
+                accepted: false,
+                factor: FACTOR_MIN,
+            };
+        }
+        match self.controller {
+            Controller::I => self.judge_integral(error),
+            Controller::PI => self.judge_proportional_integral(error),
+            Controller::Constant { .. } => Verdict {
+                accepted: true,
+                factor: 1.0,
+            },
+        }
+    }
+
+    /// As in diffrax's `PIDController` with its defaults: an accepted step never shrinks the next one.
+    fn judge_integral(&self, error: f64) -> Verdict {
+        let accepted = error <= 1.0;
+        let (low, high) = if accepted {
+            (1.0, FACTOR_MAX)
+        } else {
+            (FACTOR_MIN, SAFETY)
+        };
+        // An error of zero gives an infinite factor, which the clamp turns into the largest one.
+        let factor = (SAFETY * error.powf(-1.0 / self.order)).clamp(low, high);
+        Verdict { accepted, factor }
+    }
+
+    /// As in OrdinaryDiffEq.jl's `PIController`: `q = error^beta1 / previous^beta2 / safety`, and the step
+    /// is divided by `q`. The very first step may be followed by a much larger one.
+    fn judge_proportional_integral(&mut self, error: f64) -> Verdict {
+        let (beta1, beta2) = (7.0 / (10.0 * self.order), 2.0 / (5.0 * self.order));
+        let accepted = error <= 1.0;
+        let proportional = error.powf(beta1);
+        if !accepted {
+            let factor = (SAFETY / proportional).clamp(FACTOR_MIN, SAFETY);
+            return Verdict { accepted, factor };
+        }
+        let high = if self.first { 1e4 } else { FACTOR_MAX };
+        let factor = SAFETY * self.previous_error.powf(beta2) / proportional;
+        self.previous_error = error.max(1e-4);
+        self.first = false;
+        Verdict {
+            accepted,
+            factor: factor.clamp(FACTOR_MIN, high),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nan_or_infinite_error_rejects_and_shrinks() {
+        for controller in [
+            Controller::I,
+            Controller::PI,
+            Controller::Constant { dt: 0.1 },
+        ] {
+            for error in [f64::NAN, f64::INFINITY] {
+                let verdict = StepControl::new(controller, 5).judge(error);
+                assert_eq!(
+                    verdict,
+                    Verdict {
+                        accepted: false,
+                        factor: 0.2
+                    },
+                    "{controller:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_of_zero_grows_the_step_by_the_largest_factor() {
+        assert!((StepControl::new(Controller::I, 5).judge(0.0).factor - 10.0).abs() < 1e-15);
+        let mut control = StepControl::new(Controller::PI, 5);
+        assert!((control.judge(0.0).factor - 1e4).abs() < 1e-9);
+        assert!((control.judge(0.0).factor - 10.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn an_error_of_exactly_one_is_accepted_and_a_larger_one_is_not() {
+        for controller in [Controller::I, Controller::PI] {
+            assert!(StepControl::new(controller, 5).judge(1.0).accepted);
+            assert!(!StepControl::new(controller, 5).judge(1.0 + 1e-12).accepted);
+        }
+    }
+
+    #[test]
+    fn a_rejected_step_always_shrinks() {
+        for controller in [Controller::I, Controller::PI] {
+            for error in [1.000_001, 2.0, 1e3, 1e300] {
+                let verdict = StepControl::new(controller, 5).judge(error);
+                assert!(
+                    verdict.factor <= 0.9 && verdict.factor >= 0.2,
+                    "{controller:?} {error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_pi_controller_settles_at_its_published_fixed_point() {
+        // With error ~ h^5 and a smooth problem the accepted error tends to safety^(1 / (beta1 - beta2)).
+        let mut control = StepControl::new(Controller::PI, 5);
+        let mut h: f64 = 0.1;
+        let mut error = 0.0;
+        for _ in 0..200 {
+            error = (h / 0.3).powi(5);
+            h *= control.judge(error).factor;
+        }
+        let fixed_point = 0.9_f64.powf(1.0 / (0.14 - 0.08));
+        assert!((error / fixed_point - 1.0).abs() < 1e-6, "{error}");
+    }
+}

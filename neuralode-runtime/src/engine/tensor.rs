@@ -1,0 +1,356 @@
+//! The tensor engine: states are dfdx tensors on any device, fields are made of dfdx operations, and
+//! vector-Jacobian products come from dfdx's tape.
+
+use core::{fmt, marker::PhantomData};
+
+use dfdx::{
+    nn::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorRef},
+    shapes::{Const, Dim, Dtype, HasShape, Rank0, Shape},
+    tensor::{Gradients, HasErr, Tape, Tensor, Trace},
+    tensor_ops::{Backward, Device, ReshapeTo, SumTo, TryAdd, TryDiv, TryMul},
+};
+
+use crate::{
+    error::SolveError,
+    options::Tolerances,
+    state::State,
+    vector_field::{Differentiable, VectorField},
+};
+
+/// A vector field `f(t, y)` written in dfdx operations, once for every batch size, tape, dtype and
+/// device.
+///
+/// The macros implement it for the fields that they generate; implement it by hand for a field of your
+/// own. The parameters are those that [`TensorCollection`] visits.
+///
+/// # Shapes
+/// `y: (B, N)` and `f(t, y): (B, N)`, where `B` is a constant or a run-time batch size.
+pub trait TensorField<const N: usize, E: Dtype, D: Device<E>>:
+    TensorCollection<E, D> + Clone + 'static
+{
+    /// Evaluates `f(t, y)`.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn try_eval<B: Dim, T: Tape<E, D>>(
+        &self,
+        t: f64,
+        y: Tensor<(B, Const<N>), E, D, T>,
+    ) -> Result<Tensor<(B, Const<N>), E, D, T>, SolveError>;
+}
+
+/// A [`TensorField`] as the solvers see it, for one batch size.
+pub struct TensorEngine<'a, F, B, const N: usize, E, D> {
+    field: &'a F,
+    marker: PhantomData<(B, Const<N>, E, D)>,
+}
+
+impl<F, B, const N: usize, E, D> fmt::Debug for TensorEngine<'_, F, B, N, E, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TensorEngine").finish_non_exhaustive()
+    }
+}
+
+impl<'a, F, B, const N: usize, E, D> TensorEngine<'a, F, B, N, E, D> {
+    /// Wraps a field.
+    pub fn new(field: &'a F) -> Self {
+        Self {
+            field,
+            marker: PhantomData,
+        }
+    }
+}
+
+impl<F, B: Dim, const N: usize, E: Dtype, D: Device<E>> VectorField
+    for TensorEngine<'_, F, B, N, E, D>
+where
+    F: TensorField<N, E, D>,
+{
+    type State = Tensor<(B, Const<N>), E, D>;
+
+    fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError> {
+        // A user's field may return a broadcast tensor, whose layout no other state shares.
+        *dy = self
+            .field
+            .try_eval(t, y.clone())?
+            .try_contiguous()
+            .map_err(SolveError::device)?;
+        Ok(())
+    }
+}
+
+impl<F, B: Dim, const N: usize, E: Dtype, D: Device<E>> Differentiable
+    for TensorEngine<'_, F, B, N, E, D>
+where
+    F: TensorField<N, E, D>,
+{
+    type Params = Vec<Flat<E, D>>;
+
+    fn zero_params(&mut self) -> Result<Self::Params, SolveError> {
+        flat_gradients(self.field, &mut Gradients::leaky())
+    }
+
+    fn vjp(
+        &mut self,
+        t: f64,
+        y: &Self::State,
+        cotangent: &Self::State,
+        y_bar: &mut Self::State,
+        theta_bar: &mut Self::Params,
+    ) -> Result<(), SolveError> {
+        let product = self
+            .field
+            .try_eval(t, y.leaky_trace())?
+            .try_mul(cotangent.clone())
+            .map_err(SolveError::device)?;
+        let mut gradients = product
+            .try_sum::<Rank0, _>()
+            .and_then(Backward::try_backward)
+            .map_err(SolveError::device)?;
+        gradients.try_alloc_for(y).map_err(SolveError::device)?;
+        *y_bar = gradients.get(y);
+        *theta_bar = flat_gradients(self.field, &mut gradients)?;
+        Ok(())
+    }
+}
+
+/// The cotangent of one parameter, flattened: parameters of different shapes form one `Vec`.
+pub type Flat<E, D> = Tensor<(usize,), E, D>;
+
+/// The gradients of all parameters of `module`, in the order in which it visits them; zeros where a
+/// parameter has none.
+fn flat_gradients<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+    gradients: &mut Gradients<E, D>,
+) -> Result<Vec<Flat<E, D>>, SolveError> {
+    struct Gather<'g, E: Dtype, D: Device<E>> {
+        gradients: &'g mut Gradients<E, D>,
+        out: Vec<Flat<E, D>>,
+    }
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Gather<'_, E, D> {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            if options.do_gradient_update {
+                self.gradients.try_alloc_for(tensor)?;
+                let count = tensor.shape().num_elements();
+                let flat = self.gradients.get(tensor).try_reshape_like(&(count,))?;
+                self.out.push(flat);
+            }
+            Ok(None)
+        }
+    }
+
+    let mut gather = Gather {
+        gradients,
+        out: Vec::new(),
+    };
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: &mut gather,
+    })
+    .map_err(SolveError::device::<D::Err>)?;
+    Ok(gather.out)
+}
+
+/// Adds flat cotangents, as [`Differentiable::vjp`] orders them, to the gradients of the parameters of
+/// `module`.
+pub(crate) fn accumulate_flat<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+    cotangents: Vec<Flat<E, D>>,
+    gradients: &mut Gradients<E, D>,
+) -> Result<(), D::Err> {
+    struct Scatter<'g, E: Dtype, D: Device<E>> {
+        gradients: &'g mut Gradients<E, D>,
+        cotangents: std::vec::IntoIter<Flat<E, D>>,
+    }
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Scatter<'_, E, D> {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            if options.do_gradient_update {
+                if let Some(flat) = self.cotangents.next() {
+                    let cotangent = flat.try_reshape_like(tensor.shape())?;
+                    accumulate(tensor, cotangent, self.gradients)?;
+                }
+            }
+            Ok(None)
+        }
+    }
+
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: &mut Scatter {
+            gradients,
+            cotangents: cotangents.into_iter(),
+        },
+    })?;
+    Ok(())
+}
+
+/// Adds `cotangent` to the gradient of `tensor`, on whatever device both live.
+pub(crate) fn accumulate<S: Shape, E: Dtype, D: Device<E>>(
+    tensor: &Tensor<S, E, D>,
+    cotangent: Tensor<S, E, D>,
+    gradients: &mut Gradients<E, D>,
+) -> Result<(), D::Err> {
+    gradients.try_alloc_for(tensor)?;
+    let total = gradients.get(tensor).try_add(cotangent)?;
+    // dfdx hands out a device's storage only as a gradient, so `total` is made one: it is the gradient
+    // of the sum of `tensor * total`.
+    let mut carrier = tensor
+        .leaky_trace()
+        .try_mul(total)?
+        .try_sum::<Rank0, S::AllAxes>()?
+        .try_backward()?;
+    core::mem::swap(
+        gradients.get_or_alloc_mut(tensor)?,
+        carrier.get_or_alloc_mut(tensor)?,
+    );
+    Ok(())
+}
+
+/// The same numbers under an identity of their own. A clone shares the identity of its source, and a
+/// tape that met both would add their gradients.
+pub(crate) fn with_fresh_identity<S: Shape, E: Dtype, D: Device<E>>(
+    tensor: Tensor<S, E, D>,
+) -> Result<Tensor<S, E, D>, SolveError> {
+    tensor.try_mul(E::ONE).map_err(SolveError::device)
+}
+
+/// `x` in the dtype `E`.
+pub(crate) fn scalar<E: Dtype>(x: f64) -> E {
+    // Every floating-point dtype converts from every f64; infinity stands for what overflows.
+    E::from_f64(x).unwrap_or_default()
+}
+
+/// `x` as f64, NaN where the dtype has no such number.
+fn to_f64<E: Dtype>(x: E) -> f64 {
+    x.to_f64().unwrap_or(f64::NAN)
+}
+
+/// The index of the first sample (along the first axis) with a NaN or an infinity.
+///
+/// One sum on the device where all is well; the tensor is read back only where it is not.
+///
+/// # Errors
+/// [`SolveError::Device`] if the device fails.
+pub fn first_non_finite<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tensor: &Tensor<S, E, D, T>,
+) -> Result<Option<usize>, SolveError> {
+    let untaped = tensor.retaped::<dfdx::tensor::NoneTape>();
+    let sum = untaped
+        .try_sum::<Rank0, S::AllAxes>()
+        .map_err(SolveError::device)?;
+    if sum.as_vec().into_iter().all(|sum| to_f64(sum).is_finite()) {
+        return Ok(None);
+    }
+    let values = tensor.as_vec();
+    let per_sample = per_sample::<S>(tensor.shape());
+    Ok(values
+        .into_iter()
+        .position(|x| !to_f64(x).is_finite())
+        .map(|index| index / per_sample))
+}
+
+/// Scalars per index of the first axis.
+fn per_sample<S: Shape>(shape: &S) -> usize {
+    let samples = shape.concrete().into_iter().next().unwrap_or(1).max(1);
+    (shape.num_elements() / samples).max(1)
+}
+
+impl<S: Shape, E: Dtype, D: Device<E>> State for Tensor<S, E, D> {
+    fn len(&self) -> usize {
+        self.shape().num_elements()
+    }
+
+    fn epsilon(&self) -> f64 {
+        let (mut epsilon, one) = (1.0, E::ONE);
+        while one + scalar::<E>(epsilon / 2.0) != one {
+            epsilon /= 2.0;
+        }
+        epsilon
+    }
+
+    fn combine_into<'a>(
+        &self,
+        terms: impl Iterator<Item = (f64, &'a Self)> + Clone,
+        out: &mut Self,
+    ) -> Result<(), SolveError>
+    where
+        Self: 'a,
+    {
+        let mut sum = self.clone();
+        for (c, x) in terms {
+            sum.try_axpy(1.0, x, c).map_err(SolveError::device)?;
+        }
+        *out = sum;
+        Ok(())
+    }
+
+    fn zeros_like(&self) -> Result<Self, SolveError> {
+        self.device()
+            .try_zeros_like(self.shape())
+            .map_err(SolveError::device)
+    }
+
+    fn scaled_square_sum(
+        error: &Self,
+        y0: &Self,
+        y1: &Self,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
+        let sum = || -> Result<_, D::Err> {
+            let size = y0.clone().try_abs()?.try_maximum(y1.clone().try_abs()?)?;
+            let scale = size
+                .try_mul(scalar::<E>(tolerances.rtol))?
+                .try_add(scalar::<E>(tolerances.atol))?;
+            // Zero for a finite state, NaN otherwise: an infinite `y1` would hide in the scale.
+            let guard = y1.clone().try_mul(E::default())?;
+            error
+                .clone()
+                .try_div(scale)?
+                .try_square()?
+                .try_add(guard)?
+                .try_sum::<Rank0, S::AllAxes>()
+        };
+        let sum = sum().map_err(SolveError::device)?;
+        Ok(sum.as_vec().into_iter().map(to_f64).sum())
+    }
+
+    fn worst_sample(error: &Self, y0: &Self, y1: &Self, tolerances: &Tolerances) -> Option<usize> {
+        let per_sample = per_sample(error.shape());
+        let mut worst = (0.0, None);
+        let y = y0.as_vec().into_iter().zip(y1.as_vec());
+        for (index, (error, (y0, y1))) in error.as_vec().into_iter().zip(y).enumerate() {
+            let (error, y0, y1) = (to_f64(error), to_f64(y0), to_f64(y1));
+            let scaled = error.abs() / (tolerances.atol + tolerances.rtol * y0.abs().max(y1.abs()));
+            if !scaled.is_finite() || !y1.is_finite() {
+                return Some(index / per_sample);
+            }
+            if scaled > worst.0 {
+                worst = (scaled, Some(index / per_sample));
+            }
+        }
+        worst.1
+    }
+}
+
+/// The error type of a device.
+pub(crate) type DeviceErr<D> = <D as HasErr>::Err;

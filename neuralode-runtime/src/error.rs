@@ -1,0 +1,222 @@
+//! Typed failures of a solve, forward or backward.
+
+use core::fmt;
+
+/// The quantity in which a solve met a number that is not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Quantity {
+    /// The input of a model.
+    Input,
+    /// The state `y0` with which a solve starts.
+    InitialState,
+    /// The value of the vector field `f(t, y)`.
+    VectorField,
+    /// The state that an attempted step leads to.
+    Step,
+    /// The cotangent `dL/dy1` with which a backward solve starts.
+    Cotangent,
+    /// The output of a model.
+    Output,
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Input => "the input of the model",
+            Self::InitialState => "the initial state",
+            Self::VectorField => "the vector field",
+            Self::Step => "the state after an attempted step",
+            Self::Cotangent => "the cotangent of the solution (the gradient of the loss)",
+            Self::Output => "the output of the model",
+        })
+    }
+}
+
+/// An error of the device that holds the tensors (out of memory, a failed launch), in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceError(String);
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DeviceError {}
+
+/// Why a solve, a model or a backward pass gave no result.
+///
+/// Each variant carries what was found; its `Display` adds what to do about it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SolveError {
+    /// A tolerance outside its domain.
+    InvalidTolerance {
+        /// `rtol` or `atol`.
+        name: &'static str,
+        /// The value given.
+        found: f64,
+        /// The smallest value allowed: for `rtol` what the dtype of the state resolves.
+        minimum: f64,
+        /// The smallest value that is too large.
+        maximum: f64,
+    },
+    /// An end point of the time span that is not finite.
+    InvalidSpan {
+        /// Start of the span.
+        t0: f64,
+        /// End of the span.
+        t1: f64,
+    },
+    /// A step size, given by the caller, that cannot be used.
+    InvalidStepSize {
+        /// The value given.
+        found: f64,
+    },
+    /// A limit of zero steps, with which no solve can advance.
+    InvalidMaxSteps,
+    /// A tensor without elements, such as a batch of size zero.
+    EmptyBatch {
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// A number that is NaN or infinite.
+    NonFinite {
+        /// Where it appeared.
+        quantity: Quantity,
+        /// Time at which it appeared.
+        t: f64,
+        /// Size of the step in which it appeared (0 before the first one).
+        h: f64,
+        /// Index of the first sample of the batch that is affected, where one can be named.
+        sample: Option<usize>,
+    },
+    /// The error test asked for steps below the resolution of time.
+    StepTooSmall {
+        /// Time that was reached.
+        t: f64,
+        /// Step size that failed.
+        h: f64,
+        /// Scaled error of that step (accepted at 1 or below).
+        error: f64,
+        /// Index of the sample of the batch with the largest error, where one can be named.
+        sample: Option<usize>,
+    },
+    /// The limit of steps was reached before the end point.
+    MaxSteps {
+        /// Time that was reached.
+        t: f64,
+        /// Time that was asked for.
+        t1: f64,
+        /// Size of the last step.
+        h: f64,
+        /// Scaled error of the last step (accepted at 1 or below).
+        error: f64,
+        /// Steps taken, accepted and rejected.
+        steps: usize,
+    },
+    /// The device failed.
+    Device(DeviceError),
+}
+
+impl SolveError {
+    /// Wraps an error of a dfdx device; made for `map_err`.
+    pub fn device<Err: fmt::Display>(error: Err) -> Self {
+        Self::Device(DeviceError(error.to_string()))
+    }
+}
+
+/// " in sample 3", or nothing.
+struct InSample(Option<usize>);
+
+impl fmt::Display for InSample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .map_or(Ok(()), |sample| write!(f, " in sample {sample}"))
+    }
+}
+
+impl fmt::Display for SolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidTolerance {
+                name,
+                found,
+                minimum,
+                maximum,
+            } => write!(
+                f,
+                "{name} = {found:e} is no tolerance: for this dtype it must be at least {minimum:e} and below \
+                 {maximum:e}; 1e-3 is usual for training, 1e-6 for accurate solutions"
+            ),
+            Self::InvalidSpan { t0, t1 } => {
+                write!(f, "the time span {t0}..{t1} must have finite end points")
+            }
+            Self::InvalidStepSize { found } => write!(
+                f,
+                "a step size of {found:e} cannot be used: give a finite positive number"
+            ),
+            Self::InvalidMaxSteps => {
+                f.write_str("max_steps = 0 allows no step: give at least 1 (the default is 4096)")
+            }
+            Self::EmptyBatch { shape } => write!(
+                f,
+                "a tensor of shape {shape:?} holds no element: pass at least one sample"
+            ),
+            Self::NonFinite {
+                quantity: quantity @ (Quantity::Input | Quantity::Output),
+                sample,
+                ..
+            } => write!(
+                f,
+                "{quantity} holds a NaN or an infinity{}: check the data and the weights",
+                InSample(*sample)
+            ),
+            Self::NonFinite {
+                quantity,
+                t,
+                h,
+                sample,
+            } => write!(
+                f,
+                "{quantity} is NaN or infinite{} at t = {t} (step size {h:e}): check the input and the weights, \
+                 lower the learning rate, or bound the vector field",
+                InSample(*sample)
+            ),
+            Self::StepTooSmall {
+                t,
+                h,
+                error,
+                sample,
+            } => write!(
+                f,
+                "a step of {h:e} at t = {t} still had {error:.3e} times the allowed error{}, and smaller steps \
+                 fall below the resolution of time: the solution may blow up there; loosen rtol and atol, \
+                 shorten the span, or check the vector field for a singularity",
+                InSample(*sample)
+            ),
+            Self::MaxSteps {
+                t,
+                t1,
+                h,
+                error,
+                steps,
+            } => write!(
+                f,
+                "{steps} steps reached t = {t} of {t1} (last step {h:e}, scaled error {error:.3e}): raise \
+                 max_steps, loosen rtol and atol, or check whether the vector field is stiff"
+            ),
+            Self::Device(error) => write!(f, "the device failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SolveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Device(error) => Some(error),
+            _ => None,
+        }
+    }
+}

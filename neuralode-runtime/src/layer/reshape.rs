@@ -1,0 +1,20 @@
+//! Changes of shape, which hold no parameters.
+
+use dfdx::{
+    shapes::{Dtype, Shape},
+    tensor::{Tape, Tensor},
+    tensor_ops::{Device, ReshapeTo},
+};
+
+use crate::error::SolveError;
+
+/// `x` in the shape `to`, which must hold as many scalars; the macro sees to that at compile time.
+///
+/// # Errors
+/// [`SolveError::Device`] if the device fails.
+pub fn reshape<S: Shape, To: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<S, E, D, T>,
+    to: To,
+) -> Result<Tensor<To, E, D, T>, SolveError> {
+    x.try_reshape_like(&to).map_err(SolveError::device)
+}

@@ -1,0 +1,52 @@
+//! The runtime of `neuralode`: solvers, adjoints and layers over dfdx tensors.
+//!
+//! Use it through the facade crate `neuralode`, which adds the macros and re-exports everything here.
+//!
+//! Modules depend on each other in one direction only, from left to right:
+//! `error`, `options`, `stats` <- `state` <- `vector_field` <- `tableau` <- `stepper` <- `trajectory`,
+//! `controller` <- `solve` <- `adjoint` <- `engine` <- `block`, `layer`.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a failing test panics"
+    )
+)]
+
+pub mod adjoint;
+mod backward;
+mod block;
+mod check;
+mod controller;
+pub mod engine;
+pub mod error;
+pub mod layer;
+pub mod options;
+mod shape;
+pub mod solve;
+pub mod state;
+mod stats;
+pub mod stepper;
+mod summary;
+pub mod tableau;
+pub mod trajectory;
+pub mod vector_field;
+
+pub use backward::{take_backward_report, try_backward};
+pub use block::NeuralOde;
+pub use engine::tensor::TensorField;
+pub use error::SolveError;
+pub use options::{Adjoint, Controller, SaveAt, SolveOptions, Solver};
+pub use stats::Stats;
+pub use summary::{LayerSummary, Summary};
+
+/// The library whose tensors, optimizers and losses models work with.
+pub use dfdx;
+
+#[doc(hidden)]
+pub mod __private;

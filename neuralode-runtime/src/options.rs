@@ -1,0 +1,202 @@
+//! How a solve is done: span, method, tolerances, control, adjoint.
+
+use crate::error::SolveError;
+
+/// The method that advances the solution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Solver {
+    /// Tsitouras 5(4), seven stages of which the last is the next step's first; see
+    /// [`crate::tableau::TSIT5`].
+    #[default]
+    Tsit5,
+}
+
+/// How the next step size follows from the error of the last step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Controller {
+    /// The integral controller of diffrax and torchdiffeq: fewest steps on easy fields.
+    #[default]
+    I,
+    /// The PI controller of OrdinaryDiffEq.jl with its constants: more and smaller steps, hardly any
+    /// rejections.
+    PI,
+    /// No control: equal steps of this size (the last one shortened to land on the end point), each
+    /// accepted whatever its error.
+    Constant {
+        /// Step size, positive, in units of time.
+        dt: f64,
+    },
+}
+
+/// The gradient of a solve.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Adjoint {
+    /// The exact derivative of the accepted steps, with their sizes held fixed: what
+    /// back-propagation through the solver gives. See [`crate::adjoint::discrete`].
+    #[default]
+    Discrete,
+    /// A backward solve of the continuous adjoint equations over the dense output of the forward one.
+    /// See [`crate::adjoint::interpolating`].
+    Interpolating,
+}
+
+/// Which values of the solution are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SaveAt {
+    /// The value at the end point.
+    #[default]
+    End,
+}
+
+/// The allowed error per step: `atol + rtol * max(|y0|, |y1|)` for each scalar, in the root mean square.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerances {
+    /// Relative tolerance, dimensionless.
+    pub rtol: f64,
+    /// Absolute tolerance, in units of `y`.
+    pub atol: f64,
+}
+
+/// Everything about a solve but the field and the initial state.
+///
+/// The fields are public: change one on a built model (`model.ode.options.rtol = 1e-6`) and the next
+/// call uses it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SolveOptions {
+    /// Start of the span.
+    pub t0: f64,
+    /// End of the span; before `t0` the solve runs backwards in time, at `t0` it is the identity.
+    pub t1: f64,
+    /// The method.
+    pub solver: Solver,
+    /// Relative tolerance, dimensionless; below 1 and at least four times the state's machine epsilon.
+    pub rtol: f64,
+    /// Absolute tolerance in units of `y`; positive.
+    pub atol: f64,
+    /// Step size control.
+    pub controller: Controller,
+    /// How gradients are computed.
+    pub adjoint: Adjoint,
+    /// What is kept of the solution.
+    pub save_at: SaveAt,
+    /// Size of the first step, positive; `None` for the rule of Hairer, Norsett and Wanner.
+    pub dt0: Option<f64>,
+    /// Largest number of steps, accepted and rejected, of one solve.
+    pub max_steps: usize,
+}
+
+impl SolveOptions {
+    /// Options for a solve from `t0` to `t1` with the given tolerances; all others at their defaults
+    /// ([`Solver::Tsit5`], [`Controller::I`], [`Adjoint::Discrete`], 4096 steps).
+    pub const fn new(t0: f64, t1: f64, rtol: f64, atol: f64) -> Self {
+        Self {
+            t0,
+            t1,
+            solver: Solver::Tsit5,
+            rtol,
+            atol,
+            controller: Controller::I,
+            adjoint: Adjoint::Discrete,
+            save_at: SaveAt::End,
+            dt0: None,
+            max_steps: 4096,
+        }
+    }
+
+    /// The same options with another method.
+    #[must_use]
+    pub const fn with_solver(mut self, solver: Solver) -> Self {
+        self.solver = solver;
+        self
+    }
+
+    /// The same options with another controller.
+    #[must_use]
+    pub const fn with_controller(mut self, controller: Controller) -> Self {
+        self.controller = controller;
+        self
+    }
+
+    /// The same options with another adjoint.
+    #[must_use]
+    pub const fn with_adjoint(mut self, adjoint: Adjoint) -> Self {
+        self.adjoint = adjoint;
+        self
+    }
+
+    /// The same options with another choice of saved values.
+    #[must_use]
+    pub const fn with_save_at(mut self, save_at: SaveAt) -> Self {
+        self.save_at = save_at;
+        self
+    }
+
+    /// The same options with another limit of steps.
+    #[must_use]
+    pub const fn with_max_steps(mut self, max_steps: usize) -> Self {
+        self.max_steps = max_steps;
+        self
+    }
+
+    /// The tolerances alone.
+    pub const fn tolerances(&self) -> Tolerances {
+        Tolerances {
+            rtol: self.rtol,
+            atol: self.atol,
+        }
+    }
+
+    /// Checks every number, given the distance `epsilon` from 1 to the next number of the state's dtype.
+    ///
+    /// # Errors
+    /// [`SolveError::InvalidTolerance`], [`SolveError::InvalidSpan`], [`SolveError::InvalidStepSize`]
+    /// and [`SolveError::InvalidMaxSteps`], for the first number that is wrong.
+    pub fn validate(&self, epsilon: f64) -> Result<(), SolveError> {
+        // Below a few units in the last place the error estimate is rounding noise.
+        let tolerances = [
+            ("rtol", self.rtol, 4.0 * epsilon, 1.0),
+            ("atol", self.atol, f64::MIN_POSITIVE, f64::INFINITY),
+        ];
+        for (name, found, minimum, maximum) in tolerances {
+            if !(minimum..maximum).contains(&found) {
+                return Err(SolveError::InvalidTolerance {
+                    name,
+                    found,
+                    minimum,
+                    maximum,
+                });
+            }
+        }
+        if !(self.t0.is_finite() && self.t1.is_finite() && (self.t1 - self.t0).is_finite()) {
+            return Err(SolveError::InvalidSpan {
+                t0: self.t0,
+                t1: self.t1,
+            });
+        }
+        let constant = match self.controller {
+            Controller::Constant { dt } => Some(dt),
+            Controller::I | Controller::PI => None,
+        };
+        for found in constant.into_iter().chain(self.dt0) {
+            if !(found.is_finite() && found > 0.0) {
+                return Err(SolveError::InvalidStepSize { found });
+            }
+        }
+        if self.max_steps == 0 {
+            return Err(SolveError::InvalidMaxSteps);
+        }
+        Ok(())
+    }
+}
+
+impl Default for SolveOptions {
+    /// The settings of the Lux tutorial: Tsit5 over `0..1` with `rtol = atol = 1e-3`.
+    fn default() -> Self {
+        Self::new(0.0, 1.0, 1e-3, 1e-3)
+    }
+}

@@ -1,0 +1,172 @@
+//! The loop: attempt, judge, accept or shrink. It knows no tableau, no engine and no adjoint.
+
+use crate::{
+    controller::{initial_step, StepControl, Verdict},
+    error::{Quantity, SolveError},
+    options::{Controller, SolveOptions},
+    state::State,
+    stepper::ExplicitRk,
+    tableau::ButcherTableau,
+    trajectory::{Recorder, Step},
+    vector_field::VectorField,
+};
+
+/// The value of a solve at its end point, and what it cost.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Solution<Y> {
+    /// State at `t1`.
+    pub y: Y,
+    /// Evaluations of the field.
+    pub evaluations: usize,
+    /// Accepted steps.
+    pub accepted: usize,
+    /// Rejected steps.
+    pub rejected: usize,
+}
+
+/// Solves `dy/dt = f(t, y)` from `y0` at `options.t0` to `options.t1` with the method of `tableau`, and
+/// hands every accepted step to `recorder`.
+///
+/// The last step lands on `t1` exactly. An empty span is the identity and evaluates nothing.
+///
+/// # Errors
+/// Options out of their domain ([`SolveOptions::validate`]), a state without elements, a state or field
+/// that is not finite, step sizes that underflow, too many steps, and whatever the field returns.
+pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
+    field: &mut F,
+    tableau: &'static ButcherTableau<S>,
+    y0: F::State,
+    options: &SolveOptions,
+    recorder: &mut R,
+) -> Result<Solution<F::State>, SolveError> {
+    options.validate(y0.epsilon())?;
+    let tolerances = options.tolerances();
+    let (t0, t1) = (options.t0, options.t1);
+    if y0.is_empty() {
+        return Err(SolveError::EmptyBatch { shape: vec![0] });
+    }
+    let non_finite = |quantity, x: &F::State| SolveError::NonFinite {
+        quantity,
+        t: t0,
+        h: 0.0,
+        sample: F::State::worst_sample(x, &y0, &y0, &tolerances),
+    };
+    let d0 = F::State::scaled_norm(&y0, &y0, &y0, &tolerances)?;
+    if !d0.is_finite() {
+        return Err(non_finite(Quantity::InitialState, &y0));
+    }
+    let (mut accepted, mut rejected) = (0, 0);
+    #[allow(
+        clippy::float_cmp,
+        reason = "the empty span is the one with equal ends"
+    )]
+    if t0 == t1 {
+        return Ok(Solution {
+            y: y0,
+            evaluations: 0,
+            accepted,
+            rejected,
+        });
+    }
+
+    let mut stepper = ExplicitRk::new(field, tableau, t0, y0.clone())?;
+    let d1 = F::State::scaled_norm(stepper.dy(), &y0, &y0, &tolerances)?;
+    if !d1.is_finite() {
+        return Err(non_finite(Quantity::VectorField, stepper.dy()));
+    }
+    let direction = (t1 - t0).signum();
+    let smallest = 16.0 * f64::EPSILON * t0.abs().max(t1.abs());
+    let mut size = match (options.controller, options.dt0) {
+        (Controller::Constant { dt }, _) => dt,
+        (_, Some(dt0)) => dt0,
+        _ => stepper.probe(|field, y0, f0| {
+            initial_step(
+                field,
+                (t0, t1),
+                (y0, d0),
+                (f0, d1),
+                tableau.order,
+                &tolerances,
+            )
+        })?,
+    };
+    let adaptive = !matches!(options.controller, Controller::Constant { .. });
+    let mut control = StepControl::new(options.controller, tableau.order);
+    let mut last_error = 0.0;
+    loop {
+        let t = stepper.t();
+        let remaining = (t1 - t).abs();
+        if accepted + rejected == options.max_steps {
+            return Err(SolveError::MaxSteps {
+                t,
+                t1,
+                h: direction * size,
+                error: last_error,
+                steps: options.max_steps,
+            });
+        }
+        if adaptive {
+            // Below this the sum `t + h` may not differ from `t`.
+            size = size.max(smallest);
+        }
+        // A step that would leave only rounding noise behind takes it along.
+        let last = size * (1.0 + 1e-10) >= remaining;
+        let h = direction * if last { remaining } else { size };
+        let error = stepper.attempt(h, &tolerances)?;
+        last_error = error;
+        let Verdict {
+            accepted: accept,
+            factor,
+        } = control.judge(error);
+        size = h.abs() * factor;
+        if accept {
+            accepted += 1;
+            recorder.record(Step::of(&stepper, h));
+            stepper.accept(if last { t1 } else { t + h });
+            if last {
+                break;
+            }
+        } else {
+            rejected += 1;
+            if size < smallest || !adaptive {
+                let sample = stepper.worst_sample(&tolerances);
+                return Err(if error.is_finite() {
+                    SolveError::StepTooSmall {
+                        t,
+                        h,
+                        error,
+                        sample,
+                    }
+                } else {
+                    SolveError::NonFinite {
+                        quantity: Quantity::Step,
+                        t,
+                        h,
+                        sample,
+                    }
+                });
+            }
+        }
+    }
+    Ok(Solution {
+        evaluations: stepper.evaluations(),
+        y: stepper.into_y(),
+        accepted,
+        rejected,
+    })
+}
+
+impl<'a, Y, const S: usize> Step<&'a Y, &'a [Y; S]> {
+    fn of<F: VectorField<State = Y>>(stepper: &'a ExplicitRk<'_, F, S>, h: f64) -> Self
+    where
+        Y: State,
+    {
+        Self {
+            t: stepper.t(),
+            h,
+            y: stepper.y(),
+            stages: stepper.stages(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What a solver needs to know of a state: linear combinations and a norm.
+
+use crate::{error::SolveError, options::Tolerances};
+
+/// A vector of the space in which a differential equation lives.
+///
+/// Engines implement it for their storage (dfdx tensors, flat buffers); [`Augmented`] and `Vec` build
+/// larger states from smaller ones. Combinations write into a given state, so that an engine that owns
+/// its buffers allocates nothing.
+pub trait State: Clone {
+    /// Number of scalars.
+    fn len(&self) -> usize;
+
+    /// Whether there is no scalar at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Machine epsilon of the scalars: the distance from 1 to the next larger number.
+    fn epsilon(&self) -> f64;
+
+    /// Writes `self + sum(c * x)` over all `(c, x)` of `terms` into `out`.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn combine_into<'a>(
+        &self,
+        terms: impl Iterator<Item = (f64, &'a Self)> + Clone,
+        out: &mut Self,
+    ) -> Result<(), SolveError>
+    where
+        Self: 'a;
+
+    /// A state of the same shape, filled with zeros.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn zeros_like(&self) -> Result<Self, SolveError>;
+
+    /// The sum over all scalars of `(error / (atol + rtol * max(|y0|, |y1|)))^2`, in a fixed order.
+    ///
+    /// Not finite whenever a scalar of `error` or of `y1` is not, so that one number tells the loop
+    /// whether a step can be used at all.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn scaled_square_sum(
+        error: &Self,
+        y0: &Self,
+        y1: &Self,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError>;
+
+    /// The sample of the batch with the largest scaled error, or the first one that is not finite.
+    /// Called only after a failure; `None` where samples have no meaning.
+    fn worst_sample(error: &Self, y0: &Self, y1: &Self, tolerances: &Tolerances) -> Option<usize>;
+
+    /// The root mean square of the scaled error; see [`State::scaled_square_sum`].
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn scaled_norm(
+        error: &Self,
+        y0: &Self,
+        y1: &Self,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "a state of 2^53 scalars fits no memory"
+        )]
+        let count = error.len().max(1) as f64;
+        Ok((Self::scaled_square_sum(error, y0, y1, tolerances)? / count).sqrt())
+    }
+}
+
+impl<Y: State> State for Vec<Y> {
+    fn len(&self) -> usize {
+        self.iter().map(State::len).sum()
+    }
+
+    fn epsilon(&self) -> f64 {
+        self.iter().map(State::epsilon).fold(0.0, f64::max)
+    }
+
+    fn combine_into<'a>(
+        &self,
+        terms: impl Iterator<Item = (f64, &'a Self)> + Clone,
+        out: &mut Self,
+    ) -> Result<(), SolveError>
+    where
+        Self: 'a,
+    {
+        for (index, (part, out)) in self.iter().zip(out.iter_mut()).enumerate() {
+            let parts = terms
+                .clone()
+                .filter_map(|(c, x)| x.get(index).map(|x| (c, x)));
+            part.combine_into(parts, out)?;
+        }
+        Ok(())
+    }
+
+    fn zeros_like(&self) -> Result<Self, SolveError> {
+        self.iter().map(State::zeros_like).collect()
+    }
+
+    fn scaled_square_sum(
+        error: &Self,
+        y0: &Self,
+        y1: &Self,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
+        let mut sum = 0.0;
+        for ((error, y0), y1) in error.iter().zip(y0).zip(y1) {
+            sum += Y::scaled_square_sum(error, y0, y1, tolerances)?;
+        }
+        Ok(sum)
+    }
+
+    fn worst_sample(_: &Self, _: &Self, _: &Self, _: &Tolerances) -> Option<usize> {
+        None
+    }
+}
+
+/// The state of a continuous adjoint: the cotangent of `y` and what has gathered for the parameters.
+#[derive(Clone, Debug)]
+pub struct Augmented<Y, P> {
+    /// `dL/dy(t)`, of the shape of `y`.
+    pub lambda: Y,
+    /// The integral of `(df/dtheta)^T lambda` from `t` to the end, of the shape of the parameters.
+    pub mu: P,
+}
+
+impl<Y: State, P: State> State for Augmented<Y, P> {
+    fn len(&self) -> usize {
+        self.lambda.len() + self.mu.len()
+    }
+
+    fn epsilon(&self) -> f64 {
+        self.lambda.epsilon()
+    }
+
+    fn combine_into<'a>(
+        &self,
+        terms: impl Iterator<Item = (f64, &'a Self)> + Clone,
+        out: &mut Self,
+    ) -> Result<(), SolveError>
+    where
+        Self: 'a,
+    {
+        let lambdas = terms.clone().map(|(c, x)| (c, &x.lambda));
+        self.lambda.combine_into(lambdas, &mut out.lambda)?;
+        let mus = terms.map(|(c, x)| (c, &x.mu));
+        self.mu.combine_into(mus, &mut out.mu)
+    }
+
+    fn zeros_like(&self) -> Result<Self, SolveError> {
+        Ok(Self {
+            lambda: self.lambda.zeros_like()?,
+            mu: self.mu.zeros_like()?,
+        })
+    }
+
+    fn scaled_square_sum(
+        error: &Self,
+        y0: &Self,
+        y1: &Self,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
+        let lambda = Y::scaled_square_sum(&error.lambda, &y0.lambda, &y1.lambda, tolerances)?;
+        let mu = P::scaled_square_sum(&error.mu, &y0.mu, &y1.mu, tolerances)?;
+        Ok(lambda + mu)
+    }
+
+    fn worst_sample(error: &Self, y0: &Self, y1: &Self, tolerances: &Tolerances) -> Option<usize> {
+        Y::worst_sample(&error.lambda, &y0.lambda, &y1.lambda, tolerances)
+    }
+}

@@ -1,0 +1,39 @@
+//! What a solve cost.
+
+use core::ops::{Add, AddAssign};
+
+/// Work done by one or several solves; stable from run to run, so tests can hold it.
+///
+/// For a forward solve with an explicit Runge-Kutta method of `s` stages that reuses its last stage,
+/// `field_calls = 2 + (s - 1) * (accepted + rejected)`: one call for the first stage, one for the
+/// rule of the initial step (absent with a constant step size).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Evaluations of the vector field `f(t, y)` in forward solves.
+    pub field_calls: usize,
+    /// Steps whose error passed the test, forward and backward.
+    pub accepted: usize,
+    /// Steps that were tried again with a smaller size, forward and backward.
+    pub rejected: usize,
+    /// Vector-Jacobian products of the field. Each computes `(df/dy)^T c` and `(df/dtheta)^T c` together.
+    pub vjps: usize,
+}
+
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        self.field_calls += other.field_calls;
+        self.accepted += other.accepted;
+        self.rejected += other.rejected;
+        self.vjps += other.vjps;
+    }
+}
+
+impl Add for Stats {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}

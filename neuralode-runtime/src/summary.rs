@@ -1,0 +1,139 @@
+//! What a model is made of, for people to read.
+
+use core::fmt;
+
+/// Stages, layers, static shapes and parameter counts of a model, as `model.summary()` returns it.
+///
+/// Its `Display` is a table.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Name of the model.
+    pub model: String,
+    /// Its layers in order.
+    pub layers: Vec<LayerSummary>,
+    /// One line per Neural ODE block: its path and how it is solved.
+    pub blocks: Vec<(String, String)>,
+}
+
+/// One layer of a [`Summary`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LayerSummary {
+    /// Path of the layer, such as `ode.field.1`.
+    pub path: String,
+    /// Static type of the layer.
+    pub kind: String,
+    /// Shape of one sample on the way in.
+    pub input: Vec<usize>,
+    /// Shape of one sample on the way out.
+    pub output: Vec<usize>,
+    /// Number of trainable scalars.
+    pub parameters: usize,
+}
+
+impl Summary {
+    /// A summary without layers yet.
+    pub fn new(model: &str) -> Self {
+        Self {
+            model: model.to_owned(),
+            layers: Vec::new(),
+            blocks: Vec::new(),
+        }
+    }
+
+    /// Adds a layer of the static type `L`.
+    #[must_use]
+    pub fn layer<L>(
+        mut self,
+        path: &str,
+        input: &[usize],
+        output: &[usize],
+        parameters: usize,
+    ) -> Self {
+        self.layers.push(LayerSummary {
+            path: path.to_owned(),
+            kind: without_paths(core::any::type_name::<L>()),
+            input: input.to_vec(),
+            output: output.to_vec(),
+            parameters,
+        });
+        self
+    }
+
+    /// Adds how the block at `path` is solved.
+    #[must_use]
+    pub fn block(mut self, path: &str, options: &crate::options::SolveOptions) -> Self {
+        let solved = format!(
+            "{:?} over {:?}..{:?}, rtol {:e}, atol {:e}, controller {:?}, adjoint {:?}",
+            options.solver,
+            options.t0,
+            options.t1,
+            options.rtol,
+            options.atol,
+            options.controller,
+            options.adjoint
+        );
+        self.blocks.push((path.to_owned(), solved));
+        self
+    }
+
+    /// Number of trainable scalars of the whole model.
+    pub fn parameters(&self) -> usize {
+        self.layers.iter().map(|layer| layer.parameters).sum()
+    }
+}
+
+/// `a::b::Type<c::Other>` without the modules: `Type<Other>`.
+fn without_paths(name: &str) -> String {
+    let mut out = String::new();
+    for part in name.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
+        out.push_str(part.rsplit("::").next().unwrap_or(part));
+    }
+    out
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = ["layer", "type", "shape", "parameters"].map(str::to_owned);
+        let rows = self.layers.iter().map(|layer| {
+            [
+                layer.path.clone(),
+                layer.kind.clone(),
+                format!("{:?} -> {:?}", layer.input, layer.output),
+                layer.parameters.to_string(),
+            ]
+        });
+        let rows: Vec<[String; 4]> = core::iter::once(header).chain(rows).collect();
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths = [width(0), width(1), width(2), width(3)];
+        writeln!(f, "{}", self.model)?;
+        for [path, kind, shape, parameters] in &rows {
+            writeln!(
+                f,
+                "  {path:<0$}  {kind:<1$}  {shape:<2$}  {parameters:>3$}",
+                widths[0], widths[1], widths[2], widths[3]
+            )?;
+        }
+        for (path, solved) in &self.blocks {
+            writeln!(f, "  {path}: {solved}")?;
+        }
+        write!(f, "  {} trainable parameters", self.parameters())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_paths;
+
+    #[test]
+    fn type_names_lose_their_modules() {
+        assert_eq!(
+            without_paths("a::b::Dense<784, 20, a::activation::Tanh, f32, x::Cpu>"),
+            "Dense<784, 20, Tanh, f32, Cpu>"
+        );
+    }
+}

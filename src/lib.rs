@@ -1,0 +1,2 @@
+//! placeholder
+pub use neuralode_runtime::*;
