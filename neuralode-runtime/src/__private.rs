@@ -3,8 +3,8 @@
 pub use core::{
     clone::Clone,
     fmt::Debug,
+    marker::PhantomData,
     option::Option::{self, None, Some},
-    primitive,
     result::Result::{self, Err, Ok},
 };
 
@@ -14,18 +14,18 @@ pub use dfdx::{
         ToDevice,
     },
     shapes::{Const, Dim, Dtype, HasShape},
-    tensor::{HasErr, Tape, Tensor},
+    tensor::{Cpu, Tape, Tensor},
     tensor_ops::Device,
 };
 
 pub use crate::{
     block::NeuralOde,
     check::{model_input, model_output},
-    engine::tensor::TensorField,
+    engine::tensor::{DeviceErr, TensorField},
     error::SolveError,
     layer::{
         activation::{Identity, Relu, Sigmoid, Sin, Tanh},
-        reshape, Activation, Dense,
+        apply, reshape, Dense, Flatten,
     },
     options::{Adjoint, Controller, SaveAt, SolveOptions, Solver},
     shape::{assert_feeds, assert_positive, assert_returns_state},

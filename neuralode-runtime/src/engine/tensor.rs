@@ -353,4 +353,4 @@ impl<S: Shape, E: Dtype, D: Device<E>> State for Tensor<S, E, D> {
 }
 
 /// The error type of a device.
-pub(crate) type DeviceErr<D> = <D as HasErr>::Err;
+pub type DeviceErr<D> = <D as HasErr>::Err;

@@ -6,4 +6,19 @@ mod reshape;
 
 pub use activation::Activation;
 pub use dense::Dense;
-pub use reshape::reshape;
+pub use reshape::{reshape, Flatten};
+
+use dfdx::nn::Module;
+
+use crate::error::SolveError;
+
+/// Applies a dfdx module, with its error as a [`SolveError`].
+///
+/// # Errors
+/// [`SolveError::Device`] if the device fails.
+pub fn apply<M: Module<X>, X>(module: &M, x: X) -> Result<M::Output, SolveError>
+where
+    M::Error: core::fmt::Display,
+{
+    module.try_forward(x).map_err(SolveError::device)
+}

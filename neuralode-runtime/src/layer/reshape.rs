@@ -1,12 +1,21 @@
 //! Changes of shape, which hold no parameters.
 
 use dfdx::{
+    nn::{NonMutableModule, ZeroSizedModule},
     shapes::{Dtype, Shape},
     tensor::{Tape, Tensor},
     tensor_ops::{Device, ReshapeTo},
 };
 
 use crate::error::SolveError;
+
+/// Joins all axes of a sample into one. The shapes before and behind are part of a model's declaration, so
+/// that this type is only the mark of the place; [`reshape`] does the work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flatten;
+
+impl ZeroSizedModule for Flatten {}
+impl NonMutableModule for Flatten {}
 
 /// `x` in the shape `to`, which must hold as many scalars; the macro sees to that at compile time.
 ///

@@ -1,0 +1,265 @@
+//! The model's methods, its forward pass and its vector fields.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+use crate::model::{Model, Ode, Shape, StageKind};
+
+use super::{batch_shape, layers, root, sole_layer, Storage};
+
+pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
+    let root = root();
+    let name = &model.name;
+    let methods = methods(model, storage);
+    let fields = storage
+        .iter()
+        .filter_map(|storage| match &storage.stage.kind {
+            StageKind::Ode(ode) => Some(vector_field(storage, ode)),
+            StageKind::Layers(_) => None,
+        });
+    let (input, output) = (tensor(&model.input), tensor(&output_shape(model)));
+    quote! {
+        #(#fields)*
+        #methods
+
+        #[automatically_derived]
+        impl<Batch: #root::Dim, Elem: #root::Dtype, Dev: #root::Device<Elem>, Tp: #root::Tape<Elem, Dev>>
+            #root::Module<#input> for #name<Elem, Dev>
+        {
+            type Output = #output;
+            type Error = #root::SolveError;
+
+            fn try_forward(&self, x: #input) -> #root::Result<Self::Output, #root::SolveError> {
+                let (y, _) = self.try_forward_with_stats(x)?;
+                #root::Ok(y)
+            }
+        }
+
+        #[automatically_derived]
+        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::NonMutableModule for #name<Elem, Dev> {}
+    }
+}
+
+fn tensor(shape: &Shape) -> TokenStream {
+    let root = root();
+    let shape = batch_shape(shape);
+    quote!(#root::Tensor<#shape, Elem, Dev, Tp>)
+}
+
+fn output_shape(model: &Model) -> Shape {
+    match model.stages.last().map(|stage| &stage.kind) {
+        Some(StageKind::Ode(ode)) => vec![ode.state.clone()],
+        Some(StageKind::Layers(chain)) => chain
+            .layers
+            .last()
+            .map_or_else(|| model.input.clone(), |layer| layer.output.clone()),
+        None => model.input.clone(),
+    }
+}
+
+/// `fn build`, `fn try_forward_with_stats`, `fn summary` and the conversions that keep options.
+fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
+    let root = root();
+    let name = &model.name;
+    let (input, output) = (tensor(&model.input), tensor(&output_shape(model)));
+    let blocks: Vec<_> = storage
+        .iter()
+        .filter(|storage| matches!(storage.stage.kind, StageKind::Ode(_)))
+        .map(|storage| &storage.stage.name)
+        .collect();
+    let body = forward_body(model, storage);
+    let summary = summary(model, storage);
+    let output_check = match model.stages.last().map(|stage| &stage.kind) {
+        // The solver has checked its result.
+        Some(StageKind::Ode(_)) => quote!(x),
+        _ => quote!(#root::model_output(x)?),
+    };
+    quote! {
+        #[automatically_derived]
+        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<Elem, Dev> {
+            /// Builds the model with fresh parameters from the device's random generator.
+            ///
+            /// # Panics
+            /// If the device fails; see [`Self::try_build`].
+            pub fn build(device: &Dev) -> Self {
+                #root::BuildModule::build(device)
+            }
+
+            /// Builds the model with fresh parameters from the device's random generator.
+            ///
+            /// # Errors
+            /// That of the device.
+            pub fn try_build(device: &Dev) -> #root::Result<Self, #root::DeviceErr<Dev>> {
+                #root::BuildModule::try_build(device)
+            }
+
+            /// The model's output with the statistics of its forward solves.
+            ///
+            /// # Errors
+            /// An empty batch, numbers that are not finite, and failures of a solve or of the device.
+            pub fn try_forward_with_stats<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
+                &self,
+                x: #input,
+            ) -> #root::Result<(#output, #root::Stats), #root::SolveError> {
+                let x = #root::model_input(x)?;
+                let mut stats = #root::Stats::default();
+                let (batch, ..) = *#root::HasShape::shape(&x);
+                #body
+                let x = #output_check;
+                // Silences a model that needs neither.
+                let _ = (batch, &mut stats);
+                #root::Ok((x, stats))
+            }
+
+            /// Stages, layers, static shapes and parameter counts.
+            pub fn summary(&self) -> #root::Summary {
+                #summary
+            }
+
+            /// Takes over how another model of this type, of any dtype and device, solves its blocks.
+            /// dfdx's conversions return the declared options; this carries changed ones over.
+            pub fn copy_options_from<E2: #root::Dtype, D2: #root::Device<E2>>(
+                &mut self,
+                other: &#name<E2, D2>,
+            ) {
+                let _ = other;
+                #(self.#blocks.options = other.#blocks.options;)*
+            }
+
+            /// A copy on another device, with the same options.
+            ///
+            /// # Errors
+            /// That of the other device.
+            pub fn try_to_device<D2: #root::Device<Elem>>(
+                &self,
+                device: &D2,
+            ) -> #root::Result<#name<Elem, D2>, #root::DeviceErr<D2>> {
+                let mut copy = #root::ToDevice::try_to_device(self, device)?;
+                copy.copy_options_from(self);
+                #root::Ok(copy)
+            }
+
+            /// A copy on another device, with the same options.
+            ///
+            /// # Panics
+            /// If the other device fails; see [`Self::try_to_device`].
+            pub fn to_device<D2: #root::Device<Elem>>(&self, device: &D2) -> #name<Elem, D2> {
+                let mut copy = #root::ToDevice::to_device(self, device);
+                copy.copy_options_from(self);
+                copy
+            }
+        }
+    }
+}
+
+/// The stages in order, from `x` to `x`.
+fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
+    let mut shape = model.input.clone();
+    let mut body = TokenStream::new();
+    for storage in storage {
+        let stage = &storage.stage.name;
+        match &storage.stage.kind {
+            StageKind::Layers(_) => {
+                body.extend(chain_calls(storage, &quote!(self.#stage), &mut shape));
+            }
+            StageKind::Ode(ode) => {
+                let state = vec![ode.state.clone()];
+                body.extend(layers::meet(&shape, &state));
+                body.extend(quote! {
+                    let (x, solve) = self.#stage.try_forward_with_stats(x)?;
+                    stats += solve;
+                });
+                shape = state;
+            }
+        }
+    }
+    body
+}
+
+/// The calls of a chain of layers stored at `this`; `shape` is the shape before and, afterwards, behind.
+fn chain_calls(storage: &Storage<'_>, this: &TokenStream, shape: &mut Shape) -> TokenStream {
+    let mut calls = TokenStream::new();
+    for (index, layer) in storage.chain().layers.iter().enumerate() {
+        let place = if storage.layers_struct.is_some() {
+            let index = Literal::usize_unsuffixed(index);
+            quote!(#this.#index)
+        } else {
+            this.clone()
+        };
+        calls.extend(layers::meet(shape, &layer.input));
+        calls.extend(layers::call(layer, &place));
+        shape.clone_from(&layer.output);
+    }
+    calls
+}
+
+fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
+    let root = root();
+    let field = &storage.layers_struct;
+    let state = &ode.state;
+    let state_shape = vec![state.clone()];
+    let mut shape = state_shape.clone();
+    let calls = chain_calls(storage, &quote!(self), &mut shape);
+    let back = layers::meet(&shape, &state_shape);
+    let tensor = tensor(&state_shape);
+    quote! {
+        #[automatically_derived]
+        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorField<#state, Elem, Dev>
+            for #field<Elem, Dev>
+        {
+            fn try_eval<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
+                &self,
+                _t: f64,
+                x: #tensor,
+            ) -> #root::Result<#tensor, #root::SolveError> {
+                let (batch, ..) = *#root::HasShape::shape(&x);
+                let _ = batch;
+                #calls
+                #back
+                #root::Ok(x)
+            }
+        }
+    }
+}
+
+fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
+    let root = root();
+    let name = model.name.to_string();
+    let lines: Vec<TokenStream> = storage
+        .iter()
+        .flat_map(|storage| {
+            let stage = storage.stage.name.to_string();
+            let path = match &storage.stage.kind {
+                StageKind::Layers(_) => stage,
+                StageKind::Ode(_) => format!("{stage}.field"),
+            };
+            let sole = storage.layers_struct.is_none() && sole_layer(storage.chain()).is_some();
+            storage
+                .chain()
+                .layers
+                .iter()
+                .enumerate()
+                .map(move |(index, layer)| {
+                    let path = if sole {
+                        path.clone()
+                    } else {
+                        format!("{path}.{index}")
+                    };
+                    let kind = layers::storage_type(layer);
+                    let (input, output) = (&layer.input, &layer.output);
+                    let parameters = layers::parameters(layer);
+                    quote!(.layer::<#kind>(#path, &[#(#input),*], &[#(#output),*], #parameters))
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let blocks = storage
+        .iter()
+        .filter(|storage| matches!(storage.stage.kind, StageKind::Ode(_)))
+        .map(|storage| {
+            let stage = &storage.stage.name;
+            let path = stage.to_string();
+            quote!(.block(#path, &self.#stage.options))
+        });
+    quote!(#root::Summary::new(#name) #(#lines)* #(#blocks)*)
+}

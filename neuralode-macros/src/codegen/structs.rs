@@ -1,0 +1,182 @@
+//! The model's structs and their traversal by dfdx.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::{format_ident, quote};
+use syn::Ident;
+
+use crate::model::{Model, StageKind};
+
+use super::{layers, nest, options, root, sole_layer, Storage};
+
+/// The model and one tuple struct per stage or field with several layers.
+pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
+    let root = root();
+    let (attributes, visibility, name) = (&model.attributes, &model.visibility, &model.name);
+    let fields = storage.iter().map(|storage| {
+        let (attributes, stage) = (&storage.stage.attributes, &storage.stage.name);
+        let kind = stage_type(storage);
+        let documented = attributes.iter().any(|a| a.path().is_ident("doc"));
+        let documentation = (!documented).then(|| {
+            let text = format!("Stage `{stage}`.");
+            quote!(#[doc = #text])
+        });
+        quote! {
+            #documentation
+            #(#attributes)*
+            #visibility #stage: #kind
+        }
+    });
+    let stage_structs = storage
+        .iter()
+        .filter_map(|storage| Some((storage, storage.layers_struct.as_ref()?)))
+        .map(|(storage, layers_struct)| {
+            let chain = storage.chain();
+            let slots = chain.layers.iter().enumerate().map(|(index, layer)| {
+                let kind = layers::storage_type(layer);
+                let text = format!("Layer {index}.");
+                quote!(#[doc = #text] #visibility #kind)
+            });
+            let what = match &storage.stage.kind {
+                StageKind::Layers(_) => "The layers of stage",
+                StageKind::Ode(_) => "The vector field of stage",
+            };
+            let text = format!("{what} `{}` of [`{name}`].", storage.stage.name);
+            let phantom = needs_phantom(storage).then(|| quote!(#root::PhantomData<(Elem, Dev)>,));
+            quote! {
+                #[doc = #text]
+                #[derive(#root::Clone, #root::Debug)]
+                #visibility struct #layers_struct<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu>(
+                    #(#slots,)*
+                    #phantom
+                );
+            }
+        });
+    let phantom = model_needs_phantom(storage).then(|| {
+        quote! {
+            #[doc(hidden)]
+            __marker: #root::PhantomData<(Elem, Dev)>,
+        }
+    });
+    let documented = attributes.iter().any(|a| a.path().is_ident("doc"));
+    let documentation = (!documented).then(|| {
+        let text = format!("The Neural ODE model `{name}`.");
+        quote!(#[doc = #text])
+    });
+    quote! {
+        #documentation
+        #(#attributes)*
+        #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
+            #(#fields,)*
+            #phantom
+        }
+        #(#stage_structs)*
+    }
+}
+
+fn stage_type(storage: &Storage<'_>) -> TokenStream {
+    let root = root();
+    match (&storage.stage.kind, &storage.layers_struct) {
+        (StageKind::Ode(_), field) => quote!(#root::NeuralOde<#field<Elem, Dev>>),
+        (StageKind::Layers(_), Some(layers_struct)) => quote!(#layers_struct<Elem, Dev>),
+        (StageKind::Layers(chain), None) => {
+            sole_layer(chain).map_or_else(TokenStream::new, layers::storage_type)
+        }
+    }
+}
+
+fn needs_phantom(storage: &Storage<'_>) -> bool {
+    storage
+        .chain()
+        .layers
+        .iter()
+        .all(|layer| !layer.kind.has_parameters())
+}
+
+/// Whether no field of the model mentions its type parameters.
+fn model_needs_phantom(storage: &[Storage<'_>]) -> bool {
+    storage
+        .iter()
+        .all(|storage| storage.layers_struct.is_none() && needs_phantom(storage))
+}
+
+/// `TensorCollection` and what dfdx builds on it.
+pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
+    let root = root();
+    let name = &model.name;
+    let stages: Vec<&Ident> = storage.iter().map(|storage| &storage.stage.name).collect();
+    let fields = stages.iter().map(|stage| {
+        let path = stage.to_string();
+        let path = path.trim_start_matches("r#");
+        visit_field(path, &quote!(#stage))
+    });
+    let bindings = storage.iter().map(|storage| {
+        let stage = &storage.stage.name;
+        match &storage.stage.kind {
+            StageKind::Layers(_) => quote!(#stage),
+            StageKind::Ode(ode) => {
+                let declared = options::expression(ode);
+                quote!(#stage: #stage.with_options(#declared))
+            }
+        }
+    });
+    let marker = model_needs_phantom(storage).then(|| quote!(__marker: #root::PhantomData,));
+    let pattern = nest(stages.iter().map(|stage| quote!(#stage)).collect());
+    let build = quote!(#name { #(#bindings,)* #marker });
+    let model_collection = collection(name, nest(fields.collect()), &pattern, &build);
+
+    let stage_collections = storage
+        .iter()
+        .filter_map(|storage| Some((storage, storage.layers_struct.as_ref()?)))
+        .map(|(storage, layers_struct)| {
+            let count = storage.chain().layers.len();
+            let fields = (0..count).map(|index| {
+                let place = Literal::usize_unsuffixed(index);
+                visit_field(&index.to_string(), &quote!(#place))
+            });
+            let names: Vec<TokenStream> = (0..count)
+                .map(|index| format_ident!("layer_{index}"))
+                .map(|name| quote!(#name))
+                .collect();
+            let marker = needs_phantom(storage).then(|| quote!(#root::PhantomData,));
+            let build = quote!(#layers_struct(#(#names,)* #marker));
+            collection(layers_struct, nest(fields.collect()), &nest(names), &build)
+        });
+    quote! {
+        #model_collection
+        #(#stage_collections)*
+
+        #[automatically_derived]
+        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>, E2: #root::Dtype, D2: #root::Device<E2>>
+            #root::BuildOnDevice<D2, E2> for #name<Elem, Dev>
+        {
+            type Built = #name<E2, D2>;
+        }
+    }
+}
+
+fn visit_field(path: &str, place: &TokenStream) -> TokenStream {
+    quote!(Self::module(#path, |this| &this.#place, |this| &mut this.#place))
+}
+
+fn collection(
+    name: &Ident,
+    fields: TokenStream,
+    pattern: &TokenStream,
+    build: &TokenStream,
+) -> TokenStream {
+    let root = root();
+    quote! {
+        #[automatically_derived]
+        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorCollection<Elem, Dev>
+            for #name<Elem, Dev>
+        {
+            type To<E2: #root::Dtype, D2: #root::Device<E2>> = #name<E2, D2>;
+
+            fn iter_tensors<V: #root::ModuleVisitor<Self, Elem, Dev>>(
+                visitor: &mut V,
+            ) -> #root::Result<#root::Option<Self::To<V::E2, V::D2>>, V::Err> {
+                visitor.visit_fields(#fields, |#pattern| #build)
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The typed model: what a definition means. Names are resolved and widths inferred; every node keeps the
+//! user's tokens for messages. Both checks and code generation read this and nothing else.
+
+use quote::ToTokens;
+use syn::{Attribute, Ident, Visibility};
+
+use crate::ast::Value;
+
+/// A whole model.
+pub(crate) struct Model {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    pub(crate) name: Ident,
+    /// Shape of one sample.
+    pub(crate) input: Shape,
+    pub(crate) stages: Vec<Stage>,
+    /// Conditions on constants, for the compiler to check.
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// The sizes of one sample's axes.
+pub(crate) type Shape = Vec<Size>;
+
+/// A size of one axis.
+#[derive(Clone)]
+pub(crate) enum Size {
+    /// A number.
+    Literal(usize),
+    /// A constant of the user's crate.
+    Constant(syn::Path),
+    /// The number of scalars of a shape with constants in it.
+    Product(Vec<Size>),
+}
+
+impl Size {
+    /// The number, where the macro knows it.
+    pub(crate) fn known(&self) -> Option<usize> {
+        match self {
+            Self::Literal(size) => Some(*size),
+            Self::Constant(_) => None,
+            Self::Product(factors) => factors.iter().try_fold(1_usize, |product, factor| {
+                product.checked_mul(factor.known()?)
+            }),
+        }
+    }
+
+    /// Whether both are the same for sure: equal numbers, or the same constant.
+    pub(crate) fn is_surely(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Constant(a), Self::Constant(b)) => same_path(a, b),
+            _ => self.known().is_some() && self.known() == other.known(),
+        }
+    }
+}
+
+/// Whether two paths are written alike.
+pub(crate) fn same_path(a: &syn::Path, b: &syn::Path) -> bool {
+    a.to_token_stream().to_string() == b.to_token_stream().to_string()
+}
+
+/// A size where the user wrote it.
+#[derive(Clone)]
+pub(crate) struct Written {
+    pub(crate) size: Size,
+    pub(crate) tokens: Value,
+}
+
+/// One named part of a model, in order.
+pub(crate) struct Stage {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) name: Ident,
+    pub(crate) kind: StageKind,
+}
+
+pub(crate) enum StageKind {
+    Layers(Chain),
+    Ode(Box<Ode>),
+}
+
+/// Layers one after another.
+pub(crate) struct Chain {
+    pub(crate) layers: Vec<Layer>,
+}
+
+/// A layer with its shapes.
+pub(crate) struct Layer {
+    pub(crate) kind: LayerKind,
+    pub(crate) input: Shape,
+    pub(crate) output: Shape,
+}
+
+pub(crate) enum LayerKind {
+    Flatten,
+    Activation(Activation),
+    Dense {
+        input: Size,
+        output: Size,
+        activation: Activation,
+    },
+}
+
+impl LayerKind {
+    pub(crate) fn has_parameters(&self) -> bool {
+        matches!(self, Self::Dense { .. })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activation {
+    Identity,
+    Tanh,
+    Relu,
+    Sigmoid,
+    Sin,
+}
+
+impl Activation {
+    pub(crate) const NAMES: &'static [&'static str] =
+        &["tanh", "relu", "sigmoid", "sin", "identity"];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "tanh" => Self::Tanh,
+            "relu" => Self::Relu,
+            "sigmoid" => Self::Sigmoid,
+            "sin" => Self::Sin,
+            "identity" => Self::Identity,
+            _ => return None,
+        })
+    }
+}
+
+/// A Neural ODE block.
+pub(crate) struct Ode {
+    /// Number of features of the state.
+    pub(crate) state: Size,
+    pub(crate) field: Chain,
+    pub(crate) span: (Value, Value),
+    pub(crate) solver: Solver,
+    pub(crate) adjoint: Adjoint,
+}
+
+pub(crate) struct Solver {
+    pub(crate) method: Method,
+    pub(crate) rtol: Value,
+    pub(crate) atol: Value,
+    pub(crate) controller: Controller,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Method {
+    Tsit5,
+}
+
+impl Method {
+    pub(crate) const NAMES: &'static [&'static str] = &["Tsit5"];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        (name == "Tsit5").then_some(Self::Tsit5)
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Controller {
+    I,
+    Pi,
+}
+
+impl Controller {
+    pub(crate) const NAMES: &'static [&'static str] = &["I", "PI"];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "I" => Self::I,
+            "PI" => Self::Pi,
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Adjoint {
+    Discrete,
+    Interpolating,
+}
+
+impl Adjoint {
+    pub(crate) const NAMES: &'static [&'static str] = &["Discrete", "Interpolating"];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "Discrete" => Self::Discrete,
+            "Interpolating" => Self::Interpolating,
+            _ => return None,
+        })
+    }
+}
+
+/// A condition on sizes that holds constants, with the tokens to underline if it fails.
+pub(crate) struct Condition {
+    pub(crate) at: proc_macro2::TokenStream,
+    pub(crate) kind: ConditionKind,
+}
+
+pub(crate) enum ConditionKind {
+    /// `produced` features enter a layer of `taken` inputs.
+    Feeds { produced: Size, taken: Size },
+    /// A field of `state` features ends in `produced`.
+    ReturnsState { produced: Size, state: Size },
+    /// A width is not zero.
+    Positive(Size),
+}
+
+impl Condition {
+    pub(crate) fn new(at: impl ToTokens, kind: ConditionKind) -> Self {
+        Self {
+            at: at.into_token_stream(),
+            kind,
+        }
+    }
+}
