@@ -10,5 +10,8 @@ pub mod prelude {
         neural_ode, try_backward, Adjoint as AdjointMethod, NeuralOde, SolveError, SolveOptions,
         Stats, Summary, TensorField,
     };
-    pub use neuralode_runtime::dfdx::{optim::{Adam, RMSprop, Sgd}, prelude::*};
+    pub use neuralode_runtime::dfdx::{
+        optim::{Adam, RMSprop, Sgd},
+        prelude::*,
+    };
 }

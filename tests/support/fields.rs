@@ -33,14 +33,7 @@ macro_rules! field_struct {
 
 type Batch<B, const N: usize, E, D, T> = Tensor<(B, Const<N>), E, D, T>;
 
-fn affine<
-    const I: usize,
-    const O: usize,
-    B: Dim,
-    E: Dtype,
-    D: Device<E>,
-    T: Tape<E, D>,
->(
+fn affine<const I: usize, const O: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x: Batch<B, I, E, D, T>,
     weight: &Tensor<Rank2<O, I>, E, D>,
     bias: &Tensor<Rank1<O>, E, D>,
@@ -108,7 +101,11 @@ impl<E: Dtype, D: Device<E>> TensorField<3, E, D> for TimeMlp<E, D> {
         let time: Vec<E> = [0.0, 0.0, 0.0, t].into_iter().map(constant).collect();
         let time: Tensor<Rank1<4>, E, D> = dev.tensor_from_vec(time, (Const,));
         let yt = y.matmul(append) + time.broadcast_like(&shape);
-        Ok(affine(affine(yt, &self.w1, &self.b1).tanh(), &self.w2, &self.b2))
+        Ok(affine(
+            affine(yt, &self.w1, &self.b1).tanh(),
+            &self.w2,
+            &self.b2,
+        ))
     }
 }
 

@@ -144,7 +144,7 @@ pub fn differentiate<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E
     let values = to_f64(&y1.as_vec());
     let loss = (y1 * cotangent.clone()).sum::<Rank0, _>();
     let value = to_f64(&loss.as_vec())[0];
-    let (gradients, backward) = neuralode::try_backward(loss)?;
+    let (gradients, backward) = try_backward(loss)?;
     Ok(Gradient {
         y1: values,
         loss: value,

@@ -1,0 +1,280 @@
+//! Reads and checks the two training files of MNIST: IDX files, plain or packed with gzip.
+//!
+//! An IDX file is a header of big-endian 32-bit numbers (a magic number, the count, then the size
+//! of one item) and one byte per value. The checks leave nothing to the parser behind them: the
+//! `mnist` crate panics on a bad file.
+
+use super::error::Fault;
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Rows and columns of one image.
+pub(crate) const SIDE: u32 = 28;
+/// Bytes of one image.
+pub(crate) const PIXELS: usize = (SIDE * SIDE) as usize;
+
+/// What one of the files must look like.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// The file's name when unpacked.
+    pub(crate) name: &'static str,
+    /// The first four bytes.
+    pub(crate) magic: u32,
+    /// Rows and columns follow the count.
+    is_images: bool,
+    /// SHA-256 of MNIST's file when unpacked. Packed copies differ from mirror to mirror.
+    sha256: &'static str,
+}
+
+/// The training images.
+pub(crate) const IMAGES: Kind = Kind {
+    name: "train-images-idx3-ubyte",
+    magic: 0x0803,
+    is_images: true,
+    sha256: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+};
+
+/// The training labels.
+pub(crate) const LABELS: Kind = Kind {
+    name: "train-labels-idx1-ubyte",
+    magic: 0x0801,
+    is_images: false,
+    sha256: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+};
+
+impl Kind {
+    /// Bytes before the first value.
+    fn header(&self) -> usize {
+        if self.is_images {
+            16
+        } else {
+            8
+        }
+    }
+
+    /// The name of the packed file.
+    pub(crate) fn packed_name(&self) -> String {
+        format!("{}.gz", self.name)
+    }
+}
+
+/// The values of one checked file.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    values: Vec<u8>,
+    count: usize,
+    digest: String,
+}
+
+/// All training images and labels of a folder, checked.
+#[derive(Debug)]
+pub(crate) struct Training {
+    /// [`PIXELS`] bytes per image.
+    pub(crate) images: Vec<u8>,
+    /// One digit per image.
+    pub(crate) labels: Vec<u8>,
+    /// Whether this is MNIST itself, byte for byte.
+    pub(crate) is_mnist: bool,
+}
+
+impl Training {
+    /// Puts two checked files together.
+    pub(crate) fn new(folder: &Path, images: Checked, labels: Checked) -> Result<Self, Fault> {
+        if images.count != labels.count {
+            return Err(Fault::Counts {
+                folder: folder.to_path_buf(),
+                images: images.count,
+                labels: labels.count,
+            });
+        }
+        Ok(Self {
+            is_mnist: images.digest == IMAGES.sha256 && labels.digest == LABELS.sha256,
+            images: images.values,
+            labels: labels.values,
+        })
+    }
+}
+
+/// Whether any of the files is in `folder`, whatever its state.
+pub(crate) fn holds_any(folder: &Path) -> bool {
+    [&IMAGES, &LABELS].into_iter().any(|kind| {
+        folder.join(kind.name).symlink_metadata().is_ok()
+            || folder.join(kind.packed_name()).symlink_metadata().is_ok()
+    })
+}
+
+/// Reads the training files of `folder` in any layout: unpacked, or packed with gzip.
+pub(crate) fn read_folder(folder: &Path) -> Result<Training, Fault> {
+    match fs::metadata(folder) {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(_) => {
+            return Err(Fault::NotAFolder {
+                folder: folder.to_path_buf(),
+            })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Fault::NoFolder {
+                folder: folder.to_path_buf(),
+            })
+        }
+        Err(source) => {
+            return Err(Fault::Unreadable {
+                path: folder.to_path_buf(),
+                source,
+            })
+        }
+    }
+    // The labels first: they are small, and a missing or broken file shows at once.
+    let labels = read_either(folder, &LABELS)?;
+    let images = read_either(folder, &IMAGES)?;
+    Training::new(folder, images, labels)
+}
+
+/// Reads the unpacked file, or the packed one where there is no unpacked one.
+fn read_either(folder: &Path, kind: &Kind) -> Result<Checked, Fault> {
+    let plain = folder.join(kind.name);
+    if let Some(file) = open(&plain)? {
+        return check(kind, &plain, BufReader::new(file)).map_err(|fault| match fault {
+            // Only a packed file can be broken as a gzip stream.
+            Fault::Gzip { path, source } => Fault::Unreadable { path, source },
+            other => other,
+        });
+    }
+    let packed = folder.join(kind.packed_name());
+    match open(&packed)? {
+        Some(file) => check_packed(kind, &packed, BufReader::new(file)),
+        None => Err(Fault::NoFile {
+            folder: folder.to_path_buf(),
+            name: kind.name,
+        }),
+    }
+}
+
+/// Opens a regular file; `None` where nothing has that name.
+fn open(path: &Path) -> Result<Option<File>, Fault> {
+    let unreadable = |source| Fault::Unreadable {
+        path: path.to_path_buf(),
+        source,
+    };
+    match fs::metadata(path) {
+        // Opening a named pipe would wait for its other end for ever.
+        Ok(meta) if !meta.is_file() => Err(Fault::NotAFile {
+            path: path.to_path_buf(),
+        }),
+        Ok(_) => File::open(path).map(Some).map_err(unreadable),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(unreadable(source)),
+    }
+}
+
+/// Unpacks and checks a file; `path` is what the errors name.
+pub(crate) fn check_packed(kind: &Kind, path: &Path, packed: impl Read) -> Result<Checked, Fault> {
+    check(kind, path, MultiGzDecoder::new(packed))
+}
+
+/// Checks everything that a file alone can get wrong.
+fn check(kind: &Kind, path: &Path, mut source: impl Read) -> Result<Checked, Fault> {
+    let path = || path.to_path_buf();
+    let broken = |source| Fault::Gzip {
+        path: path(),
+        source,
+    };
+    let mut header = Vec::new();
+    let size = kind.header();
+    source
+        .by_ref()
+        .take(size as u64)
+        .read_to_end(&mut header)
+        .map_err(broken)?;
+    if header.len() < size {
+        return Err(Fault::Header {
+            path: path(),
+            found: header.len(),
+            expected: size,
+        });
+    }
+    let mut numbers = header
+        .chunks_exact(4)
+        .map(|four| four.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte)));
+    let mut number = || numbers.next().unwrap_or_default();
+    let (magic, count) = (number(), number());
+    if magic != kind.magic {
+        return Err(Fault::Magic {
+            path: path(),
+            found: magic,
+            expected: kind.magic,
+        });
+    }
+    let mut item = 1;
+    if kind.is_images {
+        let (rows, cols) = (number(), number());
+        if (rows, cols) != (SIDE, SIDE) {
+            return Err(Fault::Shape {
+                path: path(),
+                rows,
+                cols,
+            });
+        }
+        item = PIXELS as u64;
+    }
+
+    // One byte more than promised tells a trailing byte, and reading to the end is what makes the
+    // gzip decoder compare its checksum.
+    let promised = u64::from(count) * item;
+    let mut values = Vec::new();
+    source
+        .take(promised + 1)
+        .read_to_end(&mut values)
+        .map_err(broken)?;
+    let expected = promised + size as u64;
+    let found = values.len() as u64;
+    if found < promised {
+        return Err(Fault::Truncated {
+            path: path(),
+            found: found + size as u64,
+            expected,
+        });
+    }
+    if found > promised {
+        return Err(Fault::Trailing {
+            path: path(),
+            expected,
+        });
+    }
+    if !kind.is_images {
+        if let Some(position) = values.iter().position(|&label| label > 9) {
+            return Err(Fault::Label {
+                path: path(),
+                position,
+                value: values[position],
+            });
+        }
+    }
+    let digest = Sha256::new()
+        .chain_update(&header)
+        .chain_update(&values)
+        .finalize();
+    Ok(Checked {
+        count: values.len() / if kind.is_images { PIXELS } else { 1 },
+        values,
+        digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+    })
+}
+
+impl Checked {
+    /// The file again, if it is the one of MNIST.
+    pub(crate) fn is_mnist(self, kind: &Kind, path: PathBuf) -> Result<Self, Fault> {
+        if self.digest == kind.sha256 {
+            Ok(self)
+        } else {
+            Err(Fault::Digest {
+                path,
+                found: self.digest,
+                expected: kind.sha256,
+            })
+        }
+    }
+}
