@@ -2,14 +2,14 @@
 //!
 //! An IDX file is a header of big-endian 32-bit numbers (a magic number, the count, then the size
 //! of one item) and one byte per value. The checks leave nothing to the parser behind them: the
-//! `mnist` crate panics on a bad file.
+//! `mnist` crate panics on a bad file. The test files (`t10k-...`) are neither needed nor read.
 
 use super::error::Fault;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Rows and columns of one image.
 pub(crate) const SIDE: u32 = 28;
@@ -106,7 +106,7 @@ pub(crate) fn holds_any(folder: &Path) -> bool {
     })
 }
 
-/// Reads the training files of `folder` in any layout: unpacked, or packed with gzip.
+/// Reads the training files of a folder that the user named: whatever it holds must be right.
 pub(crate) fn read_folder(folder: &Path) -> Result<Training, Fault> {
     match fs::metadata(folder) {
         Ok(meta) if meta.is_dir() => {}
@@ -127,25 +127,50 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Training, Fault> {
             })
         }
     }
+    let read = |kind| match read_plain(folder, kind)? {
+        Some(checked) => Ok(checked),
+        None => read_packed(folder, kind),
+    };
     // The labels first: they are small, and a missing or broken file shows at once.
-    let labels = read_either(folder, &LABELS)?;
-    let images = read_either(folder, &IMAGES)?;
+    let labels = read(&LABELS)?;
+    let images = read(&IMAGES)?;
     Training::new(folder, images, labels)
 }
 
-/// Reads the unpacked file, or the packed one where there is no unpacked one.
-fn read_either(folder: &Path, kind: &Kind) -> Result<Checked, Fault> {
-    let plain = folder.join(kind.name);
-    if let Some(file) = open(&plain)? {
-        return check(kind, &plain, BufReader::new(file)).map_err(|fault| match fault {
-            // Only a packed file can be broken as a gzip stream.
-            Fault::Gzip { path, source } => Fault::Unreadable { path, source },
-            other => other,
-        });
-    }
-    let packed = folder.join(kind.packed_name());
-    match open(&packed)? {
-        Some(file) => check_packed(kind, &packed, BufReader::new(file)),
+/// Reads MNIST itself from the cache: of each file, the copy that has the right digest.
+pub(crate) fn read_mnist(folder: &Path) -> Result<Training, Fault> {
+    let read = |kind: &Kind| {
+        if let Ok(Some(checked)) = read_plain(folder, kind) {
+            if let Ok(checked) = checked.is_mnist(kind, &folder.join(kind.name)) {
+                return Ok(checked);
+            }
+        }
+        read_packed(folder, kind)?.is_mnist(kind, &folder.join(kind.packed_name()))
+    };
+    let labels = read(&LABELS)?;
+    let images = read(&IMAGES)?;
+    Training::new(folder, images, labels)
+}
+
+/// Reads the unpacked file; `None` where there is none.
+fn read_plain(folder: &Path, kind: &Kind) -> Result<Option<Checked>, Fault> {
+    let path = folder.join(kind.name);
+    let Some(file) = open(&path)? else {
+        return Ok(None);
+    };
+    let checked = check(kind, &path, BufReader::new(file)).map_err(|fault| match fault {
+        // Only a packed file can be broken as a gzip stream.
+        Fault::Gzip { path, source } => Fault::Unreadable { path, source },
+        other => other,
+    })?;
+    Ok(Some(checked))
+}
+
+/// Reads the file packed with gzip.
+fn read_packed(folder: &Path, kind: &Kind) -> Result<Checked, Fault> {
+    let path = folder.join(kind.packed_name());
+    match open(&path)? {
+        Some(file) => check_packed(kind, &path, BufReader::new(file)),
         None => Err(Fault::NoFile {
             folder: folder.to_path_buf(),
             name: kind.name,
@@ -266,12 +291,12 @@ fn check(kind: &Kind, path: &Path, mut source: impl Read) -> Result<Checked, Fau
 
 impl Checked {
     /// The file again, if it is the one of MNIST.
-    pub(crate) fn is_mnist(self, kind: &Kind, path: PathBuf) -> Result<Self, Fault> {
+    pub(crate) fn is_mnist(self, kind: &Kind, path: &Path) -> Result<Self, Fault> {
         if self.digest == kind.sha256 {
             Ok(self)
         } else {
             Err(Fault::Digest {
-                path,
+                path: path.to_path_buf(),
                 found: self.digest,
                 expected: kind.sha256,
             })
