@@ -11,6 +11,8 @@ mod data;
 use data::error::{Fault, Named};
 use data::{digits, load, DataError, Origin, Places};
 use flate2::{write::GzEncoder, Compression};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -390,6 +392,12 @@ fn an_offline_machine_gets_drawn_digits_and_is_told_so() {
 }
 
 #[test]
+fn no_more_images_are_drawn_than_mnist_has() {
+    let error = load(&Places::default(), usize::MAX).unwrap_err();
+    assert!(matches!(error, DataError::TooFew { found: 60_000, .. }));
+}
+
+#[test]
 fn a_cache_that_is_not_mnist_is_not_used() {
     let (images, labels) = good(5);
     let cache = folder(&[(IMAGES, &images), (LABELS, &labels)]);
@@ -445,7 +453,7 @@ fn reason(mirrors: Vec<String>, patience: Duration) -> String {
     }
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 #[test]
 fn a_mirror_that_refuses_the_connection_leads_to_drawn_digits() {
@@ -486,6 +494,20 @@ fn drawn_digits_are_the_same_for_the_same_seed() {
 }
 
 #[test]
+fn drawn_digits_are_the_same_on_every_machine() {
+    let (images, labels) = digits::draw(200, 28);
+    let digest = Sha256::new()
+        .chain_update(images)
+        .chain_update(labels)
+        .finalize();
+    let start: String = digest[..8].iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    });
+    assert_eq!(start, "b33ca0eb36a84f9a");
+}
+
+#[test]
 fn drawn_digits_differ_for_different_seeds() {
     let (images, labels) = digits::draw(50, 3);
     let (other_images, other_labels) = digits::draw(50, 4);
@@ -497,7 +519,7 @@ fn drawn_digits_differ_for_different_seeds() {
 fn drawn_digits_have_ink_a_dark_border_and_all_ten_classes() {
     let (images, labels) = digits::draw(1000, 5);
     for class in 0..10 {
-        let count = labels.iter().filter(|&&label| label == class).count();
+        let count = (labels.iter().map(|&label| usize::from(label == class))).sum::<usize>();
         assert!((60..=140).contains(&count), "{count} of class {class}");
     }
     for image in images.chunks_exact(PIXELS) {

@@ -223,8 +223,8 @@ impl Display for DataError {
                 wanted,
             } => write!(
                 f,
-                "{wanted} images are wanted, but {place} holds {found}. Ask for at most {found}, \
-                 or use a larger data set"
+                "{wanted} images are wanted, but there are {found} ({place}). Ask for at most \
+                 {found}, or name the folder of a larger data set"
             ),
         }
     }

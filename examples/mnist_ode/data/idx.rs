@@ -141,11 +141,11 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Training, Fault> {
 pub(crate) fn read_mnist(folder: &Path) -> Result<Training, Fault> {
     let read = |kind: &Kind| {
         if let Ok(Some(checked)) = read_plain(folder, kind) {
-            if let Ok(checked) = checked.is_mnist(kind, &folder.join(kind.name)) {
+            if let Ok(checked) = checked.or_not_mnist(kind, &folder.join(kind.name)) {
                 return Ok(checked);
             }
         }
-        read_packed(folder, kind)?.is_mnist(kind, &folder.join(kind.packed_name()))
+        read_packed(folder, kind)?.or_not_mnist(kind, &folder.join(kind.packed_name()))
     };
     let labels = read(&LABELS)?;
     let images = read(&IMAGES)?;
@@ -285,13 +285,22 @@ fn check(kind: &Kind, path: &Path, mut source: impl Read) -> Result<Checked, Fau
     Ok(Checked {
         count: values.len() / if kind.is_images { PIXELS } else { 1 },
         values,
-        digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        digest: hexadecimal(&digest),
     })
+}
+
+/// Two digits per byte.
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 impl Checked {
     /// The file again, if it is the one of MNIST.
-    pub(crate) fn is_mnist(self, kind: &Kind, path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn or_not_mnist(self, kind: &Kind, path: &Path) -> Result<Self, Fault> {
         if self.digest == kind.sha256 {
             Ok(self)
         } else {

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// The seed of drawn images: every run sees the same ones.
 const DRAWN_SEED: u64 = 28;
+/// No more images are drawn than MNIST has, so that a run without it fails where one with it does.
+const DRAWN_LIMIT: usize = 60_000;
 
 /// Where the images came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,28 +150,39 @@ pub(crate) fn load(places: &Places, wanted: usize) -> Result<DataSet, DataError>
     } else {
         match fetch(places) {
             Ok(found) => found,
-            Err(reason) => {
-                let (images, labels) = digits::draw(wanted, DRAWN_SEED);
-                return Ok(DataSet {
-                    images,
-                    labels,
-                    origin: Origin::Drawn { reason },
-                });
-            }
+            Err(reason) => return drawn(reason, wanted),
         }
     };
-    if training.labels.len() < wanted {
-        return Err(DataError::TooFew {
-            place: origin.to_string(),
-            found: training.labels.len(),
-            wanted,
-        });
-    }
+    enough(&origin, training.labels.len(), wanted)?;
     let (images, labels) = prefix::first(&training, wanted);
     Ok(DataSet {
         images,
         labels,
         origin,
+    })
+}
+
+/// The images of last resort.
+fn drawn(reason: String, wanted: usize) -> Result<DataSet, DataError> {
+    let origin = Origin::Drawn { reason };
+    enough(&origin, DRAWN_LIMIT, wanted)?;
+    let (images, labels) = digits::draw(wanted, DRAWN_SEED);
+    Ok(DataSet {
+        images,
+        labels,
+        origin,
+    })
+}
+
+/// Refuses to give fewer images than asked for.
+fn enough(origin: &Origin, found: usize, wanted: usize) -> Result<(), DataError> {
+    if found >= wanted {
+        return Ok(());
+    }
+    Err(DataError::TooFew {
+        place: origin.to_string(),
+        found,
+        wanted,
     })
 }
 

@@ -20,7 +20,7 @@ pub(super) fn generate(model: &Model) -> TokenStream {
                 quote_spanned!(condition.at.span()=> assert_returns_state::<#produced, #state>)
             }
             ConditionKind::Positive(size) => {
-                quote_spanned!(condition.at.span()=> assert_positive::<{ #size > 0 }>)
+                quote_spanned!(condition.at.span()=> assert_positive::<{ 0 < #size }>)
             }
         };
         quote!(const _: fn() = #root::#assertion;)

@@ -5,7 +5,7 @@ use quote::quote;
 
 use crate::model::{Activation, Layer, LayerKind};
 
-use super::{batch_shape_value, root};
+use super::{batch_shape_value, root, size_expression};
 
 /// The type that holds the layer's parameters.
 pub(super) fn storage_type(layer: &Layer) -> TokenStream {
@@ -68,6 +68,9 @@ pub(super) fn meet(produced: &[crate::model::Size], taken: &[crate::model::Size]
 pub(super) fn parameters(layer: &Layer) -> TokenStream {
     match &layer.kind {
         LayerKind::Flatten | LayerKind::Activation(_) => quote!(0),
-        LayerKind::Dense { input, output, .. } => quote!((#input + 1) * #output),
+        LayerKind::Dense { input, output, .. } => {
+            let (input, output) = (size_expression(input), size_expression(output));
+            quote!((#input + 1) * (#output))
+        }
     }
 }

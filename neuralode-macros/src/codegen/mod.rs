@@ -119,12 +119,24 @@ fn pascal_case(ident: &Ident) -> String {
 /// A size as a constant generic argument.
 impl ToTokens for Size {
     fn to_tokens(&self, tokens: &mut TokenStream) {
+        let expression = size_expression(self);
         match self {
-            Self::Literal(size) => {
-                proc_macro2::Literal::usize_unsuffixed(*size).to_tokens(tokens);
-            }
-            Self::Constant(path) => quote!({ #path }).to_tokens(tokens),
-            Self::Product(factors) => quote!({ #(#factors)** }).to_tokens(tokens),
+            Self::Literal(_) => expression.to_tokens(tokens),
+            Self::Constant(_) | Self::Product(_) => quote!({ #expression }).to_tokens(tokens),
+        }
+    }
+}
+
+/// A size as an expression.
+fn size_expression(size: &Size) -> TokenStream {
+    match size {
+        Size::Literal(size) => proc_macro2::Literal::usize_unsuffixed(*size).into_token_stream(),
+        Size::Constant(path) => path.to_token_stream(),
+        Size::Product(factors) => {
+            let mut factors = factors.iter().map(size_expression);
+            let first = factors.next();
+            // `quote` cannot separate by a star.
+            quote!(#first #(* #factors)*)
         }
     }
 }

@@ -5,8 +5,8 @@ use core::fmt;
 use dfdx::{
     nn::{Module, NonMutableModule, ZeroSizedModule},
     shapes::{Dtype, Shape},
-    tensor::{Tape, Tensor},
-    tensor_ops::Device,
+    tensor::{PutTape, Tape, Tensor},
+    tensor_ops::{ChooseFrom, Device, TryLe},
 };
 
 /// A scalar function of type `A` that [`super::Dense`] applies after its affine map, and that a model may
@@ -54,8 +54,12 @@ activations! {
     Identity => |x| Ok(x);
     /// `tanh(x)`
     Tanh => |x| x.try_tanh();
-    /// `max(x, 0)`
-    Relu => |x| x.try_relu();
+    /// `max(x, 0)`, and NaN where `x` is NaN
+    Relu => |x| {
+        // dfdx's own operation maps NaN to zero, which would hide a broken weight.
+        let zero: Tensor<S, E, D, T> = x.device().try_zeros_like(&x)?.put_tape(T::default());
+        x.try_le(E::default())?.try_choose(zero, x)
+    };
     /// `1 / (1 + exp(-x))`
     Sigmoid => |x| x.try_sigmoid();
     /// `sin(x)`

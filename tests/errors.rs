@@ -1,0 +1,246 @@
+//! Bad input to a model: typed errors that say what to do, never a panic, never a hang.
+
+#![allow(missing_docs, reason = "a test program")]
+
+use neuralode::{error::Quantity, prelude::*, Adjoint};
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Classifier {
+        input: [2, 3],
+        encoder: [Flatten, Dense(6 => 4, relu)],
+        ode: Ode {
+            field(t, y): [Dense(4 => 5, tanh), Dense(5 => 4)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+        head: Dense(4 => 3),
+    }
+}
+
+type Model = Classifier<f32, Cpu>;
+type Input = Tensor<(usize, Const<2>, Const<3>), f32, Cpu>;
+
+fn model() -> Model {
+    Model::build(&Cpu::seed_from_u64(0))
+}
+
+fn input(change: impl Fn(&mut Vec<f32>)) -> Input {
+    let mut values: Vec<f32> = (0..24).map(|i| (i as f32).sin()).collect();
+    change(&mut values);
+    let rows = values.len() / 6;
+    Cpu::default().tensor_from_vec(values, (rows, Const, Const))
+}
+
+fn fails(model: &Model, input: Input) -> SolveError {
+    let untaped = model.try_forward(input.clone()).unwrap_err();
+    let taped = model
+        .try_forward(input.leaky_traced())
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(untaped.to_string(), taped.to_string());
+    untaped
+}
+
+#[test]
+fn an_empty_batch_is_reported_with_its_shape() {
+    let error = fails(&model(), input(Vec::clear));
+    assert_eq!(
+        error,
+        SolveError::EmptyBatch {
+            shape: vec![0, 2, 3]
+        }
+    );
+    assert_eq!(
+        error.to_string(),
+        "a tensor of shape [0, 2, 3] holds no element: pass at least one sample"
+    );
+    let error = model()
+        .ode
+        .try_forward(Cpu::default().zeros::<Rank2<0, 4>>())
+        .unwrap_err();
+    assert_eq!(error, SolveError::EmptyBatch { shape: vec![0, 4] });
+}
+
+#[test]
+fn a_nan_or_an_infinity_in_the_input_is_reported_with_its_sample_even_where_relu_would_hide_it() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let error = fails(&model(), input(|values| values[13] = bad));
+        let SolveError::NonFinite {
+            quantity: Quantity::Input,
+            sample: Some(2),
+            ..
+        } = error
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!(
+            error.to_string(),
+            "the input of the model holds a NaN or an infinity in sample 2: check the data and the weights"
+        );
+    }
+}
+
+#[test]
+fn numbers_whose_sum_overflows_are_still_finite_numbers() {
+    let huge = input(|values| values.fill(3e38));
+    let error = fails(&model(), huge);
+    assert!(
+        !matches!(
+            error,
+            SolveError::NonFinite {
+                quantity: Quantity::Input,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_nan_in_any_weight_is_reported() {
+    let poison = |values: &mut Vec<f32>| values[0] = f32::NAN;
+    let mut broken = Vec::new();
+    for place in 0..8 {
+        let mut model = model();
+        macro_rules! set {
+            ($tensor:expr) => {{
+                let mut values = $tensor.as_vec();
+                poison(&mut values);
+                $tensor.copy_from(&values);
+            }};
+        }
+        match place {
+            0 => set!(model.encoder.weight),
+            1 => set!(model.encoder.bias),
+            2 => set!(model.ode.field.0.weight),
+            3 => set!(model.ode.field.0.bias),
+            4 => set!(model.ode.field.1.weight),
+            5 => set!(model.ode.field.1.bias),
+            6 => set!(model.head.weight),
+            _ => set!(model.head.bias),
+        }
+        broken.push((place, model));
+    }
+    for (place, model) in broken {
+        let result = model.try_forward(input(|_| ()));
+        let error = result.unwrap_err();
+        assert!(
+            matches!(error, SolveError::NonFinite { .. }),
+            "{place}: {error:?}"
+        );
+        assert!(error.to_string().contains("check"), "{error}");
+    }
+}
+
+#[test]
+fn tolerances_out_of_their_domain_are_reported_by_the_model() {
+    for rtol in [0.0, -1.0, f64::NAN, 1e-9] {
+        let mut model = model();
+        model.ode.options.rtol = rtol;
+        let error = fails(&model, input(|_| ()));
+        assert!(
+            matches!(error, SolveError::InvalidTolerance { name: "rtol", .. }),
+            "{error:?}"
+        );
+    }
+    let mut model = model();
+    model.ode.options.rtol = -1.0;
+    assert_eq!(
+        fails(&model, input(|_| ())).to_string(),
+        "rtol = -1e0 is no tolerance: for this dtype it must be at least 4.76837158203125e-7 and below 1e0; \
+         1e-3 is usual for training, 1e-6 for accurate solutions"
+    );
+}
+
+#[test]
+fn a_zero_length_span_is_the_identity() {
+    let mut model = model();
+    model.ode.options.t1 = model.ode.options.t0;
+    let x = input(|_| ());
+    let features = model
+        .encoder
+        .forward(x.clone().reshape_like(&(4_usize, Const::<6>)));
+    assert_eq!(
+        model.forward(x).as_vec(),
+        model.head.forward(features).as_vec()
+    );
+}
+
+#[test]
+fn a_field_that_explodes_is_a_typed_error_in_bounded_time() {
+    for adjoint in [Adjoint::Discrete, Adjoint::Interpolating] {
+        let mut model = model();
+        model.ode.options.adjoint = adjoint;
+        // y' = 1e30 tanh(...) overflows f32 at once; 1e20 y' is merely stiff.
+        for scale in [1e30, 1e20] {
+            let weights = vec![scale; 20];
+            model.ode.field.1.weight.copy_from(&weights);
+            model.ode.field.0.weight.copy_from(&weights);
+            let error = fails(&model, input(|_| ()));
+            assert!(
+                matches!(
+                    error,
+                    SolveError::NonFinite { .. }
+                        | SolveError::StepTooSmall { .. }
+                        | SolveError::MaxSteps { .. }
+                ),
+                "{error:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_error_says_what_to_do() {
+    let errors = [
+        SolveError::InvalidTolerance {
+            name: "rtol",
+            found: 0.0,
+            minimum: 1e-7,
+            maximum: 1.0,
+        },
+        SolveError::InvalidSpan {
+            t0: 0.0,
+            t1: f64::NAN,
+        },
+        SolveError::InvalidStepSize { found: -1.0 },
+        SolveError::InvalidMaxSteps,
+        SolveError::EmptyBatch { shape: vec![0] },
+        SolveError::NonFinite {
+            quantity: Quantity::Step,
+            t: 0.1,
+            h: 0.2,
+            sample: Some(3),
+        },
+        SolveError::StepTooSmall {
+            t: 0.1,
+            h: 1e-18,
+            error: 2.0,
+            sample: None,
+        },
+        SolveError::MaxSteps {
+            t: 0.1,
+            t1: 1.0,
+            h: 1e-5,
+            error: 0.5,
+            steps: 4096,
+        },
+        SolveError::device("out of memory"),
+    ];
+    for error in errors {
+        let text = error.to_string();
+        assert!(text.len() > 20 && !text.ends_with('.'), "{text}");
+        let _: &dyn std::error::Error = &error;
+    }
+    let sample = SolveError::NonFinite {
+        quantity: Quantity::Step,
+        t: 0.1,
+        h: 0.2,
+        sample: Some(3),
+    };
+    assert!(
+        sample.to_string().contains("in sample 3 at t = 0.1"),
+        "{sample}"
+    );
+}
