@@ -1,16 +1,37 @@
-//! placeholder
-pub use neuralode_macros::neural_ode;
+#![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//! * [`neural_ode!`] declares a model; [`prelude`] brings it, dfdx and the rest of daily use into scope.
+//! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand.
+//! * [`options`] holds everything about a solve that can be chosen; [`error`](mod@error) everything that can go wrong.
+//! * [`adjoint`], [`tableau`], [`solve`](mod@solve), [`stepper`] and [`trajectory`] are the parts of which a solve
+//!   is made.
+
+#![forbid(unsafe_code)]
+
+pub use dfdx;
+pub use neuralode_runtime::{
+    adjoint, engine, error, layer, options, solve, state, stepper, tableau, take_backward_report,
+    trajectory, try_backward, vector_field, Adjoint, Controller, LayerSummary, NeuralOde, SaveAt,
+    SolveError, SolveOptions, Solver, Stats, Summary, TensorField,
+};
+
 #[doc(hidden)]
 pub use neuralode_runtime::__private;
-pub use neuralode_runtime::*;
-/// prelude
-pub mod prelude {
 
+#[doc = include_str!("../docs/dsl.md")]
+pub use neuralode_macros::neural_ode;
+
+/// What a program that declares and trains models uses: this crate's names, and all of dfdx's prelude with
+/// its optimizers.
+///
+/// dfdx has traits and types of many names; those of the solvers (`Solver`, `Adjoint`, `Controller`) are not
+/// here but at the root of the crate.
+pub mod prelude {
     pub use crate::{
-        neural_ode, try_backward, Adjoint as AdjointMethod, NeuralOde, SolveError, SolveOptions,
-        Stats, Summary, TensorField,
+        neural_ode, try_backward, NeuralOde, SolveError, SolveOptions, Stats, Summary, TensorField,
     };
-    pub use neuralode_runtime::dfdx::{
+    pub use dfdx::{
         optim::{Adam, RMSprop, Sgd},
         prelude::*,
     };

@@ -1,0 +1,120 @@
+//! The command line.
+
+use std::{fmt, ops::RangeInclusive, path::PathBuf};
+
+use clap::{Parser, ValueEnum};
+use neuralode::Adjoint;
+
+/// Trains a Neural ODE on MNIST, as the Lux.jl tutorial does.
+#[derive(Parser, Debug)]
+#[command(version, about)]
+pub(crate) struct Arguments {
+    /// Folder with the MNIST files, `.gz` or unpacked [default: `$MNIST_DIR`, `data/mnist`, the cache folder, a
+    /// download; digits drawn by this program if none of these works]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Use the first N images; nine tenths of them for training
+    #[arg(long, value_name = "N", default_value_t = 1500, value_parser = at_least::<2>)]
+    pub(crate) images: usize,
+
+    /// Images per training step; the last batch of an epoch may be smaller
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least::<1>)]
+    pub(crate) batch: usize,
+
+    /// Passes over the training images
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = at_least::<1>)]
+    pub(crate) epochs: usize,
+
+    /// Learning rate of Adam
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = learning_rate)]
+    pub(crate) lr: f64,
+
+    /// How the gradient of the solve is computed
+    #[arg(long, value_enum, default_value_t = AdjointName::Interpolating)]
+    pub(crate) adjoint: AdjointName,
+
+    /// Seed of the initial weights and of the order of images
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Train N times, with the seeds SEED, SEED + 1, ..., and print mean and standard deviation
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least::<1>)]
+    pub(crate) seeds: usize,
+
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub(crate) device: DeviceName,
+
+    /// Write all results to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Print what this program was built with and runs on
+    #[arg(long)]
+    pub(crate) version_info: bool,
+}
+
+impl Arguments {
+    /// The seed of every run.
+    pub(crate) fn seeds(&self) -> RangeInclusive<u64> {
+        self.seed..=self.seed.saturating_add(self.seeds as u64 - 1)
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum AdjointName {
+    /// The continuous adjoint, solved backwards over the dense output
+    Interpolating,
+    /// The exact derivative of the accepted steps
+    Discrete,
+}
+
+impl From<AdjointName> for Adjoint {
+    fn from(name: AdjointName) -> Self {
+        match name {
+            AdjointName::Interpolating => Self::Interpolating,
+            AdjointName::Discrete => Self::Discrete,
+        }
+    }
+}
+
+impl fmt::Display for AdjointName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interpolating => "interpolating",
+            Self::Discrete => "discrete",
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DeviceName {
+    /// The processor
+    Cpu,
+    /// The first NVIDIA GPU (needs the feature `cuda`)
+    Cuda,
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        })
+    }
+}
+
+fn at_least<const MINIMUM: usize>(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number >= MINIMUM => Ok(number),
+        _ => Err(format!("expected a whole number of at least {MINIMUM}")),
+    }
+}
+
+fn learning_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err("expected a positive number such as 0.001".to_owned()),
+    }
+}

@@ -1,0 +1,127 @@
+//! The Lux.jl tutorial "MNIST Classification using Neural ODEs", in Rust.
+//!
+//! ```text
+//! cargo run --release --example mnist_ode
+//! cargo run --release --example mnist_ode -- --images 60000 --adjoint discrete --seeds 3
+//! cargo run --release --example mnist_ode -- --help
+//! ```
+//!
+//! Same data (the first 1500 training images, split 0.9, batches of 128), same model, same loss and
+//! optimizer (Adam, 0.001), same 9 epochs. Where MNIST cannot be had it draws digits itself and says so.
+
+mod cli;
+mod data;
+mod report;
+mod train;
+mod version;
+
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser;
+use neuralode::prelude::*;
+
+use cli::{Arguments, DeviceName};
+use report::Report;
+use train::Images;
+
+neural_ode! {
+    /// The classifier of the Lux tutorial.
+    #[derive(Clone, Debug)]
+    pub struct MnistOde {
+        input: [28, 28],
+        encoder: [Flatten, Dense(784 => 20, tanh)],
+        ode: Ode {
+            field(t, y): [Dense(20 => 10, tanh), Dense(10 => 10, tanh), Dense(10 => 20, tanh)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+            adjoint: Interpolating,
+        },
+        head: Dense(20 => 10),
+    }
+}
+
+fn main() -> ExitCode {
+    // Bad arguments end here too, with status 2 and a message of their own.
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    if arguments.version_info {
+        version::print();
+        return Ok(());
+    }
+    let output = arguments
+        .json
+        .as_deref()
+        .map(report::Output::create)
+        .transpose()?;
+    match arguments.device {
+        DeviceName::Cpu => all_runs(arguments, output, |seed| Ok(Cpu::seed_from_u64(seed))),
+        DeviceName::Cuda => on_cuda(arguments, output),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn on_cuda(arguments: &Arguments, output: Option<report::Output>) -> Result<(), Box<dyn Error>> {
+    all_runs(arguments, output, |seed| {
+        Cuda::try_build(0, seed).map_err(|error| {
+            format!(
+                "no CUDA device could be opened ({error}): check the driver, or use --device cpu"
+            )
+            .into()
+        })
+    })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn on_cuda(_: &Arguments, _: Option<report::Output>) -> Result<(), Box<dyn Error>> {
+    Err("this program was built without CUDA: run `cargo run --release --features cuda --example mnist_ode \
+         -- --device cuda` on a machine with a CUDA toolkit and an NVIDIA GPU, or use --device cpu"
+        .into())
+}
+
+/// Trains once per seed, prints a table for each, and writes the JSON file: after a failure, too, with what
+/// was finished until then.
+fn all_runs<D: Device<f32>>(
+    arguments: &Arguments,
+    output: Option<report::Output>,
+    device: impl Fn(u64) -> Result<D, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let places = data::Places::from_env(arguments.data_dir.clone());
+    let set = data::load(&places, arguments.images)?;
+    println!("Data: {}.", set.origin);
+    let mut report = Report::new(arguments, &set.origin);
+    let images = Images::split(set);
+    println!(
+        "{} training and {} test images, batches of {}, {} epochs, Adam({}), adjoint {}, device {}.\n",
+        images.training(),
+        images.test(),
+        arguments.batch,
+        arguments.epochs,
+        arguments.lr,
+        arguments.adjoint,
+        arguments.device,
+    );
+    let outcome = arguments.seeds().try_for_each(|seed| {
+        let device = device(seed)?;
+        let mut model = MnistOde::<f32, _>::try_build(&device)
+            .map_err(|error| format!("the model could not be built: {error}"))?;
+        model.ode.options.adjoint = arguments.adjoint.into();
+        if seed == arguments.seed {
+            println!("{}\n", model.summary());
+        }
+        report.begin(seed);
+        train::train(&mut model, &device, &images, arguments, seed, &mut report)
+    });
+    report.print_means();
+    let written = output.map_or(Ok(()), |output| output.write(&report));
+    outcome?;
+    Ok(written?)
+}

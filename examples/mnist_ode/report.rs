@@ -1,0 +1,226 @@
+//! The printed table and the JSON file.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use neuralode::Stats;
+use serde::Serialize;
+
+use crate::{cli::Arguments, data::Origin};
+
+/// Everything that was measured.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    dataset: &'static str,
+    device: String,
+    dtype: &'static str,
+    adjoint: String,
+    vjp: &'static str,
+    images: usize,
+    batch: usize,
+    runs: Vec<Run>,
+}
+
+/// One training run.
+#[derive(Serialize)]
+struct Run {
+    seed: u64,
+    epochs: Vec<Epoch>,
+}
+
+/// One pass over the training images. Counts are sums over the training steps; `nfe`, `accepted` and
+/// `rejected` are those of the forward solves.
+#[derive(Clone, Serialize)]
+pub(crate) struct Epoch {
+    epoch: usize,
+    /// Training only: the accuracies are measured after the clock has stopped.
+    seconds: f64,
+    /// Mean over the training images, each at the weights of its step.
+    loss: f64,
+    train_accuracy: f64,
+    test_accuracy: f64,
+    nfe: usize,
+    accepted: usize,
+    rejected: usize,
+    #[serde(skip)]
+    vjps: usize,
+    #[serde(skip)]
+    images: usize,
+}
+
+impl Epoch {
+    pub(crate) fn new(epoch: usize) -> Self {
+        Self {
+            epoch,
+            seconds: 0.0,
+            loss: 0.0,
+            train_accuracy: 0.0,
+            test_accuracy: 0.0,
+            nfe: 0,
+            accepted: 0,
+            rejected: 0,
+            vjps: 0,
+            images: 0,
+        }
+    }
+
+    /// Adds one training step with the mean loss of its images.
+    pub(crate) fn add(&mut self, loss: f64, images: usize, forward: Stats, backward: Stats) {
+        self.loss += loss * count(images);
+        self.images += images;
+        self.nfe += forward.field_calls;
+        self.accepted += forward.accepted;
+        self.rejected += forward.rejected;
+        self.vjps += backward.vjps;
+    }
+
+    pub(crate) fn finish(mut self, seconds: f64, train_accuracy: f64, test_accuracy: f64) -> Self {
+        self.loss /= count(self.images.max(1));
+        self.seconds = seconds;
+        self.train_accuracy = train_accuracy;
+        self.test_accuracy = test_accuracy;
+        self
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn count(n: usize) -> f64 {
+    n as f64
+}
+
+impl Report {
+    pub(crate) fn new(arguments: &Arguments, origin: &Origin) -> Self {
+        Self {
+            dataset: origin.name(),
+            device: arguments.device.to_string(),
+            dtype: "f32",
+            adjoint: arguments.adjoint.to_string(),
+            vjp: "tape",
+            images: arguments.images,
+            batch: arguments.batch,
+            runs: Vec::new(),
+        }
+    }
+
+    /// Starts the table of one run.
+    pub(crate) fn begin(&mut self, seed: u64) {
+        println!("seed {seed}");
+        println!(
+            "  epoch  seconds    loss   train %   test %  field calls  steps (rejected)    VJPs"
+        );
+        self.runs.push(Run {
+            seed,
+            epochs: Vec::new(),
+        });
+    }
+
+    /// Prints and keeps one epoch.
+    pub(crate) fn epoch(&mut self, epoch: Epoch) {
+        println!(
+            "  {:>5}  {:>7.3}  {:>6.4}  {:>8.3}  {:>7.3}  {:>11}  {:>5} ({:>8})  {:>6}",
+            epoch.epoch,
+            epoch.seconds,
+            epoch.loss,
+            100.0 * epoch.train_accuracy,
+            100.0 * epoch.test_accuracy,
+            epoch.nfe,
+            epoch.accepted,
+            epoch.rejected,
+            epoch.vjps,
+        );
+        if let Some(run) = self.runs.last_mut() {
+            run.epochs.push(epoch);
+        }
+    }
+
+    /// Mean and standard deviation over the runs, after the last epoch, if there are several.
+    pub(crate) fn print_means(&self) {
+        let last: Vec<&Epoch> = self
+            .runs
+            .iter()
+            .filter_map(|run| run.epochs.last())
+            .collect();
+        if last.len() < 2 {
+            return;
+        }
+        let of =
+            |value: fn(&Epoch) -> f64| mean_and_deviation(last.iter().map(|epoch| value(epoch)));
+        let (train, train_sd) = of(|epoch| 100.0 * epoch.train_accuracy);
+        let (test, test_sd) = of(|epoch| 100.0 * epoch.test_accuracy);
+        let (seconds, seconds_sd) = of(|epoch| epoch.seconds);
+        println!(
+            "\n{} runs, last epoch, mean ± sd: train {train:.2} ± {train_sd:.2} %, test {test:.2} ± {test_sd:.2} %, \
+             {seconds:.3} ± {seconds_sd:.3} s",
+            last.len(),
+        );
+    }
+}
+
+/// The sample mean and standard deviation of at least two numbers.
+fn mean_and_deviation(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let n = count(values.clone().count());
+    let mean = values.clone().sum::<f64>() / n;
+    let variance = values.map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (mean, variance.sqrt())
+}
+
+/// The JSON file: opened before the training, so that a wrong path costs no time, and put in place at the
+/// end in one step.
+pub(crate) struct Output {
+    path: PathBuf,
+    file: tempfile::NamedTempFile,
+}
+
+impl Output {
+    pub(crate) fn create(path: &Path) -> Result<Self, String> {
+        let explain = |error: io::Error| {
+            format!(
+                "the file `{}` cannot be written ({error}): name a file in an existing folder with --json",
+                path.display()
+            )
+        };
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(explain(io::Error::other("it is not a file")));
+        }
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        Ok(Self {
+            file: tempfile::Builder::new()
+                .prefix(".mnist_ode")
+                .tempfile_in(folder)
+                .map_err(explain)?,
+            path: path.to_owned(),
+        })
+    }
+
+    pub(crate) fn write(self, report: &Report) -> Result<(), String> {
+        let Self { path, mut file } = self;
+        let failed = |error: String| format!("`{}` could not be written: {error}", path.display());
+        serde_json::to_writer(&mut file, report).map_err(|error| failed(error.to_string()))?;
+        file.write_all(b"\n")
+            .map_err(|error| failed(error.to_string()))?;
+        let (_, temporary) = file.keep().map_err(|error| failed(error.to_string()))?;
+        readable_by_all(&temporary);
+        fs::rename(&temporary, &path).map_err(|error| {
+            let _ = fs::remove_file(&temporary);
+            failed(error.to_string())
+        })
+    }
+}
+
+/// Temporary files are private; a result is not.
+fn readable_by_all(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Only a courtesy: the file is complete without it.
+        let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o644));
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}
