@@ -120,10 +120,10 @@ impl Report {
     /// Prints and keeps one epoch.
     pub(crate) fn epoch(&mut self, epoch: Epoch) {
         println!(
-            "  {:>5}  {:>7.3}  {:>6.4}  {:>8.3}  {:>7.3}  {:>11}  {:>5} ({:>8})  {:>6}",
+            "  {:>5}  {:>7.3}  {:>6}  {:>8.3}  {:>7.3}  {:>11}  {:>5} ({:>8})  {:>6}",
             epoch.epoch,
             epoch.seconds,
-            epoch.loss,
+            loss(epoch.loss),
             100.0 * epoch.train_accuracy,
             100.0 * epoch.test_accuracy,
             epoch.nfe,
@@ -156,6 +156,15 @@ impl Report {
              {seconds:.3} ± {seconds_sd:.3} s",
             last.len(),
         );
+    }
+}
+
+/// Four digits behind the point, or a power of ten for a loss that has run away.
+fn loss(loss: f64) -> String {
+    if loss < 1e4 {
+        format!("{loss:.4}")
+    } else {
+        format!("{loss:.1e}")
     }
 }
 

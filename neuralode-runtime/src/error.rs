@@ -137,6 +137,19 @@ impl fmt::Display for InSample {
     }
 }
 
+/// " (step size 0.1)", or nothing before the first step.
+struct WithStep(f64);
+
+impl fmt::Display for WithStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0.0 {
+            Ok(())
+        } else {
+            write!(f, " (step size {:e})", self.0)
+        }
+    }
+}
+
 impl fmt::Display for SolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -180,9 +193,10 @@ impl fmt::Display for SolveError {
                 sample,
             } => write!(
                 f,
-                "{quantity} is NaN or infinite{} at t = {t} (step size {h:e}): check the input and the weights, \
-                 lower the learning rate, or bound the vector field",
-                InSample(*sample)
+                "{quantity} is NaN or infinite{} at t = {t}{}: check the input and the weights, lower the \
+                 learning rate, or bound the vector field",
+                InSample(*sample),
+                WithStep(*h)
             ),
             Self::StepTooSmall {
                 t,

@@ -1,0 +1,276 @@
+//! The example `mnist_ode` as a program: what it prints and writes, and how it fails.
+
+#![allow(missing_docs, reason = "a test program")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+use serde_json::Value;
+
+/// Builds the example, as `cargo test` on its own does, and returns its path.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--example", "mnist_ode"]);
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        let built = cargo
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .unwrap();
+        assert!(built.success());
+        let test = std::env::current_exe().unwrap();
+        let profile = test.parent().unwrap().parent().unwrap();
+        profile.join("examples").join("mnist_ode")
+    })
+}
+
+/// Runs the example in an empty folder, without a network, a cache or MNIST.
+fn run(arguments: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    Command::new(program())
+        .args(arguments)
+        .current_dir(home.path())
+        .env_remove("MNIST_DIR")
+        .env("NEURALODE_OFFLINE", "1")
+        .env("HOME", home.path())
+        .env("XDG_CACHE_HOME", home.path().join("cache"))
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The program ends with status 2 and a message that contains `parts`; it does not panic.
+fn fails(arguments: &[&str], parts: &[&str]) -> Output {
+    let output = run(arguments);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+    assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+    for part in parts {
+        assert!(
+            message.contains(part),
+            "{arguments:?}: no `{part}` in: {message}"
+        );
+    }
+    output
+}
+
+#[test]
+fn without_mnist_it_trains_on_drawn_digits_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out.json");
+    let output = run(&[
+        "--images",
+        "300",
+        "--epochs",
+        "2",
+        "--json",
+        file.to_str().unwrap(),
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    assert!(
+        printed.starts_with("Data: digits drawn by this program, because MNIST was not available"),
+        "{printed}"
+    );
+    assert!(printed.contains("16450 trainable parameters"), "{printed}");
+
+    let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let keys =
+        |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    assert_eq!(
+        keys(&json),
+        ["adjoint", "batch", "dataset", "device", "dtype", "images", "runs", "vjp"]
+    );
+    assert_eq!(json["dataset"], "drawn-digits");
+    assert_eq!(json["device"], "cpu");
+    assert_eq!(json["dtype"], "f32");
+    assert_eq!(json["adjoint"], "interpolating");
+    assert_eq!(
+        (&json["images"], &json["batch"]),
+        (&300.into(), &128.into())
+    );
+    let epochs = json["runs"][0]["epochs"].as_array().unwrap();
+    assert_eq!(epochs.len(), 2);
+    assert_eq!(
+        keys(&epochs[0]),
+        [
+            "accepted",
+            "epoch",
+            "loss",
+            "nfe",
+            "rejected",
+            "seconds",
+            "test_accuracy",
+            "train_accuracy"
+        ]
+    );
+    // 270 training images are three batches: the field is called 2 + 6 n times for n steps of each.
+    let sum = |key: &str| epochs[1][key].as_u64().unwrap();
+    assert_eq!(sum("nfe"), 3 * 2 + 6 * (sum("accepted") + sum("rejected")));
+    let accuracy = epochs[1]["train_accuracy"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&accuracy));
+    assert!(epochs[1]["loss"].as_f64() < epochs[0]["loss"].as_f64());
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "no temporary file is left"
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_numbers_and_another_seed_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let losses = |seed: &str, seeds: &str| -> Vec<f64> {
+        let file = folder.path().join("out.json");
+        let path = file.to_str().unwrap();
+        let output = run(&[
+            "--images", "200", "--epochs", "1", "--seed", seed, "--seeds", seeds, "--json", path,
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let runs = json["runs"].as_array().unwrap();
+        runs.iter()
+            .map(|run| run["epochs"][0]["loss"].as_f64().unwrap())
+            .collect()
+    };
+    let (five, six, both) = (losses("5", "1"), losses("6", "1"), losses("5", "2"));
+    assert_eq!(both, [five.clone(), six.clone()].concat());
+    assert_ne!(five, six);
+}
+
+#[test]
+fn several_seeds_give_a_mean_and_a_deviation() {
+    let output = run(&[
+        "--images",
+        "100",
+        "--epochs",
+        "1",
+        "--seeds",
+        "3",
+        "--adjoint",
+        "discrete",
+    ]);
+    let printed = text(&output.stdout);
+    assert!(
+        printed.contains("3 runs, last epoch, mean ± sd: train "),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_batch_larger_than_the_data_and_a_last_batch_of_one_work() {
+    for arguments in [
+        ["--images", "40", "--batch", "1000"],
+        ["--images", "10", "--batch", "4"],
+    ] {
+        let output = run(&[&arguments[..], &["--epochs", "1"]].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn wrong_arguments_are_explained() {
+    fails(&["--images", "0"], &["--images", "at least 2"]);
+    fails(&["--images", "70000"], &["60000", "70000"]);
+    fails(&["--batch", "0"], &["--batch", "at least 1"]);
+    fails(&["--epochs", "0"], &["--epochs", "at least 1"]);
+    fails(&["--lr", "NaN"], &["--lr", "positive number"]);
+    fails(&["--lr", "0"], &["--lr", "positive number"]);
+    fails(&["--adjoint", "exact"], &["interpolating", "discrete"]);
+    fails(&["--device", "tpu"], &["cpu", "cuda"]);
+    fails(&["--seeds", "0"], &["--seeds", "at least 1"]);
+    fails(&["--nonsense"], &["--nonsense"]);
+}
+
+#[test]
+fn a_data_folder_that_does_not_work_is_an_error_and_no_reason_to_draw() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("nowhere");
+    fails(
+        &["--data-dir", missing.to_str().unwrap()],
+        &["no folder", "nowhere"],
+    );
+    fails(
+        &["--data-dir", folder.path().to_str().unwrap()],
+        &["train-images-idx3-ubyte"],
+    );
+    std::fs::write(
+        folder.path().join("train-images-idx3-ubyte"),
+        [0, 0, 8, 3, 0],
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("train-labels-idx1-ubyte"), [0, 0, 8, 1]).unwrap();
+    fails(
+        &["--data-dir", folder.path().to_str().unwrap()],
+        &["train-"],
+    );
+}
+
+#[test]
+fn a_json_file_that_cannot_be_written_is_an_error_before_the_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("missing").join("out.json");
+    let output = fails(&["--json", file.to_str().unwrap()], &["--json", "out.json"]);
+    assert!(output.stdout.is_empty(), "nothing was trained");
+    fails(
+        &["--json", folder.path().to_str().unwrap()],
+        &["not a file"],
+    );
+}
+
+#[test]
+#[cfg(not(feature = "cuda"))]
+fn cuda_without_the_feature_is_an_error_that_says_how_to_get_it() {
+    fails(&["--device", "cuda"], &["--features cuda"]);
+}
+
+#[test]
+fn a_training_that_diverges_is_a_typed_error_and_keeps_what_was_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out.json");
+    let path = file.to_str().unwrap();
+    for adjoint in ["interpolating", "discrete"] {
+        fails(
+            &[
+                "--images",
+                "300",
+                "--lr",
+                "1e38",
+                "--epochs",
+                "5",
+                "--adjoint",
+                adjoint,
+                "--json",
+                path,
+            ],
+            &["error: ", ": "],
+        );
+        let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert!(json["runs"][0]["epochs"].as_array().unwrap().len() < 5);
+    }
+}
+
+#[test]
+fn version_info_names_the_toolchain_and_the_machine() {
+    let output = run(&["--version-info"]);
+    assert!(output.status.success());
+    let printed = text(&output.stdout);
+    for line in [
+        "neuralode  0.1.0",
+        "toolchain  1.95.0",
+        "tensors    dfdx 0.13",
+        "processor",
+        "threads",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+}
