@@ -32,6 +32,7 @@ pub mod prelude {
         neural_ode, try_backward, NeuralOde, SolveError, SolveOptions, Stats, Summary, TensorField,
     };
     pub use dfdx::{
+        data::OneHotEncode,
         optim::{Adam, RMSprop, Sgd},
         prelude::*,
     };

@@ -1,0 +1,79 @@
+//! What one training step of the tutorial's model is made of: the field, its VJP, the solve, both adjoints.
+//!
+//! `cargo bench --bench step`
+
+#![allow(missing_docs, reason = "a benchmark")]
+
+use std::hint::black_box;
+
+use criterion::{criterion_group, criterion_main, Criterion};
+use neuralode::{
+    engine::tensor::TensorEngine,
+    prelude::*,
+    vector_field::{Differentiable, VectorField},
+    Adjoint,
+};
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct MnistOde {
+        input: [28, 28],
+        encoder: [Flatten, Dense(784 => 20, tanh)],
+        ode: Ode {
+            field(t, y): [Dense(20 => 10, tanh), Dense(10 => 10, tanh), Dense(10 => 20, tanh)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+            adjoint: Interpolating,
+        },
+        head: Dense(20 => 10),
+    }
+}
+
+const BATCH: usize = 128;
+
+fn field(c: &mut Criterion) {
+    let dev = Cpu::seed_from_u64(0);
+    let model = MnistOde::<f32, _>::build(&dev);
+    let y: Tensor<Rank2<BATCH, 20>, f32, _> = dev.sample_uniform();
+    let mut engine = TensorEngine::new(&model.ode.field);
+    let mut dy = y.clone();
+    c.bench_function("field", |b| {
+        b.iter(|| engine.eval(0.0, black_box(&y), &mut dy).unwrap());
+    });
+    let mut theta_bar = engine.zero_params().unwrap();
+    c.bench_function("vjp", |b| {
+        b.iter(|| {
+            engine
+                .vjp(0.0, black_box(&y), &y, &mut dy, &mut theta_bar)
+                .unwrap();
+        });
+    });
+}
+
+fn solve(c: &mut Criterion) {
+    let dev = Cpu::seed_from_u64(0);
+    let mut model = MnistOde::<f32, _>::build(&dev);
+    let images: Tensor<Rank3<BATCH, 28, 28>, f32, _> = dev.sample_uniform();
+    let targets = dev.one_hot_encode(Const::<10>, [3; BATCH]);
+    c.bench_function("forward", |b| {
+        b.iter(|| model.try_forward(black_box(images.clone())).unwrap());
+    });
+    for adjoint in [Adjoint::Discrete, Adjoint::Interpolating] {
+        model.ode.options.adjoint = adjoint;
+        let mut optimizer = Adam::new(&model, AdamConfig::default());
+        let mut model = model.clone();
+        c.bench_function(&format!("training step, {adjoint:?}"), |b| {
+            b.iter(|| {
+                let logits = model
+                    .try_forward(images.trace(model.alloc_grads()))
+                    .unwrap();
+                let loss = cross_entropy_with_logits_loss(logits, targets.clone());
+                let (gradients, _) = try_backward(loss).unwrap();
+                optimizer.update(&mut model, &gradients).unwrap();
+            });
+        });
+    }
+}
+
+criterion_group!(benches, field, solve);
+criterion_main!(benches);
