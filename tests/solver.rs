@@ -509,3 +509,25 @@ fn a_denormal_first_step_recovers() {
     let (solution, _) = run(a3, [1.0], &options).unwrap();
     assert!((solution.y.array()[0] - 1.0_f64.sin().exp()).abs() < 1e-5);
 }
+
+#[test]
+fn numbers_whose_squares_overflow_are_no_infinities() {
+    /// `y' = 1e25` in f32.
+    struct Fast;
+    impl VectorField for Fast {
+        type State = Tensor<Rank1<1>, f32, Cpu>;
+        fn eval(
+            &mut self,
+            _: f64,
+            y: &Self::State,
+            dy: &mut Self::State,
+        ) -> Result<(), SolveError> {
+            *dy = y.device().tensor([1e25]);
+            Ok(())
+        }
+    }
+    let y0: Tensor<Rank1<1>, f32, Cpu> = Cpu::default().tensor([0.0]);
+    let options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
+    let solution = solve(&mut Fast, &TSIT5, y0, &options, &mut ()).unwrap();
+    assert!((solution.y.array()[0] / 1e25 - 1.0).abs() < 1e-4);
+}

@@ -168,7 +168,7 @@ where
     let cotangent = gradients.get(y1);
     let mut engine = TensorEngine::new(field);
     let pulled = adjoint::pull_back(&mut engine, trajectory, cotangent, options)
-        .and_then(|pulled| Ok((pulled.y_bar, pulled.theta_bar, Ok(pulled.stats))))
+        .map(|pulled| (pulled.y_bar, pulled.theta_bar, Ok(pulled.stats)))
         .or_else(|error| poison(&mut engine, y0, error));
     match pulled {
         Ok((y_bar, theta_bar, outcome)) => {

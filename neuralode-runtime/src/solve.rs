@@ -1,7 +1,7 @@
 //! The loop: attempt, judge, accept or shrink. It knows no tableau, no engine and no adjoint.
 
 use crate::{
-    controller::{initial_step, StepControl, Verdict},
+    controller::{initial_step, StepControl},
     error::{Quantity, SolveError},
     options::{Controller, SolveOptions},
     state::State,
@@ -41,21 +41,12 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     recorder: &mut R,
 ) -> Result<Solution<F::State>, SolveError> {
     options.validate(y0.epsilon())?;
-    let tolerances = options.tolerances();
-    let (t0, t1) = (options.t0, options.t1);
     if y0.is_empty() {
         return Err(SolveError::EmptyBatch { shape: vec![0] });
     }
-    let non_finite = |quantity, x: &F::State| SolveError::NonFinite {
-        quantity,
-        t: t0,
-        h: 0.0,
-        sample: F::State::worst_sample(x, &y0, &y0, &tolerances),
-    };
-    let d0 = F::State::scaled_norm(&y0, &y0, &y0, &tolerances)?;
-    if !d0.is_finite() {
-        return Err(non_finite(Quantity::InitialState, &y0));
-    }
+    let tolerances = options.tolerances();
+    let (t0, t1) = (options.t0, options.t1);
+    let d0 = finite_norm(&y0, &y0, Quantity::InitialState, options)?;
     let (mut accepted, mut rejected) = (0, 0);
     #[allow(
         clippy::float_cmp,
@@ -70,28 +61,11 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         });
     }
 
-    let mut stepper = ExplicitRk::new(field, tableau, t0, y0.clone())?;
-    let d1 = F::State::scaled_norm(stepper.dy(), &y0, &y0, &tolerances)?;
-    if !d1.is_finite() {
-        return Err(non_finite(Quantity::VectorField, stepper.dy()));
-    }
     let direction = (t1 - t0).signum();
     let smallest = 16.0 * f64::EPSILON * t0.abs().max(t1.abs());
-    let mut size = match (options.controller, options.dt0) {
-        (Controller::Constant { dt }, _) => dt,
-        (_, Some(dt0)) => dt0,
-        _ => stepper.probe(|field, y0, f0| {
-            initial_step(
-                field,
-                (t0, t1),
-                (y0, d0),
-                (f0, d1),
-                tableau.order,
-                &tolerances,
-            )
-        })?,
-    };
     let adaptive = !matches!(options.controller, Controller::Constant { .. });
+    let mut stepper = ExplicitRk::new(field, tableau, t0, y0)?;
+    let mut size = first_size(&mut stepper, d0, tableau.order, options)?;
     let mut control = StepControl::new(options.controller, tableau.order);
     let mut last_error = 0.0;
     loop {
@@ -115,12 +89,9 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         let h = direction * if last { remaining } else { size };
         let error = stepper.attempt(h, &tolerances)?;
         last_error = error;
-        let Verdict {
-            accepted: accept,
-            factor,
-        } = control.judge(error);
-        size = h.abs() * factor;
-        if accept {
+        let verdict = control.judge(error);
+        size = h.abs() * verdict.factor;
+        if verdict.accepted {
             accepted += 1;
             recorder.record(Step::of(&stepper, h));
             stepper.accept(if last { t1 } else { t + h });
@@ -130,22 +101,7 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         } else {
             rejected += 1;
             if size < smallest || !adaptive {
-                let sample = stepper.worst_sample(&tolerances);
-                return Err(if error.is_finite() {
-                    SolveError::StepTooSmall {
-                        t,
-                        h,
-                        error,
-                        sample,
-                    }
-                } else {
-                    SolveError::NonFinite {
-                        quantity: Quantity::Step,
-                        t,
-                        h,
-                        sample,
-                    }
-                });
+                return Err(dead_end(t, h, error, stepper.worst_sample(&tolerances)));
             }
         }
     }
@@ -155,6 +111,64 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         accepted,
         rejected,
     })
+}
+
+/// The scaled norm of `x` at the start of a solve from `y0`, or the error that it is not finite.
+fn finite_norm<Y: State>(
+    x: &Y,
+    y0: &Y,
+    quantity: Quantity,
+    options: &SolveOptions,
+) -> Result<f64, SolveError> {
+    let tolerances = options.tolerances();
+    let norm = Y::scaled_norm(x, y0, y0, &tolerances)?;
+    if norm.is_finite() {
+        return Ok(norm);
+    }
+    Err(SolveError::NonFinite {
+        quantity,
+        t: options.t0,
+        h: 0.0,
+        sample: Y::worst_sample(x, y0, y0, &tolerances),
+    })
+}
+
+/// The size of the first step; `d0` is the scaled norm of the initial state.
+fn first_size<F: VectorField, const S: usize>(
+    stepper: &mut ExplicitRk<'_, F, S>,
+    d0: f64,
+    order: usize,
+    options: &SolveOptions,
+) -> Result<f64, SolveError> {
+    let d1 = finite_norm(stepper.dy(), stepper.y(), Quantity::VectorField, options)?;
+    match (options.controller, options.dt0) {
+        (Controller::Constant { dt }, _) => Ok(dt),
+        (_, Some(dt0)) => Ok(dt0),
+        (Controller::I | Controller::PI, None) => stepper.probe(|field, y0, f0| {
+            let span = (options.t0, options.t1);
+            let tolerances = options.tolerances();
+            initial_step(field, span, (y0, d0), (f0, d1), order, &tolerances)
+        }),
+    }
+}
+
+/// Why a rejected step cannot be tried again with a smaller size.
+fn dead_end(t: f64, h: f64, error: f64, sample: Option<usize>) -> SolveError {
+    if error.is_finite() {
+        SolveError::StepTooSmall {
+            t,
+            h,
+            error,
+            sample,
+        }
+    } else {
+        SolveError::NonFinite {
+            quantity: Quantity::Step,
+            t,
+            h,
+            sample,
+        }
+    }
 }
 
 impl<'a, Y, const S: usize> Step<&'a Y, &'a [Y; S]> {

@@ -330,26 +330,58 @@ impl<S: Shape, E: Dtype, D: Device<E>> State for Tensor<S, E, D> {
                 .try_add(guard)?
                 .try_sum::<Rank0, S::AllAxes>()
         };
-        let sum = sum().map_err(SolveError::device)?;
-        Ok(sum.as_vec().into_iter().map(to_f64).sum())
+        let sum: f64 = {
+            let sum = sum().map_err(SolveError::device)?;
+            sum.as_vec().into_iter().map(to_f64).sum()
+        };
+        if sum.is_finite() {
+            return Ok(sum);
+        }
+        // The squares of f32 overflow long before the numbers do: look again in f64.
+        let mut sum = 0.0;
+        for (error, y1) in scaled_errors(error, y0, y1, tolerances) {
+            if !y1.is_finite() {
+                return Ok(f64::NAN);
+            }
+            sum += error * error;
+        }
+        Ok(sum)
     }
 
     fn worst_sample(error: &Self, y0: &Self, y1: &Self, tolerances: &Tolerances) -> Option<usize> {
         let per_sample = per_sample(error.shape());
         let mut worst = (0.0, None);
-        let y = y0.as_vec().into_iter().zip(y1.as_vec());
-        for (index, (error, (y0, y1))) in error.as_vec().into_iter().zip(y).enumerate() {
-            let (error, y0, y1) = (to_f64(error), to_f64(y0), to_f64(y1));
-            let scaled = error.abs() / (tolerances.atol + tolerances.rtol * y0.abs().max(y1.abs()));
-            if !scaled.is_finite() || !y1.is_finite() {
-                return Some(index / per_sample);
+        let scaled = scaled_errors(error, y0, y1, tolerances);
+        for (index, (error, y1)) in scaled.enumerate() {
+            let sample = Some(index / per_sample);
+            if !error.is_finite() || !y1.is_finite() {
+                return sample;
             }
-            if scaled > worst.0 {
-                worst = (scaled, Some(index / per_sample));
+            if error > worst.0 {
+                worst = (error, sample);
             }
         }
         worst.1
     }
+}
+
+/// Every scalar's error over its scale, with the scalar of `y1`, on the host and in f64.
+fn scaled_errors<S: Shape, E: Dtype, D: Device<E>>(
+    error: &Tensor<S, E, D>,
+    y0: &Tensor<S, E, D>,
+    y1: &Tensor<S, E, D>,
+    tolerances: &Tolerances,
+) -> impl Iterator<Item = (f64, f64)> {
+    let Tolerances { rtol, atol } = *tolerances;
+    let y = y0.as_vec().into_iter().zip(y1.as_vec());
+    error
+        .as_vec()
+        .into_iter()
+        .zip(y)
+        .map(move |(error, (y0, y1))| {
+            let (error, y0, y1) = (to_f64(error), to_f64(y0), to_f64(y1));
+            (error.abs() / (atol + rtol * y0.abs().max(y1.abs())), y1)
+        })
 }
 
 /// The error type of a device.

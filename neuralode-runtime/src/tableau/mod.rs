@@ -31,6 +31,7 @@ pub struct ButcherTableau<const S: usize> {
 
 impl<const S: usize> ButcherTableau<S> {
     /// Whether the last stage is evaluated at the new state and so is the next step's first stage.
+    #[allow(clippy::float_cmp, reason = "the same constants, not results")]
     pub const fn fsal(&self) -> bool {
         let mut i = 0;
         while i < S {

@@ -1,5 +1,10 @@
 //! The method of Tsitouras.
 
+#![allow(
+    clippy::excessive_precision,
+    reason = "coefficients stand as published"
+)]
+
 use super::ButcherTableau;
 
 /// Runge-Kutta pair of order 5(4) with seven stages, the last of which is the next step's first, and a
