@@ -2,6 +2,15 @@
 //! (`tests/golden/generate.py`). `$NEURALODE_GOLDEN_DIR` names another folder of such files.
 
 #![allow(missing_docs, reason = "a test program")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::excessive_precision,
+    clippy::float_cmp,
+    reason = "numbers are small and printed as published; equal bits are meant"
+)]
 
 mod support;
 

@@ -1,6 +1,15 @@
 //! Tsit5, its dense output, the controllers and the loop, on problems with known solutions.
 
 #![allow(missing_docs, reason = "a test program")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::excessive_precision,
+    clippy::float_cmp,
+    reason = "numbers are small and printed as published; equal bits are meant"
+)]
 
 mod support;
 

@@ -34,6 +34,10 @@ struct Run {
 /// One pass over the training images. Counts are sums over the training steps; `nfe`, `accepted` and
 /// `rejected` are those of the forward solves.
 #[derive(Clone, Serialize)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "the names are those of the JSON file"
+)]
 pub(crate) struct Epoch {
     epoch: usize,
     /// Training only: the accuracies are measured after the clock has stopped.
