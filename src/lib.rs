@@ -13,7 +13,7 @@ pub use dfdx;
 pub use neuralode_runtime::{
     adjoint, engine, error, layer, options, solve, state, stepper, tableau, take_backward_report,
     trajectory, try_backward, vector_field, Adjoint, Controller, LayerSummary, NeuralOde, SaveAt,
-    SolveError, SolveOptions, Solver, Stats, Summary, TensorField,
+    SolveError, SolveOptions, Solver, Stats, Summary, TensorField, Vjp,
 };
 
 #[doc(hidden)]

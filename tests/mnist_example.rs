@@ -94,6 +94,7 @@ fn without_mnist_it_trains_on_drawn_digits_and_says_so() {
     assert_eq!(json["device"], "cpu");
     assert_eq!(json["dtype"], "f32");
     assert_eq!(json["adjoint"], "interpolating");
+    assert_eq!(json["vjp"], "generated");
     assert_eq!(
         (&json["images"], &json["batch"]),
         (&300.into(), &128.into())
@@ -145,6 +146,23 @@ fn the_same_seed_gives_the_same_numbers_and_another_seed_others() {
     let (five, six, both) = (losses("5", "1"), losses("6", "1"), losses("5", "2"));
     assert_eq!(both, [five.clone(), six.clone()].concat());
     assert_ne!(five, six);
+}
+
+#[test]
+fn generated_kernels_and_the_tape_train_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let loss = |vjp: &str| -> f64 {
+        let file = folder.path().join("out.json");
+        let path = file.to_str().unwrap();
+        let output = run(&[
+            "--images", "300", "--epochs", "2", "--vjp", vjp, "--json", path,
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(json["vjp"], vjp);
+        json["runs"][0]["epochs"][1]["loss"].as_f64().unwrap()
+    };
+    assert!((loss("generated") - loss("tape")).abs() < 1e-4);
 }
 
 #[test]

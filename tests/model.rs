@@ -313,7 +313,7 @@ Small
   decoder.1    Dense<8, 3, Identity, f32, Cpu>  [8] -> [3]              27
   decoder.2    Sigmoid                          [3] -> [3]               0
   head         Tanh                             [3] -> [3]               0
-  ode: Tsit5 over -0.5..1.25, rtol 1e-4, atol 1e-4, controller PI, adjoint Interpolating
+  ode: Tsit5 over -0.5..1.25, rtol 1e-4, atol 1e-4, controller PI, adjoint Interpolating, vjp Generated
   282 trainable parameters";
     assert_eq!(text, expected);
 }

@@ -3,7 +3,7 @@
 use std::{fmt, ops::RangeInclusive, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
-use neuralode::Adjoint;
+use neuralode::{Adjoint, Vjp};
 
 /// Trains a Neural ODE on MNIST, as the Lux.jl tutorial does.
 #[derive(Parser, Debug)]
@@ -33,6 +33,10 @@ pub(crate) struct Arguments {
     /// How the gradient of the solve is computed
     #[arg(long, value_enum, default_value_t = AdjointName::Interpolating)]
     pub(crate) adjoint: AdjointName,
+
+    /// How the field and its vector-Jacobian products are computed
+    #[arg(long, value_enum, default_value_t = VjpName::Generated)]
+    pub(crate) vjp: VjpName,
 
     /// Seed of the initial weights and of the order of images
     #[arg(long, default_value_t = 0)]
@@ -89,6 +93,23 @@ impl fmt::Display for AdjointName {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum VjpName {
+    /// By the kernels that the macro generated (on the CPU)
+    Generated,
+    /// By dfdx's operations and tape
+    Tape,
+}
+
+impl From<VjpName> for Vjp {
+    fn from(name: VjpName) -> Self {
+        match name {
+            VjpName::Generated => Self::Generated,
+            VjpName::Tape => Self::Tape,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum DeviceName {
     /// The processor
     Cpu,
@@ -102,6 +123,16 @@ impl fmt::Display for DeviceName {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
         })
+    }
+}
+
+impl Arguments {
+    /// What computes the products in fact: only the processor has generated kernels.
+    pub(crate) fn effective_vjp(&self) -> &'static str {
+        match (self.vjp, self.device) {
+            (VjpName::Generated, DeviceName::Cpu) => "generated",
+            _ => "tape",
+        }
     }
 }
 

@@ -100,13 +100,14 @@ fn all_runs<D: Device<f32>>(
     let mut report = Report::new(arguments, &set.origin);
     let images = Images::split(set);
     println!(
-        "{} training and {} test images, batches of {}, {} epochs, Adam({}), adjoint {}, device {}.\n",
+        "{} training and {} test images, batches of {}, {} epochs, Adam({}), adjoint {}, vjp {}, device {}.\n",
         images.training(),
         images.test(),
         arguments.batch,
         arguments.epochs,
         arguments.lr,
         arguments.adjoint,
+        arguments.effective_vjp(),
         arguments.device,
     );
     let outcome = arguments.seeds().try_for_each(|seed| {
@@ -114,6 +115,7 @@ fn all_runs<D: Device<f32>>(
         let mut model = MnistOde::<f32, _>::try_build(&device)
             .map_err(|error| format!("the model could not be built: {error}"))?;
         model.ode.options.adjoint = arguments.adjoint.into();
+        model.ode.options.vjp = arguments.vjp.into();
         if seed == arguments.seed {
             println!("{}\n", model.summary());
         }

@@ -102,7 +102,7 @@ impl Report {
             device: arguments.device.to_string(),
             dtype: "f32",
             adjoint: arguments.adjoint.to_string(),
-            vjp: "tape",
+            vjp: arguments.effective_vjp(),
             images: arguments.images,
             batch: arguments.batch,
             runs: Vec::new(),

@@ -15,9 +15,27 @@ pub(crate) struct Definition {
 /// `name: value` or `name(parameters): value`
 pub(crate) struct Entry {
     pub(crate) attributes: Vec<Attribute>,
-    pub(crate) name: Ident,
-    pub(crate) parameters: Option<Vec<Ident>>,
+    /// `None` if there was none to read, which has been reported.
+    pub(crate) name: Option<Ident>,
+    pub(crate) parameters: Option<Parameters>,
     pub(crate) value: Expr,
+}
+
+impl Entry {
+    /// What stands for an entry that could not be parsed.
+    pub(crate) const INVALID: Self = Self {
+        attributes: Vec::new(),
+        name: None,
+        parameters: None,
+        value: Expr::Invalid,
+    };
+}
+
+/// `(t, y)`
+pub(crate) struct Parameters {
+    pub(crate) paren: token::Paren,
+    /// `None` for what was reported.
+    pub(crate) names: Vec<Option<Ident>>,
 }
 
 /// What may stand right of a colon, in a list, or between parentheses.
@@ -46,6 +64,17 @@ pub(crate) enum Value {
     Infer(Token![_]),
 }
 
+impl Expr {
+    /// The name that this expression consists of or begins with.
+    pub(crate) fn head(&self) -> Option<&Ident> {
+        match self {
+            Self::Value(value) => value.as_ident(),
+            Self::Call(name, _) | Self::Block(name, _) => Some(name),
+            Self::Edge(..) | Self::Range(..) | Self::List(..) | Self::Invalid => None,
+        }
+    }
+}
+
 impl Value {
     /// The one identifier that this value consists of.
     pub(crate) fn as_ident(&self) -> Option<&Ident> {
@@ -54,6 +83,27 @@ impl Value {
             Self::Number(..) | Self::Infer(_) => None,
         }
     }
+
+    /// The value as its author wrote it, for messages.
+    pub(crate) fn text(&self) -> String {
+        let text = self.to_token_stream().to_string();
+        text.replace("- ", "-").replace(" :: ", "::")
+    }
+}
+
+/// The digits of a number without its suffix, and the suffix.
+pub(crate) fn digits(lit: &Lit) -> Option<(&str, &str)> {
+    match lit {
+        Lit::Int(lit) => Some((lit.base10_digits(), lit.suffix())),
+        Lit::Float(lit) => Some((lit.base10_digits(), lit.suffix())),
+        _ => None,
+    }
+}
+
+/// A name without the mark of a raw identifier, `type` for `r#type`.
+pub(crate) fn plain(name: &Ident) -> String {
+    let name = name.to_string();
+    name.strip_prefix("r#").map_or(name.clone(), str::to_owned)
 }
 
 impl ToTokens for Value {
@@ -82,5 +132,12 @@ impl ToTokens for Expr {
             Self::Call(name, _) | Self::Block(name, _) => name.to_tokens(tokens),
             Self::Invalid => {}
         }
+    }
+}
+
+/// The parentheses, to underline.
+impl ToTokens for Parameters {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.paren.surround(tokens, |_| {});
     }
 }

@@ -1,14 +1,12 @@
 //! The rules that a model must keep: one small function each, with the mistake it finds.
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
-use syn::{Ident, Lit};
+use syn::{Attribute, Ident, Lit};
 
 use crate::{
-    ast::Value,
+    ast::{digits, Entry, Value},
     diag::Diagnostics,
-    lower::digits,
-    model::{Condition, ConditionKind, Size, Written},
+    model::{Condition, ConditionKind, Feeder, Size, Stage, Written},
 };
 
 /// Two stages, clauses or settings of one name: `head: ..., head: ...`
@@ -19,14 +17,110 @@ pub(crate) fn no_duplicates<'a>(
 ) {
     let mut seen: Vec<&Ident> = Vec::new();
     for name in names {
-        if seen.contains(&name) {
-            diagnostics.error_with_help(
-                name,
-                format!("the {what} `{name}` is declared twice"),
-                "remove or rename one of the two",
-            );
-        } else {
+        if !seen.contains(&name) {
             seen.push(name);
+            continue;
+        }
+        if name == "input" {
+            diagnostics.error(name, "`input` is declared twice", "remove one of the two");
+            continue;
+        }
+        let rename = if what == "stage" { " or rename" } else { "" };
+        diagnostics.error(
+            name,
+            format!("the {what} `{name}` is declared twice"),
+            format!("remove{rename} one of the two"),
+        );
+    }
+}
+
+/// Stages whose layers would be kept in structs of one name: `block1: [...], block_1: [...]`
+pub(crate) fn no_clashes(model: &Ident, stages: &[Stage], diagnostics: &mut Diagnostics) {
+    let mut seen: Vec<(String, &Ident)> = Vec::new();
+    for stage in stages {
+        let Some(held_in) = stage.struct_name(model) else {
+            continue;
+        };
+        match seen.iter().find(|(name, _)| *name == held_in) {
+            // Two stages of one name are reported as such.
+            Some((_, other)) if **other == stage.name => {}
+            Some((_, other)) => diagnostics.error(
+                &stage.name,
+                format!(
+                    "the stages `{other}` and `{}` would both be kept in a struct `{held_in}`",
+                    stage.name
+                ),
+                "write another name",
+            ),
+            None => seen.push((held_in, &stage.name)),
+        }
+    }
+}
+
+/// Where attributes stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Model,
+    Stage,
+    Entry,
+}
+
+/// Attributes that generated code cannot honour: `#[cfg(test)] head: ...`, `#[serde(skip)] span: ...`
+pub(crate) fn attributes(attributes: &[Attribute], place: Place, diagnostics: &mut Diagnostics) {
+    for attribute in attributes {
+        let path = attribute.path();
+        let conditional = path.is_ident("cfg") || path.is_ident("cfg_attr");
+        match place {
+            Place::Model if conditional => diagnostics.error(
+                attribute,
+                "a model cannot be conditional",
+                "write the attribute above `neural_ode!`",
+            ),
+            Place::Stage if conditional => diagnostics.error(
+                attribute,
+                "a stage cannot be conditional",
+                "write two models, each under an attribute above its `neural_ode!`",
+            ),
+            Place::Entry if !path.is_ident("doc") => diagnostics.error(
+                attribute,
+                "expected no attributes here",
+                "remove it; models and stages may have attributes",
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// Parameters of anything but a field: `head(x): ...`
+pub(crate) fn no_parameters(entry: &Entry, diagnostics: &mut Diagnostics) {
+    if let (Some(parameters), Some(name)) = (&entry.parameters, &entry.name) {
+        diagnostics.error(
+            parameters,
+            format!("`{name}` takes no parameters"),
+            format!("write `{name}: ...`"),
+        );
+    }
+}
+
+/// A field that is no function of time and state: `field: ...`, `field(t): ...`, `field(y, y): ...`
+pub(crate) fn field_parameters(clause: &Entry, diagnostics: &mut Diagnostics) {
+    const HELP: &str = "write `field(t, y): ...`";
+    let Some(parameters) = &clause.parameters else {
+        let message = "a field takes the time and the state, found no parameters";
+        return diagnostics.error(&clause.name, message, HELP);
+    };
+    match parameters.names.as_slice() {
+        names if names.iter().any(Option::is_none) => {}
+        [Some(t), Some(y)] if t == y => {
+            let message = format!("the parameter `{y}` is declared twice");
+            diagnostics.error(y, message, HELP);
+        }
+        [_, _] => {}
+        names => {
+            let (count, s) = (names.len(), if names.len() == 1 { "" } else { "s" });
+            let message =
+                format!("a field takes the time and the state, found {count} parameter{s}");
+            diagnostics.error(parameters, message, HELP);
         }
     }
 }
@@ -38,33 +132,39 @@ pub(crate) fn width(
     lit: &Lit,
     diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
-    let found = at.to_token_stream().to_string().replace("- ", "-");
+    let found = at.text();
+    let expected = format!("expected a positive integer, found `{found}`");
     let Lit::Int(int) = lit else {
-        diagnostics.error(
-            at,
-            format!("expected a positive integer width, found `{found}`"),
-        );
+        let whole = digits(lit).and_then(|(digits, _)| digits.strip_suffix(".0"));
+        let help = whole.map(|whole| format!("write `{whole}`"));
+        let help = help.unwrap_or_else(|| "write a number such as `20`".to_owned());
+        diagnostics.error(at, expected, help);
         return None;
     };
     if !matches!(int.suffix(), "" | "usize") {
-        diagnostics.error_with_help(
+        diagnostics.error(
             at,
-            format!("a width is a `usize`, found the suffix `{}`", int.suffix()),
+            format!("sizes are `usize`, found the suffix `{}`", int.suffix()),
             format!("write `{}`", int.base10_digits()),
         );
         return None;
     }
     match int.base10_parse::<usize>() {
         Ok(size) if size > 0 && !negative => Some(size),
-        Ok(_) => {
-            diagnostics.error(
-                at,
-                format!("expected a positive integer width, found `{found}`"),
-            );
+        Ok(size) => {
+            let help = match size {
+                0 => "write a number such as `20`".to_owned(),
+                size => format!("write `{size}`"),
+            };
+            diagnostics.error(at, expected, help);
             None
         }
         Err(_) => {
-            diagnostics.error(at, format!("the width `{found}` overflows `usize`"));
+            diagnostics.error(
+                at,
+                format!("the size `{found}` overflows `usize`"),
+                format!("write a number up to {}", usize::MAX),
+            );
             None
         }
     }
@@ -74,14 +174,20 @@ pub(crate) fn width(
 pub(crate) fn feeds(
     produced: &Size,
     taken: &Written,
-    feeder: &str,
+    feeder: Feeder,
     diagnostics: &mut Diagnostics,
 ) -> Option<Condition> {
     if produced.is_surely(&taken.size) {
         return None;
     }
     if let (Some(produced), Some(size)) = (produced.known(), taken.size.known()) {
-        diagnostics.error_with_help(
+        let feeder = match feeder {
+            Feeder::Input => "the input has",
+            Feeder::State => "the state has",
+            Feeder::Layer => "the one before it produces",
+            Feeder::Block => "the `Ode` before it returns",
+        };
+        diagnostics.error(
             &taken.tokens,
             format!("this layer takes {size} inputs, but {feeder} {produced}"),
             format!("write `{produced}` here, or `_` to infer it"),
@@ -108,7 +214,7 @@ pub(crate) fn returns_state(
         return None;
     }
     if let (Some(produced), Some(state)) = (produced.known(), state.known()) {
-        diagnostics.error_with_help(
+        diagnostics.error(
             at,
             format!(
                 "a field must return the shape of its state: the state has {state} features, but the last \
@@ -128,39 +234,42 @@ pub(crate) fn returns_state(
 }
 
 /// A value that is no number: `span: "now"..1.0`. A literal gives its value, a constant gives NaN.
-pub(crate) fn number(value: &Value, what: &str, diagnostics: &mut Diagnostics) -> Option<f64> {
-    let complain = |diagnostics: &mut Diagnostics| {
-        let found = value.to_token_stream();
+pub(crate) fn number(
+    value: &Value,
+    what: &str,
+    example: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<f64> {
+    let (minus, literal) = match value {
+        Value::Path(_) => return Some(f64::NAN),
+        Value::Infer(_) => (false, None),
+        Value::Number(minus, lit) => (minus.is_some(), digits(lit)),
+    };
+    let Some((digits, suffix)) = literal else {
         diagnostics.error(
             value,
-            format!("expected {what} as a number or a constant, found `{found}`"),
+            format!("expected {what}, found `{}`", value.text()),
+            format!("write a number such as `{example}`, or the name of a constant"),
         );
+        return None;
     };
-    match value {
-        Value::Path(_) => Some(f64::NAN),
-        Value::Infer(_) => {
-            complain(diagnostics);
+    if !matches!(suffix, "" | "f64") {
+        diagnostics.error(
+            value,
+            format!("times and tolerances are `f64`, found the suffix `{suffix}`"),
+            format!("write `{}{digits}`", if minus { "-" } else { "" }),
+        );
+        return None;
+    }
+    match digits.parse::<f64>() {
+        Ok(number) if number.is_finite() => Some(if minus { -number } else { number }),
+        _ => {
+            diagnostics.error(
+                value,
+                format!("the number `{}` overflows `f64`", value.text()),
+                "write a number below 1.8e308",
+            );
             None
-        }
-        Value::Number(minus, lit) => {
-            let Some((digits, suffix)) = digits(lit) else {
-                complain(diagnostics);
-                return None;
-            };
-            if !matches!(suffix, "" | "f64") {
-                diagnostics.error_with_help(
-                    value,
-                    format!("time and tolerances are `f64`, found the suffix `{suffix}`"),
-                    format!("write `{digits}`"),
-                );
-                return None;
-            }
-            let size: f64 = digits.parse().ok()?;
-            if !size.is_finite() {
-                diagnostics.error(value, format!("`{digits}` overflows `f64`"));
-                return None;
-            }
-            Some(if minus.is_some() { -size } else { size })
         }
     }
 }
@@ -172,25 +281,20 @@ pub(crate) fn tolerance(
     below: Option<f64>,
     diagnostics: &mut Diagnostics,
 ) -> bool {
-    let Some(number) = number(value, "a tolerance", diagnostics) else {
+    let Some(number) = number(value, "a tolerance", "1e-3", diagnostics) else {
         return false;
     };
-    let found = value.to_token_stream().to_string().replace("- ", "-");
-    if number <= 0.0 {
-        diagnostics.error_with_help(
-            value,
-            format!("`{name}` must be positive, found `{found}`"),
-            "1e-3 is usual for training, 1e-6 for accurate solutions",
-        );
-        return false;
-    }
-    if below.is_some_and(|below| number >= below) {
-        diagnostics.error_with_help(
-            value,
-            format!("`{name}` must be below 1, found `{found}`"),
-            "1e-3 is usual for training, 1e-6 for accurate solutions",
-        );
-        return false;
-    }
-    true
+    let rule = if number <= 0.0 {
+        "positive"
+    } else if below.is_some_and(|below| number >= below) {
+        "below 1"
+    } else {
+        return true;
+    };
+    diagnostics.error(
+        value,
+        format!("`{name}` must be {rule}, found `{}`", value.text()),
+        "write `1e-3`, usual for training, or `1e-6` for accurate solutions",
+    );
+    false
 }

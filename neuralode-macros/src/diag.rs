@@ -1,4 +1,4 @@
-//! Collects diagnostics, so that one run of the macro reports all mistakes of a phase.
+//! Collects diagnostics, so that one run of the macro reports all mistakes.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -10,37 +10,40 @@ pub(crate) struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Reports `message` at `tokens`, underlined from the first to the last.
-    pub(crate) fn error(&mut self, tokens: impl ToTokens, message: impl core::fmt::Display) {
-        self.errors.push(syn::Error::new_spanned(tokens, message));
-    }
-
-    /// Reports `message` at `tokens`, with a line that says what to write instead. Stable macros cannot
-    /// attach a note, so the line is part of the message.
-    pub(crate) fn error_with_help(
+    /// Reports `message` at `tokens`, underlined from the first to the last, with a line that says what to
+    /// write instead. Stable macros cannot attach a note, so the line is part of the message.
+    pub(crate) fn error(
         &mut self,
         tokens: impl ToTokens,
         message: impl core::fmt::Display,
         help: impl core::fmt::Display,
     ) {
-        self.error(tokens, format!("{message}\nhelp: {help}"));
+        let text = format!("{message}\nhelp: {help}");
+        self.errors.push(syn::Error::new_spanned(tokens, text));
     }
 
-    /// Takes over an error of the parser.
+    /// Reports what the parser found at one place.
     pub(crate) fn push(&mut self, error: syn::Error) {
         self.errors.push(error);
     }
 
-    /// Whether a phase may hand over to the next.
+    /// Whether nothing was reported.
     pub(crate) fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }
 
     /// One `compile_error!` per mistake.
-    pub(crate) fn into_compile_errors(self) -> TokenStream {
+    pub(crate) fn into_compile_errors(self) -> Vec<TokenStream> {
         self.errors
             .into_iter()
+            .flatten()
             .map(syn::Error::into_compile_error)
             .collect()
+    }
+
+    /// The mistakes, for tests.
+    #[cfg(test)]
+    pub(crate) fn into_errors(self) -> Vec<syn::Error> {
+        self.errors.into_iter().flatten().collect()
     }
 }

@@ -1,47 +1,87 @@
 //! Items that stand in for a model after an error, so that one mistake gives one message and editors still
-//! know the model's name.
+//! know the model and its stages.
+//!
+//! A type that the compiler could not work out may be used in any way: it has reported why, and says no more
+//! of it. The first message is emitted such that it makes a type of this kind; the stub's fields and outputs
+//! have it, and the stub dereferences to it, for names that are not known.
 
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{Ident, Visibility};
+use quote::{format_ident, quote};
+use syn::{ext::IdentExt, Attribute, Ident, Visibility};
 
 use crate::{ast::Definition, codegen::root, diag::Diagnostics};
 
-/// The name under which the rest of the user's crate knows the model.
+/// What the rest of the user's crate may name of a model.
 pub(crate) struct Stub {
+    attributes: Vec<Attribute>,
     visibility: Visibility,
     name: Ident,
+    stages: Vec<Ident>,
 }
 
 impl Stub {
     pub(crate) fn of(definition: &Definition) -> Self {
+        let mut stages: Vec<Ident> = Vec::new();
+        for name in definition
+            .entries
+            .iter()
+            .filter_map(|entry| entry.name.as_ref())
+        {
+            if name != "input" && !stages.contains(name) {
+                stages.push(name.clone());
+            }
+        }
+        let attributes = definition.attributes.iter();
         Self {
+            attributes: attributes
+                .filter(|attribute| !attribute.path().is_ident("cfg"))
+                .cloned()
+                .collect(),
             visibility: definition.visibility.clone(),
             name: definition.name.clone(),
+            stages,
         }
     }
 
-    pub(crate) fn with_errors(self, diagnostics: Diagnostics) -> TokenStream {
-        let Self { visibility, name } = self;
+    /// The stub, with `unknown` as the type of what the declaration leaves open.
+    fn items(&self, unknown: &Ident) -> TokenStream {
+        let Self {
+            attributes,
+            visibility,
+            name,
+            stages,
+        } = self;
         let root = root();
-        let errors = diagnostics.into_compile_errors();
         quote! {
-            #errors
+            #(#attributes)*
+            #[allow(missing_docs, dead_code)]
+            #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
+                #(#visibility #stages: #unknown,)*
+                #[doc(hidden)]
+                __marker: #root::PhantomData<(Elem, Dev)>,
+            }
 
-            /// A model whose declaration has errors.
-            #[derive(Clone, Debug)]
-            #[allow(dead_code)]
-            #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu>(
-                #root::PhantomData<(Elem, Dev)>,
-            );
-
-            #[allow(dead_code, clippy::all)]
+            #[allow(dead_code, clippy::all, clippy::pedantic)]
             const _: () = {
                 #[automatically_derived]
                 impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<Elem, Dev> {
                     /// Builds nothing: the declaration has errors.
                     pub fn build(_: &Dev) -> Self {
-                        Self(#root::PhantomData)
+                        loop {}
+                    }
+
+                    /// Builds nothing: the declaration has errors.
+                    pub fn try_build(_: &Dev) -> #root::Result<Self, #root::DeviceErr<Dev>> {
+                        loop {}
+                    }
+                }
+
+                #[automatically_derived]
+                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<Elem, Dev> {
+                    type Target = #unknown;
+
+                    fn deref(&self) -> &#unknown {
+                        loop {}
                     }
                 }
 
@@ -52,12 +92,53 @@ impl Stub {
                     type To<E2: #root::Dtype, D2: #root::Device<E2>> = #name<E2, D2>;
 
                     fn iter_tensors<V: #root::ModuleVisitor<Self, Elem, Dev>>(
-                        visitor: &mut V,
+                        _: &mut V,
                     ) -> #root::Result<#root::Option<Self::To<V::E2, V::D2>>, V::Err> {
-                        visitor.visit_fields((), |()| #name(#root::PhantomData))
+                        loop {}
                     }
+                }
+
+                #[automatically_derived]
+                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>, E2: #root::Dtype, D2: #root::Device<E2>>
+                    #root::BuildOnDevice<D2, E2> for #name<Elem, Dev>
+                {
+                    type Built = #name<E2, D2>;
+                }
+
+                #[automatically_derived]
+                impl<Input, Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::Module<Input>
+                    for #name<Elem, Dev>
+                {
+                    type Output = #unknown;
+                    type Error = #root::SolveError;
+
+                    fn try_forward(&self, _: Input) -> #root::Result<#unknown, #root::SolveError> {
+                        loop {}
+                    }
+                }
+
+                #[automatically_derived]
+                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::NonMutableModule
+                    for #name<Elem, Dev>
+                {
                 }
             };
         }
+    }
+}
+
+/// The messages, and stubs of the models that have names.
+pub(crate) fn generate(stubs: &[Stub], diagnostics: Diagnostics) -> TokenStream {
+    let errors = diagnostics.into_compile_errors();
+    let (Some(stub), Some((first, others))) = (stubs.first(), errors.split_first()) else {
+        return errors.into_iter().collect();
+    };
+    let unknown = format_ident!("__{}HasErrors", stub.name.unraw());
+    let stubs = stubs.iter().map(|stub| stub.items(&unknown));
+    quote! {
+        #[allow(dead_code)]
+        type #unknown = <[(); #first] as ::core::iter::IntoIterator>::Item;
+        #(#others)*
+        #(#stubs)*
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A macro goes through five phases, each its own module: `parse` (tokens to `ast`), `lower` (`ast` to
 //! the typed `model`), `check` (the rules of the model, called while lowering), `codegen` (`model` to
-//! Rust), and, after an error, `fallback` (items that keep the rest of the user's crate quiet).
+//! Rust), and, after an error, `fallback` (items that keep the rest of the user's crate quiet). What was
+//! reported in one phase is unknown to the next, which judges the rest.
 
 #![forbid(unsafe_code)]
 #![deny(
@@ -11,6 +12,16 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::unreachable
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a failing test panics"
+    )
 )]
 
 mod ast;
@@ -22,8 +33,12 @@ mod lower;
 mod model;
 mod parse;
 mod suggest;
+#[cfg(test)]
+mod tests;
 
 use proc_macro2::TokenStream;
+
+use crate::{diag::Diagnostics, fallback::Stub, model::Model};
 
 /// Declares a Neural ODE model. The documentation is at `neuralode::neural_ode!`.
 #[proc_macro]
@@ -31,20 +46,22 @@ pub fn neural_ode(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand(input.into()).into()
 }
 
-/// Parse, lower and check, generate; the first phase with errors is the last.
+/// Analyses; then generates the model, or reports what was found.
 fn expand(input: TokenStream) -> TokenStream {
-    let mut diagnostics = diag::Diagnostics::default();
-    let Some(definition) = parse::parse(input, &mut diagnostics) else {
-        return diagnostics.into_compile_errors();
-    };
-    let stub = fallback::Stub::of(&definition);
-    // Entries that could not be parsed are missing; what is there is still worth checking, except for
-    // what an entry's absence would make look wrong.
-    if !diagnostics.is_empty() {
-        return stub.with_errors(diagnostics);
-    }
-    match lower::lower(definition, &mut diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let (stubs, model) = analyse(input, &mut diagnostics);
+    match model {
         Some(model) if diagnostics.is_empty() => codegen::generate(&model),
-        _ => stub.with_errors(diagnostics),
+        _ => fallback::generate(&stubs, diagnostics),
     }
+}
+
+/// Parses, lowers and checks. The model is complete only if nothing was reported.
+fn analyse(input: TokenStream, diagnostics: &mut Diagnostics) -> (Vec<Stub>, Option<Model>) {
+    let definitions = parse::parse(input, diagnostics);
+    let stubs = definitions.iter().map(Stub::of).collect();
+    // A second model was reported; it is judged once it stands alone.
+    let first = definitions.into_iter().next();
+    let model = first.and_then(|definition| lower::lower(definition, diagnostics));
+    (stubs, model)
 }

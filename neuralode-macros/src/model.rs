@@ -4,7 +4,7 @@
 use quote::ToTokens;
 use syn::{Attribute, Ident, Visibility};
 
-use crate::ast::Value;
+use crate::ast::{plain, Value};
 
 /// A whole model.
 pub(crate) struct Model {
@@ -53,6 +53,19 @@ impl Size {
     }
 }
 
+impl core::fmt::Display for Size {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Literal(size) => size.fmt(f),
+            Self::Constant(path) => f.write_str(&Value::Path(path.clone()).text()),
+            Self::Product(factors) => {
+                let factors: Vec<String> = factors.iter().map(Self::to_string).collect();
+                f.write_str(&factors.join(" * "))
+            }
+        }
+    }
+}
+
 /// Whether two paths are written alike.
 pub(crate) fn same_path(a: &syn::Path, b: &syn::Path) -> bool {
     a.to_token_stream().to_string() == b.to_token_stream().to_string()
@@ -77,9 +90,73 @@ pub(crate) enum StageKind {
     Ode(Box<Ode>),
 }
 
+impl Stage {
+    /// Its layers, or those of its field.
+    pub(crate) fn chain(&self) -> &Chain {
+        match &self.kind {
+            StageKind::Layers(chain) => chain,
+            StageKind::Ode(ode) => &ode.field,
+        }
+    }
+
+    /// Name of the struct that holds its layers in the model `model`, if one is needed.
+    pub(crate) fn struct_name(&self, model: &Ident) -> Option<String> {
+        let (model, stage) = (plain(model), pascal_case(&self.name));
+        match &self.kind {
+            StageKind::Layers(chain) if chain.sole_layer().is_some() => None,
+            StageKind::Layers(_) => Some(format!("{model}{stage}")),
+            StageKind::Ode(_) => Some(format!("{model}{stage}Field")),
+        }
+    }
+}
+
+/// `my_stage` to `MyStage`.
+fn pascal_case(ident: &Ident) -> String {
+    plain(ident)
+        .split('_')
+        .flat_map(|word| {
+            let mut letters = word.chars();
+            letters
+                .next()
+                .into_iter()
+                .flat_map(char::to_uppercase)
+                .chain(letters)
+                .collect::<Vec<char>>()
+        })
+        .collect()
+}
+
 /// Layers one after another.
 pub(crate) struct Chain {
     pub(crate) layers: Vec<Layer>,
+}
+
+impl Chain {
+    /// The layer that stands for its whole stage: the only one, or the only one with parameters. Such a
+    /// stage is stored as that layer, and parameter paths name the stage alone (`encoder.weight`).
+    pub(crate) fn sole_layer(&self) -> Option<&Layer> {
+        let mut with_parameters = self
+            .layers
+            .iter()
+            .filter(|layer| layer.kind.has_parameters());
+        match (with_parameters.next(), with_parameters.next()) {
+            (Some(only), None) => Some(only),
+            (Some(_), Some(_)) => None,
+            (None, _) => match self.layers.as_slice() {
+                [only] => Some(only),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// What comes before a layer, for the wording of messages.
+#[derive(Clone, Copy)]
+pub(crate) enum Feeder {
+    Input,
+    State,
+    Layer,
+    Block,
 }
 
 /// A layer with its shapes.
@@ -100,6 +177,11 @@ pub(crate) enum LayerKind {
 }
 
 impl LayerKind {
+    /// All words that name a layer.
+    pub(crate) const NAMES: &'static [&'static str] = &[
+        "Dense", "Flatten", "tanh", "relu", "sigmoid", "sin", "identity",
+    ];
+
     pub(crate) fn has_parameters(&self) -> bool {
         matches!(self, Self::Dense { .. })
     }

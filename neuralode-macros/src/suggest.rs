@@ -20,9 +20,9 @@ pub(crate) fn list(words: &[&str]) -> String {
     }
 }
 
-/// What to say of `found`, which is none of `words`: a near miss if there is one, else all of them.
-pub(crate) fn help(found: &str, words: &[&str]) -> String {
-    closest(found, words).map_or_else(
+/// What to say of something that is none of `words`, given the near miss: that one, else all of them.
+pub(crate) fn help(closest: Option<&str>, words: &[&str]) -> String {
+    closest.map_or_else(
         || format!("write {}", list(words)),
         |word| format!("did you mean `{word}`?"),
     )

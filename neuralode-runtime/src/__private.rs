@@ -19,9 +19,15 @@ pub use dfdx::{
 };
 
 pub use crate::{
-    block::NeuralOde,
+    block::{has_kernels, NeuralOde},
     check::{model_input, model_output},
-    engine::tensor::{DeviceErr, TensorField},
+    engine::{
+        host::{
+            kernel::{self, DenseParams, Tile, TileField},
+            real::Real,
+        },
+        tensor::{DeviceErr, KernelVisitor, TensorField},
+    },
     error::SolveError,
     layer::{
         activation::{Identity, Relu, Sigmoid, Sin, Tanh},

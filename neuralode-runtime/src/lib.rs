@@ -41,7 +41,7 @@ pub use backward::{take_backward_report, try_backward};
 pub use block::NeuralOde;
 pub use engine::tensor::TensorField;
 pub use error::SolveError;
-pub use options::{Adjoint, Controller, SaveAt, SolveOptions, Solver};
+pub use options::{Adjoint, Controller, SaveAt, SolveOptions, Solver, Vjp};
 pub use stats::Stats;
 pub use summary::{LayerSummary, Summary};
 

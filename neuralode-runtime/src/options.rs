@@ -43,6 +43,18 @@ pub enum Adjoint {
     Interpolating,
 }
 
+/// How vector-Jacobian products of the field, and its values, are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Vjp {
+    /// By the kernels that the macro generated, on `Cpu`; a field or device without them uses
+    /// [`Vjp::Tape`].
+    #[default]
+    Generated,
+    /// By dfdx's operations and tape, on any device.
+    Tape,
+}
+
 /// Which values of the solution are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -82,6 +94,8 @@ pub struct SolveOptions {
     pub controller: Controller,
     /// How gradients are computed.
     pub adjoint: Adjoint,
+    /// How the field and its vector-Jacobian products are computed.
+    pub vjp: Vjp,
     /// What is kept of the solution.
     pub save_at: SaveAt,
     /// Size of the first step, positive; `None` for the rule of Hairer, Norsett and Wanner.
@@ -102,6 +116,7 @@ impl SolveOptions {
             atol,
             controller: Controller::I,
             adjoint: Adjoint::Discrete,
+            vjp: Vjp::Generated,
             save_at: SaveAt::End,
             dt0: None,
             max_steps: 4096,
@@ -126,6 +141,13 @@ impl SolveOptions {
     #[must_use]
     pub const fn with_adjoint(mut self, adjoint: Adjoint) -> Self {
         self.adjoint = adjoint;
+        self
+    }
+
+    /// The same options with another way to compute vector-Jacobian products.
+    #[must_use]
+    pub const fn with_vjp(mut self, vjp: Vjp) -> Self {
+        self.vjp = vjp;
         self
     }
 

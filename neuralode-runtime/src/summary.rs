@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::options::{SolveOptions, Vjp};
+
 /// Stages, layers, static shapes and parameter counts of a model, as `model.summary()` returns it.
 ///
 /// Its `Display` is a table.
@@ -61,11 +63,12 @@ impl Summary {
         self
     }
 
-    /// Adds how the block at `path` is solved.
+    /// Adds how the block at `path` is solved; `kernels` says whether generated kernels can do it.
     #[must_use]
-    pub fn block(mut self, path: &str, options: &crate::options::SolveOptions) -> Self {
+    pub fn block(mut self, path: &str, options: &SolveOptions, kernels: bool) -> Self {
+        let vjp = if kernels { options.vjp } else { Vjp::Tape };
         let solved = format!(
-            "{:?} over {:?}..{:?}, rtol {:e}, atol {:e}, controller {:?}, adjoint {:?}",
+            "{:?} over {:?}..{:?}, rtol {:e}, atol {:e}, controller {:?}, adjoint {:?}, vjp {vjp:?}",
             options.solver,
             options.t0,
             options.t1,

@@ -1,11 +1,15 @@
 //! The model's methods, its forward pass and its vector fields.
 
 use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use quote::{format_ident, quote};
+use syn::Ident;
 
-use crate::model::{Model, Ode, Shape, StageKind};
+use crate::{
+    ast::plain,
+    model::{Model, Ode, Shape, StageKind},
+};
 
-use super::{batch_shape, layers, root, sole_layer, Storage};
+use super::{batch_shape, kernel, layers, root, size_value, Storage};
 
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let root = root();
@@ -69,11 +73,10 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         .collect();
     let body = forward_body(model, storage);
     let summary = summary(model, storage);
-    let output_check = match model.stages.last().map(|stage| &stage.kind) {
-        // The solver has checked its result.
-        Some(StageKind::Ode(_)) => quote!(x),
-        _ => quote!(#root::model_output(x)?),
-    };
+    // The solver has checked its own result.
+    let solved =
+        matches!(model.stages.last(), Some(stage) if matches!(stage.kind, StageKind::Ode(_)));
+    let output_check = (!solved).then(|| quote!(let x = #root::model_output(x)?;));
     quote! {
         #[automatically_derived]
         impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<Elem, Dev> {
@@ -102,10 +105,10 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 x: #input,
             ) -> #root::Result<(#output, #root::Stats), #root::SolveError> {
                 let x = #root::model_input(x)?;
-                let mut stats = #root::Stats::default();
+                let mut stats: #root::Stats = ::core::default::Default::default();
                 let (batch, ..) = *#root::HasShape::shape(&x);
                 #body
-                let x = #output_check;
+                #output_check
                 // Silences a model that needs neither.
                 let _ = (batch, &mut stats);
                 #root::Ok((x, stats))
@@ -179,7 +182,7 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
 /// The calls of a chain of layers stored at `this`; `shape` is the shape before and, afterwards, behind.
 fn chain_calls(storage: &Storage<'_>, this: &TokenStream, shape: &mut Shape) -> TokenStream {
     let mut calls = TokenStream::new();
-    for (index, layer) in storage.chain().layers.iter().enumerate() {
+    for (index, layer) in storage.stage.chain().layers.iter().enumerate() {
         let place = if storage.layers_struct.is_some() {
             let index = Literal::usize_unsuffixed(index);
             quote!(#this.#index)
@@ -202,11 +205,24 @@ fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let calls = chain_calls(storage, &quote!(self), &mut shape);
     let back = layers::meet(&shape, &state_shape);
     let tensor = tensor(&state_shape);
+    let kernel_name = format_ident!(
+        "{}Kernel",
+        field.as_ref().map_or_else(String::new, Ident::to_string)
+    );
+    let kernel = kernel::generate(&kernel_name, ode);
     quote! {
+        #kernel
+
         #[automatically_derived]
         impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorField<#state, Elem, Dev>
             for #field<Elem, Dev>
         {
+            fn with_kernel<Visitor: #root::KernelVisitor<#state>>(
+                visitor: Visitor,
+            ) -> #root::Result<Visitor::Output, Visitor> {
+                #root::Ok(visitor.visit::<#kernel_name>())
+            }
+
             fn try_eval<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
                 &self,
                 _t: f64,
@@ -224,17 +240,18 @@ fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
 
 fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let root = root();
-    let name = model.name.to_string();
+    let name = plain(&model.name);
     let lines: Vec<TokenStream> = storage
         .iter()
         .flat_map(|storage| {
-            let stage = storage.stage.name.to_string();
+            let stage = plain(&storage.stage.name);
             let path = match &storage.stage.kind {
                 StageKind::Layers(_) => stage,
                 StageKind::Ode(_) => format!("{stage}.field"),
             };
-            let sole = storage.layers_struct.is_none() && sole_layer(storage.chain()).is_some();
+            let sole = storage.layers_struct.is_none();
             storage
+                .stage
                 .chain()
                 .layers
                 .iter()
@@ -246,20 +263,22 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                         format!("{path}.{index}")
                     };
                     let kind = layers::storage_type(layer);
-                    let (input, output) = (&layer.input, &layer.output);
+                    let input = layer.input.iter().map(size_value);
+                    let output = layer.output.iter().map(size_value);
                     let parameters = layers::parameters(layer);
                     quote!(.layer::<#kind>(#path, &[#(#input),*], &[#(#output),*], #parameters))
                 })
                 .collect::<Vec<_>>()
         })
         .collect();
-    let blocks = storage
-        .iter()
-        .filter(|storage| matches!(storage.stage.kind, StageKind::Ode(_)))
-        .map(|storage| {
-            let stage = &storage.stage.name;
-            let path = stage.to_string();
-            quote!(.block(#path, &self.#stage.options))
-        });
+    let blocks = storage.iter().filter_map(|storage| {
+        let StageKind::Ode(ode) = &storage.stage.kind else {
+            return None;
+        };
+        let stage = &storage.stage.name;
+        let (path, field, state) = (plain(stage), &storage.layers_struct, &ode.state);
+        let kernels = quote!(#root::has_kernels::<#state, Elem, Dev, #field<Elem, Dev>>());
+        Some(quote!(.block(#path, &self.#stage.options, #kernels)))
+    });
     quote!(#root::Summary::new(#name) #(#lines)* #(#blocks)*)
 }

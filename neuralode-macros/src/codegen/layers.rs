@@ -5,7 +5,7 @@ use quote::quote;
 
 use crate::model::{Activation, Layer, LayerKind};
 
-use super::{batch_shape_value, root, size_expression};
+use super::{batch_shape_value, root, size_value};
 
 /// The type that holds the layer's parameters.
 pub(super) fn storage_type(layer: &Layer) -> TokenStream {
@@ -24,7 +24,8 @@ pub(super) fn storage_type(layer: &Layer) -> TokenStream {
     }
 }
 
-fn activation_type(activation: Activation) -> TokenStream {
+/// The type of an activation.
+pub(super) fn activation_type(activation: Activation) -> TokenStream {
     let root = root();
     match activation {
         Activation::Identity => quote!(#root::Identity),
@@ -69,8 +70,8 @@ pub(super) fn parameters(layer: &Layer) -> TokenStream {
     match &layer.kind {
         LayerKind::Flatten | LayerKind::Activation(_) => quote!(0),
         LayerKind::Dense { input, output, .. } => {
-            let (input, output) = (size_expression(input), size_expression(output));
-            quote!((#input + 1) * (#output))
+            let (input, output) = (size_value(input), size_value(output));
+            quote!((#input + 1) * #output)
         }
     }
 }

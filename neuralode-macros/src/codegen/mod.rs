@@ -6,15 +6,16 @@
 
 mod conditions;
 mod forward;
+mod kernel;
 mod layers;
 mod options;
 mod structs;
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote, ToTokens};
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::{quote, ToTokens};
 use syn::Ident;
 
-use crate::model::{Chain, Layer, Model, Shape, Size, Stage, StageKind};
+use crate::model::{Model, Shape, Size, Stage};
 
 /// The path under which generated code finds the runtime.
 pub(crate) fn root() -> TokenStream {
@@ -35,7 +36,7 @@ pub(crate) fn generate(model: &Model) -> TokenStream {
     quote! {
         #structs
 
-        #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery)]
+        #[allow(dead_code, unused_mut, unused_variables, clippy::all, clippy::pedantic, clippy::nursery)]
         const _: () = {
             #conditions
             #collections
@@ -53,67 +54,14 @@ struct Storage<'m> {
 
 impl<'m> Storage<'m> {
     fn of(model: &Model, stage: &'m Stage) -> Self {
-        let layers_struct = match &stage.kind {
-            StageKind::Layers(chain) => sole_layer(chain)
-                .is_none()
-                .then(|| format_ident!("{}{}", model.name, pascal_case(&stage.name))),
-            StageKind::Ode(_) => Some(format_ident!(
-                "{}{}Field",
-                model.name,
-                pascal_case(&stage.name)
-            )),
-        };
         Self {
             stage,
-            layers_struct: layers_struct.map(without_span),
+            // Names made from names carry no span: editors colour one token of the source by one role.
+            layers_struct: stage
+                .struct_name(&model.name)
+                .map(|name| Ident::new(&name, Span::call_site())),
         }
     }
-
-    /// The chain of layers of the stage, or of its field.
-    fn chain(&self) -> &'m Chain {
-        match &self.stage.kind {
-            StageKind::Layers(chain) => chain,
-            StageKind::Ode(ode) => &ode.field,
-        }
-    }
-}
-
-/// The layer that stands for its whole stage: the only one, or the only one with parameters. Such a stage
-/// is stored as that layer, and parameter paths name the stage alone (`encoder.weight`).
-fn sole_layer(chain: &Chain) -> Option<&Layer> {
-    let only = |layers: &[&'_ Layer]| layers.len() == 1;
-    let all: Vec<&Layer> = chain.layers.iter().collect();
-    let with_parameters: Vec<&Layer> = chain
-        .layers
-        .iter()
-        .filter(|layer| layer.kind.has_parameters())
-        .collect();
-    if only(&with_parameters) {
-        return with_parameters.first().copied();
-    }
-    only(&all).then(|| all.first().copied()).flatten()
-}
-
-/// Names made from names carry no span: editors colour one token of the source by one role.
-fn without_span(ident: Ident) -> Ident {
-    Ident::new(&ident.to_string(), proc_macro2::Span::call_site())
-}
-
-/// `my_stage` to `MyStage`.
-fn pascal_case(ident: &Ident) -> String {
-    let name = ident.to_string();
-    name.trim_start_matches("r#")
-        .split('_')
-        .flat_map(|word| {
-            let mut letters = word.chars();
-            letters
-                .next()
-                .into_iter()
-                .flat_map(char::to_uppercase)
-                .chain(letters)
-                .collect::<Vec<char>>()
-        })
-        .collect()
 }
 
 /// A size as a constant generic argument.
@@ -127,16 +75,32 @@ impl ToTokens for Size {
     }
 }
 
-/// A size as an expression.
+/// A size as an expression of the type `usize`, for the inside of a constant generic argument.
 fn size_expression(size: &Size) -> TokenStream {
     match size {
-        Size::Literal(size) => proc_macro2::Literal::usize_unsuffixed(*size).into_token_stream(),
+        Size::Literal(size) => Literal::usize_unsuffixed(*size).into_token_stream(),
         Size::Constant(path) => path.to_token_stream(),
         Size::Product(factors) => {
-            let mut factors = factors.iter().map(size_expression);
+            // Each factor is the length of an array, which gives it its type where it stands.
+            let mut factors = factors.iter().map(|factor| {
+                let factor = size_expression(factor);
+                quote!([(); #factor].len())
+            });
             let first = factors.next();
             // `quote` cannot separate by a star.
             quote!(#first #(* #factors)*)
+        }
+    }
+}
+
+/// A size as a value. A constant of another type or of no value is an error of generic arguments alone, so
+/// that it is reported once.
+fn size_value(size: &Size) -> TokenStream {
+    match size {
+        Size::Literal(size) => Literal::usize_unsuffixed(*size).into_token_stream(),
+        Size::Constant(_) | Size::Product(_) => {
+            let root = root();
+            quote!(#root::Dim::size(&#root::Const::<#size>))
         }
     }
 }

@@ -4,8 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use crate::{
-    ast::Value,
-    lower::digits,
+    ast::{digits, Value},
     model::{Adjoint, Controller, Method, Ode},
 };
 
@@ -26,13 +25,15 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
         Adjoint::Discrete => quote!(Discrete),
         Adjoint::Interpolating => quote!(Interpolating),
     };
-    quote! {
-        #root::SolveOptions::new(#t0, #t1, #rtol, #atol)
+    // The array gives each number its type where it stands: a constant of another type is underlined alone.
+    quote! {{
+        let [t0, t1, rtol, atol]: [f64; 4] = [#t0, #t1, #rtol, #atol];
+        #root::SolveOptions::new(t0, t1, rtol, atol)
             .with_solver(#root::Solver::#solver)
             .with_controller(#root::Controller::#controller)
             .with_adjoint(#root::Adjoint::#adjoint)
             .with_save_at(#root::SaveAt::End)
-    }
+    }}
 }
 
 /// A number as `f64`; integers are allowed in the DSL. Constants must be `f64` themselves.

@@ -4,9 +4,12 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
 use syn::Ident;
 
-use crate::model::{Model, StageKind};
+use crate::{
+    ast::plain,
+    model::{Model, StageKind},
+};
 
-use super::{layers, nest, options, root, sole_layer, Storage};
+use super::{layers, nest, options, root, Storage};
 
 /// The model and one tuple struct per stage or field with several layers.
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
@@ -17,7 +20,7 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         let kind = stage_type(storage);
         let documented = attributes.iter().any(|a| a.path().is_ident("doc"));
         let documentation = (!documented).then(|| {
-            let text = format!("Stage `{stage}`.");
+            let text = format!("Stage `{}`.", plain(stage));
             quote!(#[doc = #text])
         });
         quote! {
@@ -30,7 +33,7 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         .iter()
         .filter_map(|storage| Some((storage, storage.layers_struct.as_ref()?)))
         .map(|(storage, layers_struct)| {
-            let chain = storage.chain();
+            let chain = storage.stage.chain();
             let slots = chain.layers.iter().enumerate().map(|(index, layer)| {
                 let kind = layers::storage_type(layer);
                 let text = format!("Layer {index}.");
@@ -40,7 +43,7 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 StageKind::Layers(_) => "The layers of stage",
                 StageKind::Ode(_) => "The vector field of stage",
             };
-            let text = format!("{what} `{}` of [`{name}`].", storage.stage.name);
+            let text = format!("{what} `{}` of [`{name}`].", plain(&storage.stage.name));
             let phantom = needs_phantom(storage).then(|| quote!(#root::PhantomData<(Elem, Dev)>,));
             quote! {
                 #[doc = #text]
@@ -78,14 +81,15 @@ fn stage_type(storage: &Storage<'_>) -> TokenStream {
     match (&storage.stage.kind, &storage.layers_struct) {
         (StageKind::Ode(_), field) => quote!(#root::NeuralOde<#field<Elem, Dev>>),
         (StageKind::Layers(_), Some(layers_struct)) => quote!(#layers_struct<Elem, Dev>),
-        (StageKind::Layers(chain), None) => {
-            sole_layer(chain).map_or_else(TokenStream::new, layers::storage_type)
-        }
+        (StageKind::Layers(chain), None) => chain
+            .sole_layer()
+            .map_or_else(TokenStream::new, layers::storage_type),
     }
 }
 
 fn needs_phantom(storage: &Storage<'_>) -> bool {
     storage
+        .stage
         .chain()
         .layers
         .iter()
@@ -104,11 +108,9 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
     let root = root();
     let name = &model.name;
     let stages: Vec<&Ident> = storage.iter().map(|storage| &storage.stage.name).collect();
-    let fields = stages.iter().map(|stage| {
-        let path = stage.to_string();
-        let path = path.trim_start_matches("r#");
-        visit_field(path, &quote!(#stage))
-    });
+    let fields = stages
+        .iter()
+        .map(|stage| visit_field(&plain(stage), &quote!(#stage)));
     let bindings = storage.iter().map(|storage| {
         let stage = &storage.stage.name;
         match &storage.stage.kind {
@@ -122,13 +124,13 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
     let marker = model_needs_phantom(storage).then(|| quote!(__marker: #root::PhantomData,));
     let pattern = nest(stages.iter().map(|stage| quote!(#stage)).collect());
     let build = quote!(#name { #(#bindings,)* #marker });
-    let model_collection = collection(name, nest(fields.collect()), &pattern, &build);
+    let model_collection = collection(name, &nest(fields.collect()), &pattern, &build);
 
     let stage_collections = storage
         .iter()
         .filter_map(|storage| Some((storage, storage.layers_struct.as_ref()?)))
         .map(|(storage, layers_struct)| {
-            let count = storage.chain().layers.len();
+            let count = storage.stage.chain().layers.len();
             let fields = (0..count).map(|index| {
                 let place = Literal::usize_unsuffixed(index);
                 visit_field(&index.to_string(), &quote!(#place))
@@ -139,7 +141,7 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
                 .collect();
             let marker = needs_phantom(storage).then(|| quote!(#root::PhantomData,));
             let build = quote!(#layers_struct(#(#names,)* #marker));
-            collection(layers_struct, nest(fields.collect()), &nest(names), &build)
+            collection(layers_struct, &nest(fields.collect()), &nest(names), &build)
         });
     quote! {
         #model_collection
@@ -160,7 +162,7 @@ fn visit_field(path: &str, place: &TokenStream) -> TokenStream {
 
 fn collection(
     name: &Ident,
-    fields: TokenStream,
+    fields: &TokenStream,
     pattern: &TokenStream,
     build: &TokenStream,
 ) -> TokenStream {

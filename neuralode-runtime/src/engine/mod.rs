@@ -5,4 +5,5 @@
 //! [`Differentiable`](crate::vector_field::Differentiable); the loop and the adjoints are written
 //! against these alone.
 
+pub mod host;
 pub mod tensor;

@@ -11,6 +11,7 @@ use dfdx::{
 };
 
 use crate::{
+    engine::host::kernel::TileField,
     error::SolveError,
     options::Tolerances,
     state::State,
@@ -28,6 +29,15 @@ use crate::{
 pub trait TensorField<const N: usize, E: Dtype, D: Device<E>>:
     TensorCollection<E, D> + Clone + 'static
 {
+    /// Shows the field's generated kernels to `visitor`, if there are any. Generated code implements it; a
+    /// field without runs through dfdx's operations everywhere.
+    ///
+    /// # Errors
+    /// The visitor itself, if there are none.
+    fn with_kernel<V: KernelVisitor<N>>(visitor: V) -> Result<V::Output, V> {
+        Err(visitor)
+    }
+
     /// Evaluates `f(t, y)`.
     ///
     /// # Errors
@@ -37,6 +47,15 @@ pub trait TensorField<const N: usize, E: Dtype, D: Device<E>>:
         t: f64,
         y: Tensor<(B, Const<N>), E, D, T>,
     ) -> Result<Tensor<(B, Const<N>), E, D, T>, SolveError>;
+}
+
+/// Something to do with the kernels of a field, whatever their type.
+pub trait KernelVisitor<const N: usize> {
+    /// Its result.
+    type Output;
+
+    /// Does it.
+    fn visit<K: TileField<N>>(self) -> Self::Output;
 }
 
 /// A [`TensorField`] as the solvers see it, for one batch size.
@@ -224,6 +243,83 @@ pub(crate) fn accumulate<S: Shape, E: Dtype, D: Device<E>>(
         carrier.get_or_alloc_mut(tensor)?,
     );
     Ok(())
+}
+
+/// All parameters of `module` as numbers, in the order in which it visits them.
+pub(crate) fn flat_parameters<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+) -> Result<Vec<E>, SolveError> {
+    struct Read<E>(Vec<E>);
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Read<E> {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            if options.do_gradient_update {
+                self.0.extend(tensor.as_vec());
+            }
+            Ok(None)
+        }
+    }
+
+    let mut read = Read(Vec::new());
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: &mut read,
+    })
+    .map_err(SolveError::device::<D::Err>)?;
+    Ok(read.0)
+}
+
+/// Cuts `values`, in the order of [`flat_parameters`], into one flat tensor per parameter.
+pub(crate) fn cut_flat<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+    values: &[E],
+) -> Result<Vec<Flat<E, D>>, D::Err> {
+    struct Cut<'v, E: Dtype, D: Device<E>> {
+        values: &'v [E],
+        out: Vec<Flat<E, D>>,
+    }
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Cut<'_, E, D> {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            if options.do_gradient_update {
+                let count = tensor.shape().num_elements().min(self.values.len());
+                let (values, rest) = self.values.split_at(count);
+                self.values = rest;
+                let device = tensor.device();
+                self.out
+                    .push(device.try_tensor_from_vec(values.to_vec(), (count,))?);
+            }
+            Ok(None)
+        }
+    }
+
+    let mut cut = Cut {
+        values,
+        out: Vec::new(),
+    };
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: &mut cut,
+    })?;
+    Ok(cut.out)
 }
 
 /// The same numbers under an identity of their own. A clone shares the identity of its source, and a

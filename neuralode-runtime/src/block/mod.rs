@@ -1,26 +1,25 @@
 //! A Neural ODE as a layer: one operation on dfdx's tape.
 
+mod host;
+mod portable;
+
 use dfdx::{
     nn::{Module, ModuleVisitor, NonMutableModule, TensorCollection},
     shapes::{Const, Dim, Dtype, HasShape, Shape},
-    tensor::{Gradients, PutTape, SplitTape, Tape, Tensor},
+    tensor::{Tape, Tensor},
     tensor_ops::{Device, ReshapeTo},
 };
 
 use crate::{
-    adjoint,
-    backward::report,
-    engine::tensor::{
-        accumulate, accumulate_flat, with_fresh_identity, DeviceErr, TensorEngine, TensorField,
+    engine::{
+        host::kernel::TileField,
+        tensor::{KernelVisitor, TensorField},
     },
     error::SolveError,
-    options::{SolveOptions, Solver},
-    solve::solve,
-    state::State,
+    options::{SolveOptions, Solver, Vjp},
+    solve::Solution,
     stats::Stats,
     tableau::{ButcherTableau, TSIT5},
-    trajectory::Trajectory,
-    vector_field::Differentiable,
 };
 
 /// The map from `y0` to `y(t1)`, where `dy/dt = f(t, y)` and `y(t0) = y0`.
@@ -75,6 +74,19 @@ pub struct NeuralOde<F> {
     pub options: SolveOptions,
 }
 
+/// Whether generated kernels can solve a field on this device and dtype.
+pub fn has_kernels<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E, D>>() -> bool {
+    struct Look;
+
+    impl<const N: usize> KernelVisitor<N> for Look {
+        type Output = ();
+
+        fn visit<K: TileField<N>>(self) {}
+    }
+
+    host::covers::<E, D>() && F::with_kernel(Look).is_ok()
+}
+
 impl<F> NeuralOde<F> {
     /// A block that solves `field` as `options` say.
     pub const fn new(field: F, options: SolveOptions) -> Self {
@@ -119,84 +131,29 @@ impl<F> NeuralOde<F> {
             let shape = y0.shape().concrete().into();
             return Err(SolveError::EmptyBatch { shape });
         }
-        let (y0, mut tape) = y0
-            .try_contiguous()
-            .map_err(SolveError::device)?
-            .split_tape();
-        let options = self.options;
-        let mut engine = TensorEngine::new(&self.field);
-        let mut trajectory = Trajectory::new(tableau);
-        let solution = if T::OWNS_TAPE {
-            solve(&mut engine, tableau, y0.clone(), &options, &mut trajectory)
-        } else {
-            solve(&mut engine, tableau, y0.clone(), &options, &mut ())
-        }?;
-        let stats = Stats {
-            field_calls: solution.evaluations,
-            accepted: solution.accepted,
-            rejected: solution.rejected,
-            vjps: 0,
+        let y0 = y0.try_contiguous().map_err(SolveError::device)?;
+        let visitor = host::Forward {
+            block: self,
+            tableau,
+            y0,
         };
-        if solution.accepted == 0 {
-            // An empty span: the identity needs no operation on the tape.
-            return Ok((y0.put_tape(tape), stats));
-        }
-        let y1 = with_fresh_identity(solution.y)?;
-        if T::OWNS_TAPE {
-            let (field, y1) = (self.field.clone(), y1.clone());
-            tape.add_backward_op(move |gradients| {
-                backward_operation(&field, &trajectory, &y0, &y1, &options, gradients)
-            });
-        }
-        Ok((y1.put_tape(tape), stats))
-    }
-}
-
-/// Pulls the gradient of `y1` back into those of `y0` and of the field's parameters.
-fn backward_operation<const S: usize, const N: usize, B: Dim, E: Dtype, D: Device<E>, F>(
-    field: &F,
-    trajectory: &Trajectory<Tensor<(B, Const<N>), E, D>, S>,
-    y0: &Tensor<(B, Const<N>), E, D>,
-    y1: &Tensor<(B, Const<N>), E, D>,
-    options: &SolveOptions,
-    gradients: &mut Gradients<E, D>,
-) -> Result<(), DeviceErr<D>>
-where
-    F: TensorField<N, E, D>,
-{
-    gradients.try_alloc_for(y1)?;
-    let cotangent = gradients.get(y1);
-    let mut engine = TensorEngine::new(field);
-    let pulled = adjoint::pull_back(&mut engine, trajectory, cotangent, options)
-        .map(|pulled| (pulled.y_bar, pulled.theta_bar, Ok(pulled.stats)))
-        .or_else(|error| poison(&mut engine, y0, error));
-    match pulled {
-        Ok((y_bar, theta_bar, outcome)) => {
-            report(outcome);
-            accumulate(y0, y_bar, gradients)?;
-            accumulate_flat(field, theta_bar, gradients)
-        }
-        Err(error) => {
-            // Not even NaNs could be made: the gradients are incomplete, and the report says so.
-            report(Err(error));
-            Ok(())
+        if self.options.vjp == Vjp::Generated && host::covers::<E, D>() {
+            F::with_kernel(visitor)
+                .unwrap_or_else(|visitor| portable::forward(self, tableau, visitor.y0))
+        } else {
+            portable::forward(self, tableau, visitor.y0)
         }
     }
 }
 
-/// Gradients full of NaN, beside the reason for them.
-fn poison<G: Differentiable>(
-    engine: &mut G,
-    y0: &G::State,
-    error: SolveError,
-) -> Result<(G::State, G::Params, Result<Stats, SolveError>), SolveError> {
-    let mut y_bar = y0.zeros_like()?;
-    let zeros = y_bar.clone();
-    zeros.combine_into([(f64::NAN, &zeros)].into_iter(), &mut y_bar)?;
-    let mut theta_bar = engine.zero_params()?;
-    let zeros = theta_bar.clone();
-    zeros.combine_into([(f64::NAN, &zeros)].into_iter(), &mut theta_bar)?;
-    Ok((y_bar, theta_bar, Err(error)))
+/// The statistics of a forward solve.
+fn forward_stats<Y>(solution: &Solution<Y>) -> Stats {
+    Stats {
+        field_calls: solution.evaluations,
+        accepted: solution.accepted,
+        rejected: solution.rejected,
+        vjps: 0,
+    }
 }
 
 impl<E: Dtype, D: Device<E>, F: TensorCollection<E, D>> TensorCollection<E, D> for NeuralOde<F> {

@@ -1,0 +1,114 @@
+//! Single words and numbers: sizes, and names out of a closed set.
+
+use syn::Ident;
+
+use crate::{
+    ast::{Expr, Value},
+    check,
+    model::{same_path, Condition, ConditionKind, Size, Written},
+    suggest,
+};
+
+use super::Lowering;
+
+impl Lowering<'_> {
+    /// A size that was written out, reported unless it is a positive integer or a constant.
+    pub(super) fn size(&mut self, expr: &Expr) -> Option<Written> {
+        match expr {
+            Expr::Value(value) => self.width(value),
+            Expr::Invalid => None,
+            other => {
+                self.diagnostics.error(
+                    other,
+                    "expected a size: a positive integer or a constant",
+                    "write a number such as `28`",
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn width(&mut self, value: &Value) -> Option<Written> {
+        let size = match value {
+            Value::Path(path) => {
+                // One message for a constant of zero, however often it is used.
+                if !self.constants.iter().any(|seen| same_path(seen, path)) {
+                    self.constants.push(path.clone());
+                    let kind = ConditionKind::Positive(Size::Constant(path.clone()));
+                    self.conditions.push(Condition::new(path, kind));
+                }
+                Size::Constant(path.clone())
+            }
+            Value::Infer(_) => {
+                self.diagnostics.error(
+                    value,
+                    "only the number of inputs of a `Dense` can be inferred",
+                    "write a number such as `20`",
+                );
+                return None;
+            }
+            Value::Number(minus, lit) => {
+                Size::Literal(check::width(value, minus.is_some(), lit, self.diagnostics)?)
+            }
+        };
+        Some(Written {
+            size,
+            tokens: value.clone(),
+        })
+    }
+
+    /// The word that `name` is. Reports `unknown` if it is none, and takes the closest for it if one is close.
+    pub(super) fn resolve<'w>(
+        &mut self,
+        name: &Ident,
+        words: &[&'w str],
+        unknown: impl core::fmt::Display,
+    ) -> Option<&'w str> {
+        let written = name.to_string();
+        if let Some(word) = words.iter().find(|word| **word == written) {
+            return Some(word);
+        }
+        let closest = suggest::closest(&written, words);
+        let help = suggest::help(closest, words);
+        self.diagnostics.error(name, unknown, help);
+        closest
+    }
+
+    /// A value that is one word out of a closed set: `adjoint: Interpolating`
+    pub(super) fn word<T>(
+        &mut self,
+        value: &Expr,
+        what: &str,
+        names: &[&str],
+        named: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let ident = match value {
+            Expr::Value(value) => value.as_ident(),
+            Expr::Invalid => return None,
+            _ => None,
+        };
+        let Some(ident) = ident else {
+            self.diagnostics.error(
+                value,
+                format!("expected the name of {what}{}", found(value)),
+                format!("write {}", suggest::list(names)),
+            );
+            return None;
+        };
+        let kind = what.split_once(' ').map_or(what, |(_, kind)| kind);
+        let word = self.resolve(ident, names, format_args!("unknown {kind} `{ident}`"))?;
+        named(word)
+    }
+}
+
+/// ", found ..." for short values, else nothing.
+pub(super) fn found(value: &Expr) -> String {
+    match value {
+        Expr::Value(value) => format!(", found `{}`", value.text()),
+        Expr::Call(name, _) | Expr::Block(name, _) => format!(", found `{name}`"),
+        Expr::Edge(from, to) => format!(", found `{} => {}`", from.text(), to.text()),
+        Expr::Range(from, to) => format!(", found `{}..{}`", from.text(), to.text()),
+        Expr::List(..) => ", found a list".to_owned(),
+        Expr::Invalid => String::new(),
+    }
+}

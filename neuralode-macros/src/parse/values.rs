@@ -1,0 +1,149 @@
+//! What may stand right of a colon, in a list, or between parentheses.
+
+use quote::ToTokens;
+use syn::{braced, bracketed, parenthesized, parse::ParseStream, token, Ident, Lit, Token};
+
+use crate::{
+    ast::{Expr, Value},
+    diag::Diagnostics,
+};
+
+use super::{
+    entries::entries,
+    recover::{at, found, skip_to_comma, List},
+};
+
+/// `a, b`
+fn expressions(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Vec<Expr> {
+    let list = List {
+        item: |input, diagnostics| {
+            expr(input, diagnostics).unwrap_or_else(|error| {
+                diagnostics.push(error);
+                skip_to_comma(input);
+                Expr::Invalid
+            })
+        },
+        invalid: || Expr::Invalid,
+        starts: starts_expr,
+    };
+    list.parse(input, diagnostics)
+}
+
+pub(super) fn starts_expr(input: ParseStream<'_>) -> bool {
+    input.peek(token::Bracket) || starts_value(input)
+}
+
+fn starts_value(input: ParseStream<'_>) -> bool {
+    input.peek(Token![-])
+        || input.peek(Token![_])
+        || input.peek(Lit)
+        || input.peek(Ident)
+        || input.peek(Token![::])
+        || input.peek(Token![crate])
+        || input.peek(Token![self])
+        || input.peek(Token![super])
+}
+
+/// Anything that may stand right of a colon or in a list.
+pub(super) fn expr(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Expr> {
+    if input.peek(token::Bracket) {
+        let content;
+        let bracket = bracketed!(content in input);
+        return Ok(Expr::List(bracket, expressions(&content, diagnostics)));
+    }
+    if input.peek(Ident) && input.peek2(token::Paren) {
+        let name = input.parse()?;
+        let content;
+        parenthesized!(content in input);
+        return Ok(Expr::Call(name, expressions(&content, diagnostics)));
+    }
+    if input.peek(Ident) && input.peek2(token::Brace) {
+        let name = input.parse()?;
+        let content;
+        braced!(content in input);
+        return Ok(Expr::Block(name, entries(&content, diagnostics)));
+    }
+    if input.peek(Token![..]) {
+        let message = format!("expected the start of the span, found {}", found(input));
+        return Err(at(input.span(), message, "write `0.0..1.0`"));
+    }
+    let from = value(
+        input,
+        "a value",
+        "write a number, a name, or a list in brackets",
+    )?;
+    if input.peek(Token![=>]) {
+        input.parse::<Token![=>]>()?;
+        return Ok(Expr::Edge(from, output(input)?));
+    }
+    if input.peek(Token![->]) {
+        let arrow = input.parse::<Token![->]>()?;
+        let to = output(input)?;
+        let help = format!("write `{} => {}`", from.text(), to.text());
+        diagnostics.error(arrow, "expected `=>`, found `->`", help);
+        return Ok(Expr::Edge(from, to));
+    }
+    if input.peek(Token![..=]) || input.peek(Token![...]) {
+        let message = format!("expected `..`, found {}", found(input));
+        let dots = if input.peek(Token![..=]) {
+            input.parse::<Token![..=]>()?.into_token_stream()
+        } else {
+            input.parse::<Token![...]>()?.into_token_stream()
+        };
+        let to = end(input)?;
+        let help = format!("write `{}..{}`", from.text(), to.text());
+        diagnostics.error(dots, message, help);
+        return Ok(Expr::Range(from, to));
+    }
+    if input.peek(Token![..]) {
+        input.parse::<Token![..]>()?;
+        return Ok(Expr::Range(from, end(input)?));
+    }
+    let operators = ['+', '-', '*', '/', '%', '<'];
+    if let Some((operator, _)) = input.cursor().punct() {
+        if operators.contains(&operator.as_char()) {
+            return Err(at(
+                operator.span(),
+                format!("expected a number or a constant, found an expression with `{operator}`"),
+                "write its value, or the name of a `const` that holds it",
+            ));
+        }
+    }
+    Ok(Expr::Value(from))
+}
+
+fn output(input: ParseStream<'_>) -> syn::Result<Value> {
+    value(input, "the number of outputs", "write `inputs => outputs`")
+}
+
+fn end(input: ParseStream<'_>) -> syn::Result<Value> {
+    value(input, "the end of the span", "write `0.0..1.0`")
+}
+
+/// A number, `_` or a path.
+fn value(input: ParseStream<'_>, what: &str, help: &str) -> syn::Result<Value> {
+    let wrong = |input: ParseStream<'_>, what: &str| {
+        at(
+            input.span(),
+            format!("expected {what}, found {}", found(input)),
+            help,
+        )
+    };
+    if input.peek(Token![-]) {
+        let minus = input.parse()?;
+        if !input.peek(Lit) {
+            return Err(wrong(input, "a number after `-`"));
+        }
+        return Ok(Value::Number(Some(minus), input.parse()?));
+    }
+    if input.peek(Token![_]) {
+        return Ok(Value::Infer(input.parse()?));
+    }
+    if input.peek(Lit) {
+        return Ok(Value::Number(None, input.parse()?));
+    }
+    if starts_value(input) {
+        return Ok(Value::Path(input.call(syn::Path::parse_mod_style)?));
+    }
+    Err(wrong(input, what))
+}

@@ -1,0 +1,287 @@
+//! What is said and what is underlined. `tests/ui` has every message as the compiler prints it; this table
+//! is quick and needs no compiler.
+
+use proc_macro2::TokenStream;
+
+use crate::{analyse, diag::Diagnostics};
+
+use super::MODEL;
+
+/// The messages, without their help, each with the text that it underlines.
+fn diagnose(source: &str) -> Vec<(String, String)> {
+    let tokens: TokenStream = source.parse().expect("tokens");
+    let mut diagnostics = Diagnostics::default();
+    let _ = analyse(tokens, &mut diagnostics);
+    diagnostics
+        .into_errors()
+        .iter()
+        .map(|error| {
+            let text = error.to_string();
+            let (message, help) = text.split_once('\n').expect("a message and its help");
+            assert!(help.starts_with("help: "), "{text}");
+            assert!(!text.ends_with('.') && !message.ends_with('.'), "{text}");
+            (
+                message.to_owned(),
+                error.span().source_text().unwrap_or_default(),
+            )
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check(source: &str, expected: &[(&str, &str)]) {
+    let found = diagnose(source);
+    let found: Vec<(&str, &str)> = found
+        .iter()
+        .map(|(m, t)| (m.as_str(), t.as_str()))
+        .collect();
+    assert_eq!(found, expected, "{source}");
+}
+
+/// The model with `from`, which it has once, replaced.
+#[track_caller]
+fn changed(from: &str, to: &str, expected: &[(&str, &str)]) {
+    assert_eq!(MODEL.matches(from).count(), 1, "{from}");
+    check(&MODEL.replace(from, to), expected);
+}
+
+#[test]
+fn the_model_is_right() {
+    check(MODEL, &[]);
+}
+
+#[test]
+fn one_mistake_gives_one_message_at_its_token() {
+    changed(
+        "Dense(8 => 3usize)",
+        "Dense(9 => 3)",
+        &[(
+            "this layer takes 9 inputs, but the one before it produces 8",
+            "9",
+        )],
+    );
+    changed(
+        "sin, Dense(20)",
+        "sin, Dense(12)",
+        &[(
+            "a field must return the shape of its state: the state has 20 features, but the last layer \
+             produces 12",
+            "12",
+        )],
+    );
+    changed("relu", "rleu", &[("unknown activation `rleu`", "rleu")]);
+    changed(
+        "tanh)],\n        ode",
+        "tanh, 3)],\n        ode",
+        &[("`Dense` takes no third argument", "3")],
+    );
+    changed(
+        "1e-6",
+        "-1e-6",
+        &[("`atol` must be positive, found `-1e-6`", "-1e-6")],
+    );
+    changed("..END", "..=END", &[("expected `..`, found `..=`", "..=")]);
+    changed("=> 3usize", "-> 3", &[("expected `=>`, found `->`", "->")]);
+    changed(
+        "(t, y)",
+        "(t)",
+        &[(
+            "a field takes the time and the state, found 1 parameter",
+            "(t)",
+        )],
+    );
+    changed(
+        "(t, y)",
+        "",
+        &[(
+            "a field takes the time and the state, found no parameters",
+            "field",
+        )],
+    );
+    changed(
+        "span: -0.5..END,",
+        "",
+        &[("this `Ode` has no `span`", "Ode")],
+    );
+    changed(
+        "span:",
+        "spam:",
+        &[("unknown clause `spam` of an `Ode`", "spam")],
+    );
+    changed(
+        "rtol:",
+        "tolerance:",
+        &[("unknown setting `tolerance` of `Tsit5`", "tolerance")],
+    );
+    changed("Tsit5 {", "Tsit4 {", &[("unknown solver `Tsit4`", "Tsit4")]);
+    changed(
+        "Flatten, ",
+        "",
+        &[(
+            "`Dense` takes a flat vector of features, found 2 axes: [28, sizes::WIDTH]",
+            "Dense",
+        )],
+    );
+    changed(
+        "input: [28,",
+        "inputs: [28,",
+        &[("expected `input` first, found `inputs`", "inputs")],
+    );
+}
+
+#[test]
+fn a_missing_or_wrong_mark_hides_nothing_else() {
+    changed(
+        "sizes::WIDTH],",
+        "sizes::WIDTH]",
+        &[("expected `,`, found a doc comment", "/// A stage.")],
+    );
+    changed(
+        "tanh), sin,",
+        "tanh) sin,",
+        &[("expected `,`, found `sin`", "sin")],
+    );
+    changed(
+        "rtol: 1e-3,",
+        "rtol: 1e-3;",
+        &[("expected `,`, found `;`", ";")],
+    );
+    changed(
+        "rtol: 1e-3",
+        "rtol = 1e-3",
+        &[("expected `:` after `rtol`, found `=`", "=")],
+    );
+    changed(
+        "rtol: 1e-3",
+        "rtol 1e-3",
+        &[("expected `:` after `rtol`, found `1e-3`", "1e-3")],
+    );
+    changed(
+        "rtol: 1e-3",
+        "rtol:",
+        &[("expected a value, found `,`", ",")],
+    );
+    changed(
+        "head: identity",
+        "identity",
+        &[("expected `:` after `identity`, found `,`", ",")],
+    );
+    changed(
+        "head: identity",
+        "Dense(2)",
+        &[("expected a name before `Dense`", "Dense")],
+    );
+    changed(
+        "head: identity",
+        "type: tanh",
+        &[("expected a name, found the keyword `type`", "type")],
+    );
+    changed(
+        "[28,",
+        "[2 * 14,",
+        &[(
+            "expected a number or a constant, found an expression with `*`",
+            "*",
+        )],
+    );
+}
+
+#[test]
+fn mistakes_of_all_phases_are_reported_together() {
+    let source = MODEL
+        .replace("sizes::WIDTH],", "28]")
+        .replace("relu", "rleu")
+        .replace("rtol: 1e-3", "rtol 0")
+        .replace("8 => 3usize", "7 => 3u8")
+        .replace("adjoint: Interpolating", "adjoint: Exact");
+    check(
+        &source,
+        &[
+            ("expected `,`, found a doc comment", "/// A stage."),
+            ("expected `:` after `rtol`, found `0`", "0"),
+            ("`rtol` must be positive, found `0`", "0"),
+            ("unknown adjoint `Exact`", "Exact"),
+            ("unknown activation `rleu`", "rleu"),
+            ("sizes are `usize`, found the suffix `u8`", "3u8"),
+            (
+                "this layer takes 7 inputs, but the one before it produces 8",
+                "7",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_field_for_another_state_is_wrong_once() {
+    let model = "struct Model { input: [20], ode: Ode {
+        field(t, y): [Dense(32 => 8, tanh), Dense(8 => 32)],
+        span: 0..1,
+        solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+    } }";
+    check(
+        model,
+        &[("this layer takes 32 inputs, but the state has 20", "32")],
+    );
+}
+
+#[test]
+fn what_is_no_model_at_all_is_said_once() {
+    check("", &[("expected `struct`, found nothing", "")]);
+    check(
+        "struct",
+        &[("expected the name of the model, found nothing", "")],
+    );
+    check(
+        "struct Model;",
+        &[("expected `{` after `Model`, found `;`", ";")],
+    );
+    check(
+        "struct Model {}",
+        &[("the model `Model` has no input and no stages", "Model")],
+    );
+    check(
+        "enum Model { input: [2], head: tanh }",
+        &[("expected `struct`, found `enum`", "enum")],
+    );
+    check(
+        "struct Model<const N: usize> { input: [N], head: tanh }",
+        &[(
+            "generic parameters of a model are not supported, found some on `Model`",
+            "<const N: usize>",
+        )],
+    );
+    check(
+        "struct A { input: [2], head: tanh } struct B { input: [3] }",
+        &[("a second model in one `neural_ode!`", "B")],
+    );
+}
+
+#[test]
+fn attributes_that_cannot_be_honoured_are_refused() {
+    changed(
+        "head:",
+        "#[cfg(test)] head:",
+        &[("a stage cannot be conditional", "#[cfg(test)]")],
+    );
+    changed(
+        "span:",
+        "#[allow(unused)] span:",
+        &[("expected no attributes here", "#[allow(unused)]")],
+    );
+    changed("span:", "/// From start to end.\n span:", &[]);
+}
+
+#[test]
+fn structs_of_two_stages_do_not_clash() {
+    check(
+        "struct M { input: [2], a_b: [Dense(2), Dense(2)], a__b: [Dense(2), Dense(2)] }",
+        &[(
+            "the stages `a_b` and `a__b` would both be kept in a struct `MAB`",
+            "a__b",
+        )],
+    );
+    check(
+        "struct M { input: [2], a_b: Dense(2), a__b: Dense(2) }",
+        &[],
+    );
+}

@@ -1,0 +1,23 @@
+//! Tests of the macro as a function from tokens to tokens, without a compiler.
+
+mod diagnostics;
+mod streams;
+
+/// A model with everything in it.
+const MODEL: &str = "
+    /// Documented.
+    #[derive(Clone, Debug)]
+    pub struct Model {
+        input: [28, sizes::WIDTH],
+        /// A stage.
+        encoder: [Flatten, Dense(_ => 20, tanh)],
+        ode: Ode {
+            field(t, y): [Dense(20 => HIDDEN, tanh), sin, Dense(20)],
+            span: -0.5..END,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-6, controller: PI },
+            adjoint: Interpolating,
+            save_at: End,
+        },
+        decoder: [Dense(8, relu), Dense(8 => 3usize), sigmoid],
+        head: identity,
+    }";

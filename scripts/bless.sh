@@ -1,0 +1,14 @@
+#!/bin/sh
+# Writes the expected messages of tests/ui anew. Read the difference like prose before you commit it.
+set -eu
+cd "$(dirname "$0")/.."
+
+want=1.95.0
+have=$(rustc --version | cut -d' ' -f2)
+if [ "$have" != "$want" ]; then
+    echo "the messages are those of rustc $want, this is $have" >&2
+    exit 1
+fi
+
+TRYBUILD=overwrite cargo test --test ui wrong_models_are_explained
+git --no-pager diff --stat -- tests/ui

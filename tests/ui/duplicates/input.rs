@@ -1,0 +1,12 @@
+// Two inputs.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        input: [4],
+        head: Dense(4 => 2),
+    }
+}
+
+fn main() {}

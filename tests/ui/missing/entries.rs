@@ -1,0 +1,8 @@
+// A model without anything.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {}
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+// A block without its field.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        ode: Ode {
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+    }
+}
+
+fn main() {}

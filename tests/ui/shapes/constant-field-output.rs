@@ -1,0 +1,23 @@
+// A field of constants that returns another shape than its state.
+use neuralode::prelude::*;
+
+const HIDDEN: usize = 8;
+const STATE: usize = 3;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        ode: Ode {
+            field(t, y): [Dense(4 => HIDDEN, tanh), Dense(HIDDEN => STATE)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+    }
+}
+
+fn main() {
+    let dev = Cpu::default();
+    let model = Model::<f32, _>::build(&dev);
+    let y: Tensor<Rank2<1, 4>, f32, _> = model.forward(dev.zeros::<Rank2<1, 4>>());
+    println!("{:?} {}", y.array(), model.summary());
+}

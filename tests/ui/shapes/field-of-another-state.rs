@@ -1,0 +1,15 @@
+// A field that is written for another state is wrong once.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        ode: Ode {
+            field(t, y): [Dense(6 => 8, tanh), Dense(8 => 6)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+    }
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+// Nothing at all.
+use neuralode::prelude::*;
+
+neural_ode! {
+}
+
+fn main() {}

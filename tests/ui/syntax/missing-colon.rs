@@ -1,0 +1,11 @@
+// A colon is missing after the name of a stage.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        head Dense(4 => 2),
+    }
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+// A number among the parameters of a field.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        ode: Ode {
+            field(0, y): [Dense(4 => 8, tanh), Dense(8 => 4)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+    }
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+// `->` between the widths of a layer.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        head: Dense(4 -> 2),
+    }
+}
+
+fn main() {}

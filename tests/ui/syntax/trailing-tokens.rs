@@ -1,0 +1,11 @@
+// Something behind the model.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        head: Dense(4 => 2),
+    };
+}
+
+fn main() {}

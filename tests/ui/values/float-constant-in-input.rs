@@ -1,0 +1,16 @@
+// A size of the input in a constant of another type: the compiler says so once.
+use neuralode::prelude::*;
+
+const ROWS: f64 = 2.0;
+
+neural_ode! {
+    struct Model {
+        input: [ROWS, 2],
+        head: [Flatten, Dense(2)],
+    }
+}
+
+fn main() {
+    let model = Model::<f32, _>::build(&Cpu::default());
+    println!("{}", model.summary());
+}

@@ -1,0 +1,11 @@
+// A list where a size is expected.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [[4]],
+        head: Dense(4 => 2),
+    }
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+// A range where the widths of a layer are expected.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        head: Dense(4..2),
+    }
+}
+
+fn main() {}

@@ -1,0 +1,16 @@
+// A constant that does not exist: the compiler says so once.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        head: [Dense(4 => HIDDEN, tanh), Dense(2)],
+    }
+}
+
+fn main() {
+    let dev = Cpu::default();
+    let model = Model::<f32, _>::build(&dev);
+    let y: Tensor<Rank2<1, 2>, f32, _> = model.forward(dev.zeros::<Rank2<1, 4>>());
+    println!("{:?} {}", y.array(), model.summary());
+}
