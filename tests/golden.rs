@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use neuralode::{
     engine::tensor::TensorEngine, options::Tolerances, prelude::*, stepper::ExplicitRk,
-    tableau::TSIT5, Adjoint,
+    tableau::TSIT5, Adjoint, Vjp,
 };
 use serde_json::Value;
 use support::{batch, differentiate, fields, relative_error, set_parameters};
@@ -154,6 +154,7 @@ fn for_each_case(check: &impl Check) {
 
 struct Gradients {
     adjoint: Adjoint,
+    vjp: Vjp,
     tolerance: f64,
 }
 
@@ -167,6 +168,7 @@ impl Check for Gradients {
             self.tolerance,
         )
         .with_adjoint(self.adjoint)
+        .with_vjp(self.vjp)
         .with_max_steps(100_000);
         let block = NeuralOde::new(field, options);
         let y0 = batch::<N, f64, _>(&dev, &case.array("y0"));
@@ -181,8 +183,8 @@ impl Check for Gradients {
             theta_bar = theta_bar.max(relative_error(found, &expected));
         }
         println!(
-            "{:18} {:?}: y1 {y1:.1e}, L {loss:.1e}, dL/dy0 {y0_bar:.1e}, dL/dtheta {theta_bar:.1e}, {} + {} steps",
-            case.name, self.adjoint, found.forward.accepted, found.backward.accepted
+            "{:18} {:?}, {:?}: y1 {y1:.1e}, L {loss:.1e}, dL/dy0 {y0_bar:.1e}, dL/dtheta {theta_bar:.1e}, {} + {} steps",
+            case.name, self.adjoint, self.vjp, found.forward.accepted, found.backward.accepted
         );
         let worst_y1 = found
             .y1
@@ -204,18 +206,24 @@ impl Check for Gradients {
 
 #[test]
 fn the_discrete_adjoint_meets_every_reference() {
-    for_each_case(&Gradients {
-        adjoint: Adjoint::Discrete,
-        tolerance: 1e-11,
-    });
+    for vjp in [Vjp::Generated, Vjp::Tape] {
+        for_each_case(&Gradients {
+            adjoint: Adjoint::Discrete,
+            vjp,
+            tolerance: 1e-11,
+        });
+    }
 }
 
 #[test]
 fn the_interpolating_adjoint_meets_every_reference() {
-    for_each_case(&Gradients {
-        adjoint: Adjoint::Interpolating,
-        tolerance: 1e-12,
-    });
+    for vjp in [Vjp::Generated, Vjp::Tape] {
+        for_each_case(&Gradients {
+            adjoint: Adjoint::Interpolating,
+            vjp,
+            tolerance: 1e-12,
+        });
+    }
 }
 
 struct EqualSteps;

@@ -3,6 +3,11 @@
 //! Nothing is allocated or dispatched inside a solver's step: a call picks the processor's widest vector
 //! instructions once and runs straight-line code over all tiles.
 
+#![allow(
+    clippy::inline_always,
+    reason = "only code inlined into a dispatched function runs under its vector instructions"
+)]
+
 pub mod kernel;
 pub mod real;
 

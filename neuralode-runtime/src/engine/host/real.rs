@@ -1,5 +1,11 @@
 //! Scalars of the host engine, with elementary functions that the compiler can vectorise.
 
+#![allow(
+    clippy::return_self_not_must_use,
+    reason = "the functions are those of f32 and f64"
+)]
+#![allow(clippy::excessive_precision, reason = "coefficients stand as computed")]
+
 use core::{
     fmt::Debug,
     ops::{Add, AddAssign, Div, Mul, Neg, Sub},
