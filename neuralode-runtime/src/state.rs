@@ -74,6 +74,37 @@ pub trait State: Clone {
     }
 }
 
+/// The sum of the squares of scaled errors, in f64; NaN if the state behind an error is not finite.
+pub(crate) fn exact_square_sum(errors: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let mut sum = 0.0;
+    for (error, y1) in errors {
+        if !y1.is_finite() {
+            return f64::NAN;
+        }
+        sum += error * error;
+    }
+    sum
+}
+
+/// The sample with the largest scaled error, or the first one where it or the state is not finite; each
+/// sample has `per_sample` of them.
+pub(crate) fn worst_of(
+    errors: impl Iterator<Item = (f64, f64)>,
+    per_sample: usize,
+) -> Option<usize> {
+    let mut worst = (0.0, None);
+    for (index, (error, y1)) in errors.enumerate() {
+        let sample = Some(index / per_sample.max(1));
+        if !error.is_finite() || !y1.is_finite() {
+            return sample;
+        }
+        if error > worst.0 {
+            worst = (error, sample);
+        }
+    }
+    worst.1
+}
+
 impl<Y: State> State for Vec<Y> {
     fn len(&self) -> usize {
         self.iter().map(State::len).sum()

@@ -18,7 +18,7 @@ use pulp::{Arch, NullaryFnOnce};
 use crate::{
     error::SolveError,
     options::Tolerances,
-    state::State,
+    state::{exact_square_sum, worst_of, State},
     vector_field::{Differentiable, VectorField},
 };
 
@@ -239,29 +239,11 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
             return Ok(sum);
         }
         // The squares of f32 overflow long before the numbers do: look again in f64.
-        let mut sum = 0.0;
-        for (error, y1) in scaled_errors(error, y0, y1, tolerances) {
-            if !y1.is_finite() {
-                return Ok(f64::NAN);
-            }
-            sum += error * error;
-        }
-        Ok(sum)
+        Ok(exact_square_sum(scaled_errors(error, y0, y1, tolerances)))
     }
 
     fn worst_sample(error: &Self, y0: &Self, y1: &Self, tolerances: &Tolerances) -> Option<usize> {
-        let mut worst = (0.0, None);
-        let scaled = scaled_errors(error, y0, y1, tolerances);
-        for (index, (error, y1)) in scaled.enumerate() {
-            let sample = Some(index / N.max(1));
-            if !error.is_finite() || !y1.is_finite() {
-                return sample;
-            }
-            if error > worst.0 {
-                worst = (error, sample);
-            }
-        }
-        worst.1
+        worst_of(scaled_errors(error, y0, y1, tolerances), N)
     }
 }
 

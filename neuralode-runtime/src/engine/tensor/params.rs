@@ -1,0 +1,199 @@
+//! The parameters of a module as numbers: read, cut into tensors, and their gradients gathered and added to.
+
+use dfdx::{
+    nn::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorRef},
+    shapes::{Dtype, HasShape, Rank0, Shape},
+    tensor::{Gradients, Tensor, Trace},
+    tensor_ops::{Backward, Device, ReshapeTo, SumTo, TryAdd, TryMul},
+};
+
+use crate::error::SolveError;
+
+/// The cotangent of one parameter, flattened: parameters of different shapes form one `Vec`.
+pub type Flat<E, D> = Tensor<(usize,), E, D>;
+
+/// The gradients of all parameters of `module`, in the order in which it visits them; zeros where a
+/// parameter has none.
+pub(super) fn flat_gradients<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+    gradients: &mut Gradients<E, D>,
+) -> Result<Vec<Flat<E, D>>, SolveError> {
+    struct Gather<'g, E: Dtype, D: Device<E>> {
+        gradients: &'g mut Gradients<E, D>,
+        out: Vec<Flat<E, D>>,
+    }
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Gather<'_, E, D> {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            if options.do_gradient_update {
+                self.gradients.try_alloc_for(tensor)?;
+                let count = tensor.shape().num_elements();
+                let flat = self.gradients.get(tensor).try_reshape_like(&(count,))?;
+                self.out.push(flat);
+            }
+            Ok(None)
+        }
+    }
+
+    let mut gather = Gather {
+        gradients,
+        out: Vec::new(),
+    };
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: &mut gather,
+    })
+    .map_err(SolveError::device::<D::Err>)?;
+    Ok(gather.out)
+}
+
+/// Adds flat cotangents, as [`Differentiable::vjp`] orders them, to the gradients of the parameters of
+/// `module`.
+pub(crate) fn accumulate_flat<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+    cotangents: Vec<Flat<E, D>>,
+    gradients: &mut Gradients<E, D>,
+) -> Result<(), D::Err> {
+    struct Scatter<'g, E: Dtype, D: Device<E>> {
+        gradients: &'g mut Gradients<E, D>,
+        cotangents: std::vec::IntoIter<Flat<E, D>>,
+    }
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Scatter<'_, E, D> {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            if options.do_gradient_update {
+                if let Some(flat) = self.cotangents.next() {
+                    let cotangent = flat.try_reshape_like(tensor.shape())?;
+                    accumulate(tensor, cotangent, self.gradients)?;
+                }
+            }
+            Ok(None)
+        }
+    }
+
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: &mut Scatter {
+            gradients,
+            cotangents: cotangents.into_iter(),
+        },
+    })?;
+    Ok(())
+}
+
+/// Adds `cotangent` to the gradient of `tensor`, on whatever device both live.
+pub(crate) fn accumulate<S: Shape, E: Dtype, D: Device<E>>(
+    tensor: &Tensor<S, E, D>,
+    cotangent: Tensor<S, E, D>,
+    gradients: &mut Gradients<E, D>,
+) -> Result<(), D::Err> {
+    gradients.try_alloc_for(tensor)?;
+    let total = gradients.get(tensor).try_add(cotangent)?;
+    // dfdx hands out a device's storage only as a gradient, so `total` is made one: it is the gradient
+    // of the sum of `tensor * total`.
+    let mut carrier = tensor
+        .leaky_trace()
+        .try_mul(total)?
+        .try_sum::<Rank0, S::AllAxes>()?
+        .try_backward()?;
+    core::mem::swap(
+        gradients.get_or_alloc_mut(tensor)?,
+        carrier.get_or_alloc_mut(tensor)?,
+    );
+    Ok(())
+}
+
+/// All parameters of `module` as numbers, in the order in which it visits them.
+pub(crate) fn flat_parameters<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+) -> Result<Vec<E>, SolveError> {
+    struct Read<E>(Vec<E>);
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Read<E> {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            if options.do_gradient_update {
+                self.0.extend(tensor.as_vec());
+            }
+            Ok(None)
+        }
+    }
+
+    let mut read = Read(Vec::new());
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: &mut read,
+    })
+    .map_err(SolveError::device::<D::Err>)?;
+    Ok(read.0)
+}
+
+/// Cuts `values`, in the order of [`flat_parameters`], into one flat tensor per parameter.
+pub(crate) fn cut_flat<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+    values: &[E],
+) -> Result<Vec<Flat<E, D>>, D::Err> {
+    struct Cut<'v, E: Dtype, D: Device<E>> {
+        values: &'v [E],
+        out: Vec<Flat<E, D>>,
+    }
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Cut<'_, E, D> {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            if options.do_gradient_update {
+                let count = tensor.shape().num_elements().min(self.values.len());
+                let (values, rest) = self.values.split_at(count);
+                self.values = rest;
+                let device = tensor.device();
+                self.out
+                    .push(device.try_tensor_from_vec(values.to_vec(), (count,))?);
+            }
+            Ok(None)
+        }
+    }
+
+    let mut cut = Cut {
+        values,
+        out: Vec::new(),
+    };
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: &mut cut,
+    })?;
+    Ok(cut.out)
+}
