@@ -13,7 +13,7 @@
 
 mod support;
 
-use neuralode::{prelude::*, take_backward_report, Adjoint, Controller};
+use neuralode::{prelude::*, take_backward_report, Adjoint, Controller, Vjp};
 use support::{batch, differentiate, fields, parameters_of, relative_error, set_parameters};
 
 const ADJOINTS: [Adjoint; 2] = [Adjoint::Discrete, Adjoint::Interpolating];
@@ -128,6 +128,12 @@ fn derivative(loss: impl Fn(f64) -> f64) -> f64 {
 }
 
 fn assert_finite_differences(options: SolveOptions, tolerance: f64) {
+    for vjp in [Vjp::Generated, Vjp::Tape] {
+        assert_finite_differences_of(options.with_vjp(vjp), tolerance);
+    }
+}
+
+fn assert_finite_differences_of(options: SolveOptions, tolerance: f64) {
     let block = NeuralOde::new(mlp::<f64>(3), options);
     let (y0, cotangent) = (some_batch::<f64, 4>(3, 0.2), some_batch::<f64, 4>(3, 1.1));
     let found = differentiate(&block, &y0, &cotangent).unwrap();
@@ -410,9 +416,10 @@ fn a_broadcast_input_is_solved_like_its_copy() {
 }
 
 /// A backward solve that cannot finish: one step forward, more than one back.
-fn failing_block() -> NeuralOde<MlpField<f64>> {
+fn failing_block(vjp: Vjp) -> NeuralOde<MlpField<f64>> {
     let mut options = SolveOptions::new(0.0, 1e-3, 1e-12, 1e-12)
         .with_adjoint(Adjoint::Interpolating)
+        .with_vjp(vjp)
         .with_max_steps(4);
     options.dt0 = Some(1e-3);
     NeuralOde::new(mlp::<f64>(3), options)
@@ -420,36 +427,40 @@ fn failing_block() -> NeuralOde<MlpField<f64>> {
 
 #[test]
 fn a_failing_backward_solve_is_a_typed_error() {
-    let block = failing_block();
-    let y0 = some_batch::<f64, 4>(3, 0.2);
-    let y1 = block.try_forward(y0.leaky_trace()).unwrap();
-    let loss = (y1 * 1e9).sum::<Rank0, _>();
-    let error = try_backward(loss).unwrap_err();
-    assert!(matches!(error, SolveError::MaxSteps { .. }), "{error:?}");
-    // The next pass on this thread starts afresh.
-    let ok = differentiate(
-        &NeuralOde::new(mlp::<f64>(3), SolveOptions::default()),
-        &y0,
-        &some_batch(3, 1.1),
-    );
-    assert!(ok.is_ok());
+    for vjp in [Vjp::Generated, Vjp::Tape] {
+        let block = failing_block(vjp);
+        let y0 = some_batch::<f64, 4>(3, 0.2);
+        let y1 = block.try_forward(y0.leaky_trace()).unwrap();
+        let loss = (y1 * 1e9).sum::<Rank0, _>();
+        let error = try_backward(loss).unwrap_err();
+        assert!(matches!(error, SolveError::MaxSteps { .. }), "{error:?}");
+        // The next pass on this thread starts afresh.
+        let ok = differentiate(
+            &NeuralOde::new(mlp::<f64>(3), SolveOptions::default()),
+            &y0,
+            &some_batch(3, 1.1),
+        );
+        assert!(ok.is_ok());
+    }
 }
 
 #[test]
 fn a_failing_backward_solve_under_dfdxs_own_backward_gives_nan_and_a_report() {
-    let block = failing_block();
-    let y0 = some_batch::<f64, 4>(3, 0.2);
-    let y1 = block.try_forward(y0.leaky_trace()).unwrap();
-    let gradients = (y1 * 1e9).sum::<Rank0, _>().backward();
-    assert!(gradients.get(&y0).as_vec().iter().all(|x| x.is_nan()));
-    for gradient in support::gradients_of(&block.field, &gradients) {
-        assert!(gradient.iter().all(|x| x.is_nan()));
+    for vjp in [Vjp::Generated, Vjp::Tape] {
+        let block = failing_block(vjp);
+        let y0 = some_batch::<f64, 4>(3, 0.2);
+        let y1 = block.try_forward(y0.leaky_trace()).unwrap();
+        let gradients = (y1 * 1e9).sum::<Rank0, _>().backward();
+        assert!(gradients.get(&y0).as_vec().iter().all(|x| x.is_nan()));
+        for gradient in support::gradients_of(&block.field, &gradients) {
+            assert!(gradient.iter().all(|x| x.is_nan()));
+        }
+        assert!(matches!(
+            take_backward_report(),
+            Err(SolveError::MaxSteps { .. })
+        ));
+        assert!(take_backward_report().is_ok(), "a report is taken once");
     }
-    assert!(matches!(
-        take_backward_report(),
-        Err(SolveError::MaxSteps { .. })
-    ));
-    assert!(take_backward_report().is_ok(), "a report is taken once");
 }
 
 #[test]
