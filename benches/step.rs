@@ -3,15 +3,19 @@
 //! `cargo bench --bench step`
 
 #![allow(missing_docs, reason = "a benchmark")]
+#![allow(clippy::cast_precision_loss, reason = "small numbers")]
 
 use std::hint::black_box;
 
 use criterion::{criterion_group, criterion_main, Criterion};
 use neuralode::{
-    engine::tensor::TensorEngine,
+    engine::{
+        host::{kernel::TileField, HostEngine, Tiles},
+        tensor::{KernelVisitor, TensorEngine},
+    },
     prelude::*,
     vector_field::{Differentiable, VectorField},
-    Adjoint,
+    Adjoint, Vjp,
 };
 
 neural_ode! {
@@ -37,17 +41,54 @@ fn field(c: &mut Criterion) {
     let y: Tensor<Rank2<BATCH, 20>, f32, _> = dev.sample_uniform();
     let mut engine = TensorEngine::new(&model.ode.field);
     let mut dy = y.clone();
-    c.bench_function("field", |b| {
+    c.bench_function("field, dfdx operations", |b| {
         b.iter(|| engine.eval(0.0, black_box(&y), &mut dy).unwrap());
     });
     let mut theta_bar = engine.zero_params().unwrap();
-    c.bench_function("vjp", |b| {
+    c.bench_function("vjp, dfdx tape", |b| {
         b.iter(|| {
             engine
                 .vjp(0.0, black_box(&y), &y, &mut dy, &mut theta_bar)
                 .unwrap();
         });
     });
+}
+
+/// Times the generated kernels on a batch of ones.
+struct Kernels<'c> {
+    criterion: &'c mut Criterion,
+    params: Vec<f32>,
+}
+
+impl KernelVisitor<20> for Kernels<'_> {
+    type Output = ();
+
+    fn visit<K: TileField<20>>(self) {
+        let mut engine = HostEngine::<K, f32, 20, 32>::new(self.params).unwrap();
+        let y = Tiles::from_rows(&[0.5; BATCH * 20]);
+        let mut dy = y.clone();
+        self.criterion.bench_function("field, generated", |b| {
+            b.iter(|| engine.eval(0.0, black_box(&y), &mut dy).unwrap());
+        });
+        let mut theta_bar = engine.zero_params().unwrap();
+        self.criterion.bench_function("vjp, generated", |b| {
+            b.iter(|| {
+                engine
+                    .vjp(0.0, black_box(&y), &y, &mut dy, &mut theta_bar)
+                    .unwrap();
+            });
+        });
+    }
+}
+
+fn kernels(c: &mut Criterion) {
+    let count = 210 + 110 + 220;
+    let visitor = Kernels {
+        criterion: c,
+        params: (0..count).map(|i| (i as f32).sin() * 0.3).collect(),
+    };
+    let shown = MnistOdeOdeField::<f32, Cpu>::with_kernel(visitor);
+    assert!(shown.is_ok(), "a generated field has kernels");
 }
 
 fn solve(c: &mut Criterion) {
@@ -58,11 +99,14 @@ fn solve(c: &mut Criterion) {
     c.bench_function("forward", |b| {
         b.iter(|| model.try_forward(black_box(images.clone())).unwrap());
     });
-    for adjoint in [Adjoint::Discrete, Adjoint::Interpolating] {
+    let both = [Vjp::Generated, Vjp::Tape];
+    let cases = both.map(|vjp| [(Adjoint::Discrete, vjp), (Adjoint::Interpolating, vjp)]);
+    for (adjoint, vjp) in cases.into_iter().flatten() {
         model.ode.options.adjoint = adjoint;
+        model.ode.options.vjp = vjp;
         let mut optimizer = Adam::new(&model, AdamConfig::default());
         let mut model = model.clone();
-        c.bench_function(&format!("training step, {adjoint:?}"), |b| {
+        c.bench_function(&format!("training step, {adjoint:?}, {vjp:?}"), |b| {
             b.iter(|| {
                 let logits = model
                     .try_forward(images.trace(model.alloc_grads()))
@@ -75,5 +119,5 @@ fn solve(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, field, solve);
+criterion_group!(benches, field, kernels, solve);
 criterion_main!(benches);
