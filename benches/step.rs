@@ -64,7 +64,9 @@ impl KernelVisitor<20> for Kernels<'_> {
     type Output = ();
 
     fn visit<K: TileField<20>>(self) {
-        let mut engine = HostEngine::<K, f32, 20, 32>::new(self.params).unwrap();
+        let mut engine =
+            HostEngine::<neuralode::engine::host::Generated<K, f32>, f32, 20, 32>::new(self.params)
+                .unwrap();
         let y = Tiles::from_rows(&[0.5; BATCH * 20]);
         let mut dy = y.clone();
         self.criterion.bench_function("field, generated", |b| {

@@ -8,6 +8,9 @@ pub use core::{
     result::Result::{self, Err, Ok},
 };
 
+pub use pulp::Simd;
+pub use std::vec::Vec;
+
 pub use dfdx::{
     nn::{
         BuildModule, BuildOnDevice, Module, ModuleVisitor, NonMutableModule, TensorCollection,

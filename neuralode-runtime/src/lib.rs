@@ -3,7 +3,7 @@
 //! Use it through the facade crate `neuralode`, which adds the macros and re-exports everything here.
 //!
 //! Modules depend on each other in one direction only, from left to right:
-//! `error`, `options`, `stats` <- `state` <- `vector_field` <- `tableau` <- `stepper` <- `trajectory`,
+//! `error`, `options`, `stats` <- `state` <- `tableau` <- `step` <- `vector_field` <- `stepper` <- `trajectory`,
 //! `controller` <- `solve` <- `adjoint` <- `engine` <- `block`, `layer`.
 
 #![forbid(unsafe_code)]
@@ -31,6 +31,7 @@ mod shape;
 pub mod solve;
 pub mod state;
 mod stats;
+pub mod step;
 pub mod stepper;
 mod summary;
 pub mod tableau;

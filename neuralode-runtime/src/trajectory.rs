@@ -1,6 +1,6 @@
 //! The accepted steps of a solve: dense output, and what adjoints need.
 
-use crate::{error::SolveError, state::State, stepper::weighted, tableau::ButcherTableau};
+use crate::{error::SolveError, state::State, step::weighted, tableau::ButcherTableau};
 
 /// Receives every accepted step of a solve.
 pub trait Recorder<Y, const S: usize> {

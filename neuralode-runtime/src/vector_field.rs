@@ -1,6 +1,8 @@
 //! The right-hand side of a differential equation, as the solvers see it.
 
-use crate::{error::SolveError, state::State};
+use crate::{
+    error::SolveError, options::Tolerances, state::State, step::Attempt, tableau::ButcherTableau,
+};
 
 /// `dy/dt = f(t, y)`.
 ///
@@ -16,6 +18,22 @@ pub trait VectorField {
     /// [`SolveError`] if the field cannot be evaluated. A value that is not finite is no error here:
     /// the loop finds it and shrinks the step.
     fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError>;
+
+    /// Computes the stages, the end state and the scaled norm of the error of `step`, given its start, its
+    /// size and its first stage: `S - 1` evaluations. The norm is not finite if the end state is not.
+    ///
+    /// An engine may override it where a whole step is faster than its parts.
+    ///
+    /// # Errors
+    /// Those of [`VectorField::eval`], and [`SolveError::Device`].
+    fn attempt<const S: usize>(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        step: &mut Attempt<Self::State, S>,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
+        step.by_parts(tableau, tolerances, |t, y, dy| self.eval(t, y, dy))
+    }
 }
 
 /// A field with parameters `theta` and a vector-Jacobian product.

@@ -1,7 +1,8 @@
 //! The second lowering of a vector field: straight-line kernels over tiles of samples.
 //!
 //! One line per layer and pass, with sizes and offsets as constants; the arithmetic of a layer is in the
-//! runtime's `engine::host::kernel`. `x_k` is what enters layer `k`, `z_k` the argument of its activation.
+//! runtime's `engine::host::kernel`. `x_k` is what enters layer `k`, `z_k` the argument of its activation,
+//! `c_k` the cotangent and `v_k` the tangent of `x_k`. All of them are rows of `scratch`.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -16,25 +17,32 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let root = root();
     let state = &ode.state;
     let lines: Vec<Lines> = lines(ode);
-    let offsets = lines.iter().map(|lines| &lines.offset);
+    let constants = lines.iter().map(|lines| &lines.constants);
     let forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.forward).collect();
     let backward = lines.iter().rev().map(|lines| &lines.backward);
     let tangent = lines.iter().map(|lines| &lines.tangent);
+    let scratch = lines.iter().map(|lines| &lines.scratch);
+    let transposes = lines.iter().map(|lines| &lines.transpose);
+    let joins = lines.iter().map(|lines| &lines.join);
     let count = lines.len();
-    let total = format_ident!("AT_{count}");
-    let output = format_ident!("x_{count}");
+    let (at, sums, products) = (
+        format_ident!("AT_{count}"),
+        format_ident!("SUMS_{count}"),
+        format_ident!("PRODUCTS_{count}"),
+    );
+    let (x, c, v) = (
+        format_ident!("x_{count}"),
+        format_ident!("c_{count}"),
+        format_ident!("v_{count}"),
+    );
     let produced = ode
         .field
         .layers
         .last()
-        .and_then(|layer| layer.output.first());
+        .and_then(|layer| layer.output.first())
+        .unwrap_or(state);
     let tile = quote!(#root::Tile<Num, #state, LANES>);
-    let leave = |value: &TokenStream| restate(value, produced, Some(state));
-    let (result, enter, tangent_result) = (
-        leave(&quote!(#output)),
-        restate(&quote!(c), Some(state), produced),
-        leave(&quote!(v)),
-    );
+    let row = quote!(#root::kernel::Row<Num, LANES>);
     quote! {
         /// The vector field as kernels.
         struct #name;
@@ -42,53 +50,81 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
         #[automatically_derived]
         impl #name {
             const AT_0: usize = 0;
-            #(#offsets)*
+            const SUMS_0: usize = 0;
+            const PRODUCTS_0: usize = 0;
+            #(#constants)*
         }
 
         #[automatically_derived]
         impl #root::TileField<#state> for #name {
-            const PARAMS: usize = Self::#total;
+            const PARAMS: usize = Self::#at;
+            const SUMS: usize = Self::#sums;
+            const PRODUCTS: usize = Self::#products;
+
+            fn scratch(samples: usize) -> usize {
+                #root::kernel::rows::<#produced>() #(+ #scratch)*
+            }
+
+            fn transpose<Num: #root::Real>(params: &[Num]) -> #root::Vec<Num> {
+                let mut transposed = #root::Vec::from(params);
+                #(#transposes)*
+                transposed
+            }
 
             #[inline(always)]
-            fn eval<Num: #root::Real, const LANES: usize>(
+            fn eval<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
+                simd: Set,
                 params: &[Num],
                 _t: f64,
                 x_0: &#tile,
                 dy: &mut #tile,
+                scratch: &mut [#row],
             ) {
-                let x_0 = *x_0;
                 #(#forward)*
-                *dy = #result;
+                #root::kernel::copy(#x, dy);
             }
 
             #[inline(always)]
-            fn vjp<Num: #root::Real, const LANES: usize>(
+            fn vjp<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
+                simd: Set,
                 params: &[Num],
+                transposed: &[Num],
                 _t: f64,
                 x_0: &#tile,
                 c: &#tile,
                 y_bar: &mut #tile,
-                theta_bar: &mut [#root::kernel::Sums<Num>],
+                sums: &mut [#root::kernel::Sums<Num>],
+                scratch: &mut [#row],
             ) {
-                let (x_0, c) = (*x_0, *c);
                 #(#forward)*
-                let mut c = #enter;
+                let (#c, scratch) = #root::kernel::carve::<Num, #produced, LANES>(scratch);
+                #root::kernel::copy(c, #c);
                 #(#backward)*
-                *y_bar = c;
+                #root::kernel::copy(c_0, y_bar);
             }
 
             #[inline(always)]
-            fn jvp<Num: #root::Real, const LANES: usize>(
+            fn jvp<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
+                simd: Set,
                 params: &[Num],
                 _t: f64,
                 x_0: &#tile,
-                v: &#tile,
+                v_0: &#tile,
                 out: &mut #tile,
+                scratch: &mut [#row],
             ) {
-                let (x_0, mut v) = (*x_0, *v);
                 #(#forward)*
                 #(#tangent)*
-                *out = #tangent_result;
+                #root::kernel::copy(#v, out);
+            }
+
+            #[inline(always)]
+            fn join<Set: #root::Simd, Num: #root::Real>(
+                simd: Set,
+                sums: &[#root::kernel::Sums<Num>],
+                theta_bar: &mut [Num],
+            ) {
+                #(#joins)*
             }
         }
     }
@@ -96,81 +132,128 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
 
 /// What one layer adds to the passes.
 struct Lines {
-    /// Where the next layer's parameters begin.
-    offset: TokenStream,
+    /// Where the next layer's parameters and sums begin, and the products so far.
+    constants: TokenStream,
     /// From `x_k` to `x_{k+1}`.
     forward: TokenStream,
-    /// From the cotangent `c` of `x_{k+1}` to that of `x_k`.
+    /// From the cotangent `c_{k+1}` to `c_k`.
     backward: TokenStream,
-    /// From the tangent `v` of `x_k` to that of `x_{k+1}`.
+    /// From the tangent `v_k` to `v_{k+1}`.
     tangent: TokenStream,
+    /// Rows of scratch space that the passes take.
+    scratch: TokenStream,
+    /// Its part of the transposed parameters.
+    transpose: TokenStream,
+    /// Its part of the parameters' cotangent.
+    join: TokenStream,
 }
 
 fn lines(ode: &Ode) -> Vec<Lines> {
-    let mut before = Some(&ode.state);
+    let mut before = &ode.state;
     let mut lines = Vec::new();
     for (index, layer) in ode.field.layers.iter().enumerate() {
-        lines.push(layer_lines(index, layer, before));
-        before = layer.output.first();
+        let taken = layer.input.first().unwrap_or(before);
+        let produced = layer.output.first().unwrap_or(taken);
+        lines.push(layer_lines(
+            index,
+            layer,
+            Widths {
+                before,
+                taken,
+                produced,
+            },
+        ));
+        before = produced;
     }
     lines
 }
 
-fn layer_lines(index: usize, layer: &Layer, before: Option<&Size>) -> Lines {
+/// The width that the layer before produced, and those that a layer takes and produces. The first two are
+/// equal, if only by a condition on constants, which the compiler checks elsewhere.
+#[derive(Clone, Copy)]
+struct Widths<'m> {
+    before: &'m Size,
+    taken: &'m Size,
+    produced: &'m Size,
+}
+
+fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
     let root = root();
-    let (produced, y, z) = (
-        format_ident!("x_{index}"),
-        format_ident!("x_{}", index + 1),
-        format_ident!("z_{index}"),
-    );
-    let (at, next) = (
-        format_ident!("AT_{index}"),
-        format_ident!("AT_{}", index + 1),
-    );
-    let dense = format_ident!("layer_{index}");
-    let taken = layer.input.first();
+    let kernel = quote!(#root::kernel);
+    let next_index = index + 1;
+    let name = |letter: &str| format_ident!("{letter}_{index}");
+    let next = |letter: &str| format_ident!("{letter}_{next_index}");
+    let (x, y, z) = (name("x"), next("x"), name("z"));
+    let (c, c_next, v, v_next) = (name("c"), next("c"), name("v"), next("v"));
+    let (at, at_next, sums, sums_next) = (name("AT"), next("AT"), name("SUMS"), next("SUMS"));
+    let (products, products_next) = (name("PRODUCTS"), next("PRODUCTS"));
+    let dense = name("layer");
+    let Widths {
+        before,
+        taken,
+        produced,
+    } = widths;
     // Restated only where a condition on constants makes the widths equal; the layer before keeps its own.
-    let x = if surely_equal(before, taken) {
-        produced.clone()
-    } else {
-        format_ident!("entering_{index}")
+    let sure = before.is_surely(taken);
+    let restate = |from: &Ident, to: &Ident, width: &Size| {
+        quote! {
+            let (#to, scratch) = #kernel::carve::<Num, #width, LANES>(scratch);
+            #kernel::copy(#from, #to);
+        }
     };
-    let enter = (!surely_equal(before, taken)).then(|| {
-        let restated = restate(&quote!(#produced), before, taken);
-        quote!(let #x = #restated;)
-    });
-    let enter_tangent = (!surely_equal(before, taken)).then(|| {
-        let restated = restate(&quote!(v), before, taken);
-        quote!(let mut v = #restated;)
-    });
-    let leave = (!surely_equal(before, taken)).then(|| {
-        let restated = restate(&quote!(c), taken, before);
-        quote!(let mut c = #restated;)
-    });
+    let carve = |tile: &Ident, width: &Size| quote!(let (#tile, scratch) = #kernel::carve::<Num, #width, LANES>(scratch););
+    let x_in = if sure { x.clone() } else { name("entering_x") };
+    let v_in = if sure { v.clone() } else { name("entering_v") };
+    let c_in = if sure { c.clone() } else { name("leaving_c") };
+    let enter_x = (!sure).then(|| restate(&x, &x_in, taken));
+    let enter_v = (!sure).then(|| restate(&v, &v_in, taken));
+    let leave_c = (!sure).then(|| restate(&c_in, &c, before));
+    let entering = if sure {
+        quote!(0)
+    } else {
+        quote!(3 * #kernel::rows::<#taken>())
+    };
+    let same_offsets = quote! {
+        const #at_next: usize = Self::#at;
+        const #sums_next: usize = Self::#sums;
+    };
     match &layer.kind {
         LayerKind::Flatten => Lines {
-            offset: quote!(const #next: usize = Self::#at;),
-            forward: quote!(#enter let #y = #x;),
-            backward: quote!(#leave),
-            tangent: quote!(#enter_tangent),
+            constants: quote!(#same_offsets const #products_next: usize = Self::#products;),
+            forward: quote!(#enter_x let #y = &*#x_in;),
+            backward: quote!(let #c_in = #c_next; #leave_c),
+            tangent: quote!(#enter_v let #v_next = &*#v_in;),
+            scratch: entering,
+            transpose: TokenStream::new(),
+            join: TokenStream::new(),
         },
         LayerKind::Activation(activation) => {
             let activation = activation_type(*activation);
+            let [carve_y, carve_v] = [&y, &v_next].map(|tile| carve(tile, produced));
             Lines {
-                offset: quote!(const #next: usize = Self::#at;),
+                constants: quote! {
+                    #same_offsets
+                    const #products_next: usize = Self::#products + 16 * #kernel::rows::<#produced>();
+                },
                 forward: quote! {
-                    #enter
-                    let mut #y = #root::kernel::zeros();
-                    #root::kernel::activate::<#activation, Num, #taken, LANES>(&#x, &mut #y);
+                    #enter_x
+                    #carve_y
+                    #kernel::activate::<#activation, Set, Num, #taken, LANES>(#x_in, #y);
                 },
                 backward: quote! {
-                    #root::kernel::scale_by_derivative::<#activation, Num, #taken, LANES>(&#x, &#y, &mut c);
-                    #leave
+                    let #c_in = #c_next;
+                    #kernel::scale_by_derivative::<#activation, Set, Num, #taken, LANES>(simd, #x_in, #y, #c_in);
+                    #leave_c
                 },
                 tangent: quote! {
-                    #enter_tangent
-                    #root::kernel::scale_by_derivative::<#activation, Num, #taken, LANES>(&#x, &#y, &mut v);
+                    #enter_v
+                    #carve_v
+                    #kernel::copy(#v_in, #v_next);
+                    #kernel::scale_by_derivative::<#activation, Set, Num, #taken, LANES>(simd, #x_in, #y, #v_next);
                 },
+                scratch: quote!(#entering + 2 * #kernel::rows::<#produced>()),
+                transpose: TokenStream::new(),
+                join: TokenStream::new(),
             }
         }
         LayerKind::Dense {
@@ -179,38 +262,52 @@ fn layer_lines(index: usize, layer: &Layer, before: Option<&Size>) -> Lines {
             activation,
         } => {
             let activation = activation_type(*activation);
+            let layer = quote!(#root::DenseParams::<Num, #input, #output>);
+            let plain = quote!(#root::DenseParams::<f32, #input, #output>);
+            let carve_c = carve(&c_in, taken);
+            let [carve_y, carve_z, carve_v] = [&y, &z, &v_next].map(|tile| carve(tile, produced));
             Lines {
-                offset: quote! {
-                    const #next: usize = Self::#at + #root::DenseParams::<f32, #input, #output>::COUNT;
+                constants: quote! {
+                    const #at_next: usize = Self::#at + #plain::COUNT;
+                    const #sums_next: usize = Self::#sums + #plain::SUMS;
+                    const #products_next: usize = Self::#products + #plain::PRODUCTS;
                 },
                 forward: quote! {
-                    #enter
-                    let #dense = #root::DenseParams::<Num, #input, #output>::at(params, Self::#at);
-                    let (mut #z, mut #y) = (#root::kernel::zeros(), #root::kernel::zeros());
-                    #dense.forward::<#activation, LANES>(&#x, &mut #z, &mut #y);
+                    #enter_x
+                    #carve_y
+                    #carve_z
+                    let #dense = #layer::at(params, Self::#at);
+                    #dense.forward::<#activation, Set, LANES>(simd, #x_in, #z, #y);
                 },
                 backward: quote! {
-                    let mut c = #dense.backward::<#activation, LANES>(Self::#at, &#x, &#z, &#y, c, theta_bar);
-                    #leave
+                    #carve_c
+                    #dense.backward::<#activation, Set, LANES>(
+                        simd, &transposed[Self::#at..Self::#at_next],
+                        #x_in, #z, #y, #c_next, #c_in,
+                        &mut sums[Self::#sums..Self::#sums_next], &mut *scratch,
+                    );
+                    #leave_c
                 },
                 tangent: quote! {
-                    #enter_tangent
-                    let mut v = #dense.tangent::<#activation, LANES>(&v, &#z, &#y);
+                    #enter_v
+                    #carve_v
+                    #dense.tangent::<#activation, Set, LANES>(simd, #v_in, #z, #y, #v_next);
+                },
+                scratch: quote!(#entering + #plain::scratch(samples)),
+                transpose: quote! {
+                    #layer::transpose(
+                        &params[Self::#at..Self::#at_next],
+                        &mut transposed[Self::#at..Self::#at_next],
+                    );
+                },
+                join: quote! {
+                    #layer::join(
+                        simd,
+                        &sums[Self::#sums..Self::#sums_next],
+                        &mut theta_bar[Self::#at..Self::#at_next],
+                    );
                 },
             }
         }
     }
-}
-
-fn surely_equal(a: Option<&Size>, b: Option<&Size>) -> bool {
-    matches!((a, b), (Some(a), Some(b)) if a.is_surely(b))
-}
-
-/// The tile `value` of width `from` as one of width `to`.
-fn restate(value: &TokenStream, from: Option<&Size>, to: Option<&Size>) -> TokenStream {
-    if surely_equal(from, to) {
-        return value.clone();
-    }
-    let root = root();
-    quote!(#root::kernel::meet::<Num, #from, #to, LANES>(&#value))
 }

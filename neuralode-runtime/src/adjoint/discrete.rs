@@ -19,7 +19,7 @@
 //! doi:10.1137/151002769.
 
 use crate::{
-    error::SolveError, state::State, stats::Stats, stepper::weighted, trajectory::Trajectory,
+    error::SolveError, state::State, stats::Stats, step::weighted, trajectory::Trajectory,
     vector_field::Differentiable,
 };
 

@@ -15,7 +15,7 @@ use crate::{
     adjoint::{self, Pullback},
     backward::report,
     engine::{
-        host::{kernel::TileField, real::Real, HostEngine, Params, Tiles},
+        host::{kernel::TileField, real::Real, Generated, HostEngine, Params, Tiles},
         tensor::{
             accumulate, accumulate_flat, cut_flat, flat_parameters, DeviceErr, KernelVisitor,
             TensorField,
@@ -85,7 +85,7 @@ where
     ) -> Result<(Tensor<(B, Const<N>), E, D, T>, Stats), SolveError> {
         let Self { block, tableau, y0 } = self;
         let params = same::<Vec<E>, Vec<R>>(flat_parameters(&block.field)?);
-        let engine = params.and_then(HostEngine::<K, R, N, L>::new);
+        let engine = params.and_then(HostEngine::<Generated<K, R>, R, N, L>::new);
         let start = tiles::<R, N, L, _, _, _, _>(&y0);
         let (Some(mut engine), Some(start)) = (engine, start) else {
             // The field's tensors are not those of its kernels: one is frozen, say.

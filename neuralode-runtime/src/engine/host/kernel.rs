@@ -1,18 +1,52 @@
 //! Layers over tiles: the straight-line kernels of which generated fields consist.
 //!
 //! A tile holds `L` samples, feature by feature: `x[i][l]` is feature `i` of sample `l`. Weights are broadcast
-//! and samples fill the vector registers, so that every loop over lanes is vector code of known length. All
+//! and samples fill the vector registers. A product keeps a block of accumulators in registers, as many as
+//! the multiply-add pipeline needs; sizes are constants, so that every block is chosen while compiling. All
 //! functions are inlined into one caller that runs under the processor's widest instructions.
+
+use core::ops::{Deref, DerefMut};
+
+use pulp::Simd;
 
 use super::real::Real;
 use crate::layer::activation::{Identity, Relu, Sigmoid, Sin, Tanh};
 
-/// `N` features of `L` samples; `L` is a multiple of [`WIDTH`].
-pub type Tile<E, const N: usize, const L: usize> = [[E; L]; N];
+/// One number for each of `L` samples, on cache lines of its own.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub struct Row<E, const L: usize>(pub [E; L]);
 
-/// Output features that are accumulated at a time: enough chains of multiply-adds to fill the pipeline, few
-/// enough to stay in registers.
-const BLOCK: usize = 4;
+impl<E: Real, const L: usize> Default for Row<E, L> {
+    fn default() -> Self {
+        Self([E::default(); L])
+    }
+}
+
+impl<E, const L: usize> Deref for Row<E, L> {
+    type Target = [E; L];
+
+    #[inline(always)]
+    fn deref(&self) -> &[E; L] {
+        &self.0
+    }
+}
+
+impl<E, const L: usize> DerefMut for Row<E, L> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [E; L] {
+        &mut self.0
+    }
+}
+
+/// `N` features of `L` samples; `L` is a multiple of [`WIDTH`].
+pub type Tile<E, const N: usize, const L: usize> = [Row<E, L>; N];
+
+/// Partial sums that stand for one sum over samples: lane `l` gathers every `WIDTH`-th sample.
+pub const WIDTH: usize = 16;
+
+/// A row of [`WIDTH`] sums in the making. A layer's cotangent takes [`DenseParams::SUMS`] of them.
+pub type Sums<E> = Row<E, WIDTH>;
 
 /// A vector field as generated kernels, for tiles of any width and both types.
 ///
@@ -20,33 +54,57 @@ const BLOCK: usize = 4;
 pub trait TileField<const N: usize>: 'static {
     /// Number of parameters.
     const PARAMS: usize;
+    /// Rows of partial sums for the parameters' cotangent.
+    const SUMS: usize;
+    /// Multiplications of `f(t, y)` for one sample, additions apart.
+    const PRODUCTS: usize;
 
-    /// Writes `f(t, y)` into `dy`. `params` holds [`Self::PARAMS`] numbers.
-    fn eval<E: Real, const L: usize>(
+    /// Rows of scratch space that any of the functions needs, for tiles of so many samples.
+    fn scratch(samples: usize) -> usize;
+
+    /// Writes `f(t, y)` into `dy`. `params` holds [`Self::PARAMS`] numbers, `scratch` [`Self::scratch`] rows.
+    fn eval<S: Simd, E: Real, const L: usize>(
+        simd: S,
         params: &[E],
         t: f64,
         y: &Tile<E, N, L>,
         dy: &mut Tile<E, N, L>,
+        scratch: &mut [Row<E, L>],
     );
 
-    /// Writes `(df/dy)^T c` into `y_bar` and adds `(df/dtheta)^T c` to the sums over samples `theta_bar`.
-    fn vjp<E: Real, const L: usize>(
+    /// The parameters as [`Self::vjp`] wants them besides: see [`DenseParams::transpose`].
+    fn transpose<E: Real>(params: &[E]) -> Vec<E>;
+
+    /// Writes `(df/dy)^T c` into `y_bar` and adds `(df/dtheta)^T c` to the sums over samples `sums`.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "inputs, outputs and scratch of one product"
+    )]
+    fn vjp<S: Simd, E: Real, const L: usize>(
+        simd: S,
         params: &[E],
+        transposed: &[E],
         t: f64,
         y: &Tile<E, N, L>,
         c: &Tile<E, N, L>,
         y_bar: &mut Tile<E, N, L>,
-        theta_bar: &mut [Sums<E>],
+        sums: &mut [Sums<E>],
+        scratch: &mut [Row<E, L>],
     );
 
     /// Writes `(df/dy) v` into `out`.
-    fn jvp<E: Real, const L: usize>(
+    fn jvp<S: Simd, E: Real, const L: usize>(
+        simd: S,
         params: &[E],
         t: f64,
         y: &Tile<E, N, L>,
         v: &Tile<E, N, L>,
         out: &mut Tile<E, N, L>,
+        scratch: &mut [Row<E, L>],
     );
+
+    /// Adds the sums over samples to `theta_bar`, parameter by parameter.
+    fn join<S: Simd, E: Real>(simd: S, sums: &[Sums<E>], theta_bar: &mut [E]);
 }
 
 /// An activation over lanes.
@@ -55,88 +113,177 @@ pub trait TileActivation {
     const FROM_ARGUMENT: bool;
 
     /// The value at `x`.
-    fn value<E: Real>(x: E) -> E;
+    fn value<S: Simd, E: Real>(x: E) -> E;
 
     /// The derivative, from the argument `x` (only if [`Self::FROM_ARGUMENT`]) or the value `y`.
-    fn derivative<E: Real>(x: E, y: E) -> E;
+    fn derivative<S: Simd, E: Real>(x: E, y: E) -> E;
+
+    /// Multiplies `c` by the derivative, where the value `y` is enough.
+    fn scale<S: Simd, E: Real>(simd: S, y: E::Register<S>, c: E::Register<S>) -> E::Register<S>;
 }
 
 macro_rules! tile_activations {
-    ($($name:ident, $from_argument:literal, |$x:ident| $value:expr, |$dx:pat_param, $dy:pat_param| $derivative:expr;)*) => {$(
+    ($(
+        $name:ident, $from_argument:literal,
+        |$x:ident| $value:expr,
+        |$dx:pat_param, $dy:pat_param| $derivative:expr,
+        |$simd:pat_param, $y:pat_param, $c:ident| $scale:expr;
+    )*) => {$(
         impl TileActivation for $name {
             const FROM_ARGUMENT: bool = $from_argument;
 
             #[inline(always)]
-            fn value<E: Real>($x: E) -> E {
+            fn value<S: Simd, E: Real>($x: E) -> E {
                 $value
             }
 
             #[inline(always)]
-            fn derivative<E: Real>($dx: E, $dy: E) -> E {
+            fn derivative<S: Simd, E: Real>($dx: E, $dy: E) -> E {
                 $derivative
+            }
+
+            #[inline(always)]
+            fn scale<S: Simd, E: Real>(
+                $simd: S,
+                $y: E::Register<S>,
+                $c: E::Register<S>,
+            ) -> E::Register<S> {
+                $scale
             }
         }
     )*};
 }
 
 tile_activations! {
-    Identity, false, |x| x, |_, _| E::ONE;
-    Tanh, false, |x| x.tanh(), |_, y| (-y).mul_add(y, E::ONE);
+    Identity, false, |x| x, |_, _| E::ONE, |_, _, c| c;
+    Tanh, false, |x| x.tanh::<S>(), |_, y| (-y).mul_add::<S>(y, E::ONE),
+        |simd, y, c| E::neg_fma(simd, E::product(simd, c, y), y, c);
     // A NaN is neither above nor below zero, and stays.
     Relu, false, |x| if x <= E::default() { E::default() } else { x },
-        |_, y| if y > E::default() { E::ONE } else { E::default() };
-    Sigmoid, false, |x| x.sigmoid(), |_, y| (-y).mul_add(y, y);
-    Sin, true, |x| x.sin(), |x, _| x.cos();
+        |_, y| if y > E::default() { E::ONE } else { E::default() },
+        |simd, y, c| E::product(simd, c, E::positive(simd, y));
+    Sigmoid, false, |x| x.sigmoid::<S>(), |_, y| (-y).mul_add::<S>(y, y),
+        |simd, y, c| E::product(simd, c, E::neg_fma(simd, y, y, y));
+    Sin, true, |x| x.sin(), |x, _| x.cos(), |_, _, c| c;
+}
+
+/// The first `N` rows of `scratch` as a tile, and the rest.
+#[inline(always)]
+pub fn carve<E, const N: usize, const L: usize>(
+    scratch: &mut [Row<E, L>],
+) -> (&mut Tile<E, N, L>, &mut [Row<E, L>]) {
+    let (tiles, rest) = scratch.split_at_mut(N);
+    // A slice of `N` rows is one tile.
+    (&mut tiles.as_chunks_mut::<N>().0[0], rest)
+}
+
+/// Rows of a tile of `N` features.
+pub const fn rows<const N: usize>() -> usize {
+    N
 }
 
 /// A bare activation: `y = A(x)`.
 #[inline(always)]
-pub fn activate<A: TileActivation, E: Real, const N: usize, const L: usize>(
+pub fn activate<A: TileActivation, S: Simd, E: Real, const N: usize, const L: usize>(
     x: &Tile<E, N, L>,
     y: &mut Tile<E, N, L>,
 ) {
     for (x, y) in x.iter().zip(y) {
         for l in 0..L {
-            y[l] = A::value(x[l]);
+            y[l] = A::value::<S, E>(x[l]);
         }
     }
 }
 
 /// Multiplies a tangent or a cotangent `c` by the derivative of `y = A(x)`.
 #[inline(always)]
-pub fn scale_by_derivative<A: TileActivation, E: Real, const N: usize, const L: usize>(
+pub fn scale_by_derivative<A: TileActivation, S: Simd, E: Real, const N: usize, const L: usize>(
+    simd: S,
     x: &Tile<E, N, L>,
     y: &Tile<E, N, L>,
     c: &mut Tile<E, N, L>,
 ) {
-    for i in 0..N {
-        for l in 0..L {
-            let argument = if A::FROM_ARGUMENT {
-                x[i][l]
-            } else {
-                E::default()
-            };
-            c[i][l] = c[i][l] * A::derivative(argument, y[i][l]);
+    for (c, (x, y)) in c.iter_mut().zip(x.iter().zip(y)) {
+        if A::FROM_ARGUMENT {
+            for l in 0..L {
+                c[l] = c[l] * A::derivative::<S, E>(x[l], y[l]);
+            }
+        } else {
+            // In registers: the compiler would else vectorise over features, with gathers.
+            let y = E::registers::<S>(&**y);
+            for (c, y) in E::registers_mut::<S>(&mut **c).iter_mut().zip(y) {
+                *c = A::scale::<S, E>(simd, *y, *c);
+            }
         }
     }
 }
 
-/// The same tile where two widths are equal by a condition that the compiler checks elsewhere.
+/// Copies a tile where two widths are equal by a condition that the compiler checks elsewhere.
 #[inline(always)]
-pub fn meet<E: Real, const FROM: usize, const TO: usize, const L: usize>(
+pub fn copy<E: Real, const FROM: usize, const TO: usize, const L: usize>(
     x: &Tile<E, FROM, L>,
-) -> Tile<E, TO, L> {
-    let mut y = [[E::default(); L]; TO];
-    for (x, y) in x.iter().zip(&mut y) {
+    y: &mut Tile<E, TO, L>,
+) {
+    for (x, y) in x.iter().zip(y) {
         *y = *x;
     }
-    y
 }
 
-/// A tile of zeros.
-#[inline(always)]
-pub fn zeros<E: Real, const N: usize, const L: usize>() -> Tile<E, N, L> {
-    [[E::default(); L]; N]
+/// Registers per row that a block of accumulators spans.
+const SPAN: usize = 2;
+
+/// Rows of accumulators in a block over `n` rows: 4 to 6 chains of multiply-adds for each of [`SPAN`]
+/// registers fill the pipeline, and fit 16 registers.
+const fn block(n: usize) -> usize {
+    match n {
+        0..=6 => n,
+        _ if n.is_multiple_of(6) => 6,
+        _ if n.is_multiple_of(5) => 5,
+        _ if n.is_multiple_of(4) => 4,
+        // The remainder is the longest.
+        _ if n % 6 >= n % 5 && n % 6 >= n % 4 => 6,
+        _ if n % 5 >= n % 4 => 5,
+        _ => 4,
+    }
+}
+
+/// Runs `$body` for all rows `0..$n` in blocks of a constant number of rows `$k` from row `$at` on.
+macro_rules! in_blocks {
+    ($n:expr, |$at:ident, $k:ident| $body:expr) => {
+        let mut $at = 0;
+        macro_rules! blocks_of {
+            ($size:literal) => {{
+                const $k: usize = $size;
+                while $at + $size <= $n {
+                    $body;
+                    $at += $size;
+                }
+            }};
+        }
+        match const { block($n) } {
+            6 => blocks_of!(6),
+            5 => blocks_of!(5),
+            4 => blocks_of!(4),
+            3 => blocks_of!(3),
+            2 => blocks_of!(2),
+            1 => blocks_of!(1),
+            _ => {}
+        }
+        match const {
+            if $n == 0 {
+                0
+            } else {
+                $n % block($n)
+            }
+        } {
+            5 => blocks_of!(5),
+            4 => blocks_of!(4),
+            3 => blocks_of!(3),
+            2 => blocks_of!(2),
+            1 => blocks_of!(1),
+            _ => {}
+        }
+    };
 }
 
 /// The parameters of a dense layer, borrowed from a field's.
@@ -150,6 +297,32 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
     /// Number of scalars.
     pub const COUNT: usize = (I + 1) * O;
 
+    /// Whether partial sums per weight would fall out of the first cache: weights' cotangents are then
+    /// summed up within each tile, from a transposed copy of the input.
+    const WIDE: bool = I * O > 2048;
+
+    /// Rows of partial sums for the cotangent of the parameters: one per parameter, or the weights' final
+    /// values followed by one per bias.
+    pub const SUMS: usize = if Self::WIDE {
+        O * I.div_ceil(WIDTH) + O
+    } else {
+        Self::COUNT
+    };
+
+    /// Multiplications for one sample; an activation counts as sixteen.
+    pub const PRODUCTS: usize = (I + 16) * O;
+
+    /// Rows of scratch space of all passes, for tiles of so many samples: three tiles of outputs, one of
+    /// inputs, and the transposed input.
+    pub const fn scratch(samples: usize) -> usize {
+        let transposed = if Self::WIDE {
+            I.div_ceil(samples) * samples
+        } else {
+            0
+        };
+        3 * O + I + transposed
+    }
+
     /// Takes the layer whose parameters start at `offset`.
     #[inline(always)]
     pub fn at(params: &'p [E], offset: usize) -> Self {
@@ -160,186 +333,282 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
         }
     }
 
+    /// The weights by columns, so that products with either run through memory in order; biases stay.
+    pub fn transpose(params: &[E], out: &mut [E]) {
+        out.copy_from_slice(params);
+        for (index, weight) in params[..I * O].iter().enumerate() {
+            out[index % I * O + index / I] = *weight;
+        }
+    }
+
     /// `z = W x + b` and `y = A(z)`; `z` is written only if the derivative of `A` needs it.
     #[inline(always)]
-    pub fn forward<A: TileActivation, const L: usize>(
+    pub fn forward<A: TileActivation, S: Simd, const L: usize>(
         &self,
+        simd: S,
         x: &Tile<E, I, L>,
         z: &mut Tile<E, O, L>,
         y: &mut Tile<E, O, L>,
     ) {
-        let mut o = 0;
-        while o + BLOCK <= O {
-            self.forward_block::<A, BLOCK, L>(o, x, z, y);
-            o += BLOCK;
+        in_blocks!(O, |at, K| {
+            let bias = core::array::from_fn(|k| self.bias[at + k]);
+            product::<S, E, I, O, K, L>(simd, self.weight, at, bias, x, y);
+        });
+        if A::FROM_ARGUMENT {
+            *z = *y;
         }
-        while o < O {
-            self.forward_block::<A, 1, L>(o, x, z, y);
-            o += 1;
-        }
-    }
-
-    #[inline(always)]
-    fn forward_block<A: TileActivation, const K: usize, const L: usize>(
-        &self,
-        o: usize,
-        x: &Tile<E, I, L>,
-        z: &mut Tile<E, O, L>,
-        y: &mut Tile<E, O, L>,
-    ) {
-        let mut sum: [[E; L]; K] = core::array::from_fn(|k| [self.bias[o + k]; L]);
-        for (i, x) in x.iter().enumerate() {
-            for (k, sum) in sum.iter_mut().enumerate() {
-                let w = self.weight[o + k][i];
-                for l in 0..L {
-                    sum[l] = w.mul_add(x[l], sum[l]);
-                }
-            }
-        }
-        for (k, sum) in sum.iter().enumerate() {
-            if A::FROM_ARGUMENT {
-                z[o + k] = *sum;
-            }
+        for y in y {
             for l in 0..L {
-                y[o + k][l] = A::value(sum[l]);
+                y[l] = A::value::<S, E>(y[l]);
             }
         }
-    }
-
-    /// From the cotangent `c` of `y = A(W x + b)` to that of `x`; adds the parameters' cotangents to
-    /// `theta_bar` (the whole field's) at `offset`.
-    #[inline(always)]
-    pub fn backward<A: TileActivation, const L: usize>(
-        &self,
-        offset: usize,
-        x: &Tile<E, I, L>,
-        z: &Tile<E, O, L>,
-        y: &Tile<E, O, L>,
-        mut c: Tile<E, O, L>,
-        theta_bar: &mut [Sums<E>],
-    ) -> Tile<E, I, L> {
-        scale_by_derivative::<A, E, O, L>(z, y, &mut c);
-        let mut x_bar = zeros();
-        let mut i = 0;
-        while i + BLOCK <= I {
-            self.input_block::<BLOCK, L>(i, &c, &mut x_bar);
-            i += BLOCK;
-        }
-        while i < I {
-            self.input_block::<1, L>(i, &c, &mut x_bar);
-            i += 1;
-        }
-        let (weight_bar, bias_bar) = theta_bar[offset..][..Self::COUNT].split_at_mut(I * O);
-        let (weight_bar, _) = weight_bar.as_chunks_mut::<I>();
-        for (c, (row, bias)) in c.iter().zip(weight_bar.iter_mut().zip(bias_bar)) {
-            let mut i = 0;
-            while i + BLOCK <= I {
-                add_products::<E, I, BLOCK, L>(i, c, x, row);
-                i += BLOCK;
-            }
-            while i < I {
-                add_products::<E, I, 1, L>(i, c, x, row);
-                i += 1;
-            }
-            add_lanes(c, bias);
-        }
-        x_bar
     }
 
     /// The tangent of `y = A(W x + b)` along `v`; `z` and `y` are those of [`Self::forward`].
     #[inline(always)]
-    pub fn tangent<A: TileActivation, const L: usize>(
+    pub fn tangent<A: TileActivation, S: Simd, const L: usize>(
         &self,
+        simd: S,
         v: &Tile<E, I, L>,
         z: &Tile<E, O, L>,
         y: &Tile<E, O, L>,
-    ) -> Tile<E, O, L> {
-        let mut out = zeros();
-        for (row, out) in self.weight.iter().zip(&mut out) {
-            let mut sum = [E::default(); L];
-            for (w, v) in row.iter().zip(v) {
-                for l in 0..L {
-                    sum[l] = w.mul_add(v[l], sum[l]);
-                }
-            }
-            *out = sum;
-        }
-        scale_by_derivative::<A, E, O, L>(z, y, &mut out);
-        out
-    }
-
-    #[inline(always)]
-    fn input_block<const K: usize, const L: usize>(
-        &self,
-        i: usize,
-        c: &Tile<E, O, L>,
-        x_bar: &mut Tile<E, I, L>,
+        out: &mut Tile<E, O, L>,
     ) {
-        let mut sum = [[E::default(); L]; K];
-        for (o, c) in c.iter().enumerate() {
-            for (k, sum) in sum.iter_mut().enumerate() {
-                let w = self.weight[o][i + k];
-                for l in 0..L {
-                    sum[l] = w.mul_add(c[l], sum[l]);
+        in_blocks!(O, |at, K| {
+            product::<S, E, I, O, K, L>(simd, self.weight, at, [E::default(); K], v, out);
+        });
+        scale_by_derivative::<A, S, E, O, L>(simd, z, y, out);
+    }
+
+    /// From the cotangent `c` of `y = A(W x + b)`, which it overwrites, to that of `x`; adds the parameters'
+    /// cotangents to `sums` (the layer's own [`Self::SUMS`]). `transposed` holds the layer's parameters as
+    /// [`Self::transpose`] arranges them.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "inputs, outputs and scratch of one product"
+    )]
+    #[inline(always)]
+    pub fn backward<A: TileActivation, S: Simd, const L: usize>(
+        &self,
+        simd: S,
+        transposed: &[E],
+        x: &Tile<E, I, L>,
+        z: &Tile<E, O, L>,
+        y: &Tile<E, O, L>,
+        c: &mut Tile<E, O, L>,
+        x_bar: &mut Tile<E, I, L>,
+        sums: &mut [Sums<E>],
+        scratch: &mut [Row<E, L>],
+    ) {
+        scale_by_derivative::<A, S, E, O, L>(simd, z, y, c);
+        let (transposed, _) = transposed.as_chunks::<O>();
+        in_blocks!(I, |at, K| {
+            product::<S, E, O, I, K, L>(simd, transposed, at, [E::default(); K], c, x_bar);
+        });
+        let biases = sums.len() - O;
+        let (weights, biases) = sums.split_at_mut(biases);
+        if const { Self::WIDE } {
+            add_products_wide::<S, E, I, O, L>(simd, c, x, weights, scratch);
+        } else {
+            let (weights, _) = weights.as_chunks_mut::<I>();
+            let mut o = 0;
+            while o + 2 <= O {
+                in_blocks!(I, |at, K| add_products::<S, E, I, O, 2, K, L>(
+                    simd, o, at, c, x, weights
+                ));
+                o += 2;
+            }
+            if o < O {
+                in_blocks!(I, |at, K| add_products::<S, E, I, O, 1, K, L>(
+                    simd, o, at, c, x, weights
+                ));
+            }
+        }
+        for (c, sums) in c.iter().zip(biases) {
+            let c = E::registers::<S>(&**c);
+            let sums = E::registers_mut::<S>(&mut **sums);
+            for chunk in c.chunks_exact(sums.len()) {
+                for (sum, c) in sums.iter_mut().zip(chunk) {
+                    *sum = E::sum(simd, *sum, *c);
                 }
             }
         }
-        for (k, sum) in sum.into_iter().enumerate() {
-            x_bar[i + k] = sum;
+    }
+
+    /// Adds the sums of [`Self::backward`] to the parameters' cotangents `theta_bar`.
+    #[inline(always)]
+    pub fn join<S: Simd>(simd: S, sums: &[Sums<E>], theta_bar: &mut [E]) {
+        let (weights, biases) = sums.split_at(sums.len() - O);
+        let (weight_bar, bias_bar) = theta_bar.split_at_mut(I * O);
+        if const { Self::WIDE } {
+            let rows = weights.chunks_exact(I.div_ceil(WIDTH));
+            for (bar, row) in weight_bar.chunks_exact_mut(I).zip(rows) {
+                for (bar, sums) in bar.chunks_mut(WIDTH).zip(row) {
+                    for (bar, sum) in bar.iter_mut().zip(&**sums) {
+                        *bar += *sum;
+                    }
+                }
+            }
+        } else {
+            add_joined(simd, weights, weight_bar);
         }
+        add_joined(simd, biases, bias_bar);
     }
 }
 
-/// Partial sums that stand for one sum over samples: lane `l` gathers every `WIDTH`-th sample. They are joined
-/// once per product, not once per tile.
-pub const WIDTH: usize = 16;
-
-/// A sum over samples in the making.
-pub type Sums<E> = [E; WIDTH];
-
-/// Adds the products of `c` and the inputs `i..i + K` of `x`, lane by lane, to their sums.
+/// Rows `at..at + K` of `y = start + W x`.
 #[inline(always)]
-fn add_products<E: Real, const I: usize, const K: usize, const L: usize>(
-    i: usize,
-    c: &[E; L],
+fn product<S: Simd, E: Real, const I: usize, const O: usize, const K: usize, const L: usize>(
+    simd: S,
+    weight: &[[E; I]],
+    at: usize,
+    start: [E; K],
     x: &Tile<E, I, L>,
-    row: &mut [Sums<E>; I],
+    y: &mut Tile<E, O, L>,
 ) {
-    let mut sums: [Sums<E>; K] = core::array::from_fn(|k| row[i + k]);
-    let mut start = 0;
-    while start + WIDTH <= L {
-        for (k, sum) in sums.iter_mut().enumerate() {
-            let x = &x[i + k];
-            for l in 0..WIDTH {
-                sum[l] = c[start + l].mul_add(x[start + l], sum[l]);
+    let weight: [&[E; I]; K] = core::array::from_fn(|k| &weight[at + k]);
+    let mut register = 0;
+    while register + SPAN <= L / E::lanes::<S>() {
+        let mut sum = start.map(|start| [E::splat(simd, start); SPAN]);
+        for i in 0..I {
+            let x = &E::registers::<S>(&*x[i])[register..register + SPAN];
+            for k in 0..K {
+                let w = E::splat(simd, weight[k][i]);
+                for s in 0..SPAN {
+                    sum[k][s] = E::fma(simd, w, x[s], sum[k][s]);
+                }
             }
         }
-        start += WIDTH;
-    }
-    for (k, sum) in sums.into_iter().enumerate() {
-        row[i + k] = sum;
+        for k in 0..K {
+            let y = E::registers_mut::<S>(&mut *y[at + k]);
+            y[register..register + SPAN].copy_from_slice(&sum[k]);
+        }
+        register += SPAN;
     }
 }
 
+/// Adds the products of rows `o..o + M` of `c` and `i..i + K` of `x`, lane by lane, to their sums.
 #[inline(always)]
-fn add_lanes<E: Real, const L: usize>(c: &[E; L], sums: &mut Sums<E>) {
-    let (chunks, _) = c.as_chunks::<WIDTH>();
-    for chunk in chunks {
-        for l in 0..WIDTH {
-            sums[l] += chunk[l];
+fn add_products<
+    S: Simd,
+    E: Real,
+    const I: usize,
+    const O: usize,
+    const M: usize,
+    const K: usize,
+    const L: usize,
+>(
+    simd: S,
+    o: usize,
+    i: usize,
+    c: &Tile<E, O, L>,
+    x: &Tile<E, I, L>,
+    weights: &mut [[Sums<E>; I]],
+) {
+    // Registers per row of sums: two in f64 under AVX-512.
+    let per_sum = WIDTH / E::lanes::<S>();
+    for u in 0..per_sum {
+        let mut sum: [[E::Register<S>; K]; M] = core::array::from_fn(|m| {
+            core::array::from_fn(|k| E::registers::<S>(&*weights[o + m][i + k])[u])
+        });
+        let mut at = u;
+        while at < L / E::lanes::<S>() {
+            let c: [E::Register<S>; M] =
+                core::array::from_fn(|m| E::registers::<S>(&*c[o + m])[at]);
+            for k in 0..K {
+                let x = E::registers::<S>(&*x[i + k])[at];
+                for m in 0..M {
+                    sum[m][k] = E::fma(simd, c[m], x, sum[m][k]);
+                }
+            }
+            at += per_sum;
+        }
+        for m in 0..M {
+            for k in 0..K {
+                E::registers_mut::<S>(&mut *weights[o + m][i + k])[u] = sum[m][k];
+            }
         }
     }
 }
 
-/// The sum of all lanes, pair by pair: a fixed order.
+/// Adds `c x^T` to the weights' cotangent, rows of [`WIDTH`] inputs at a time. `scratch` takes `x^T`, each
+/// sample's features in rows of `L`.
 #[inline(always)]
-pub(super) fn join<E: Real>(mut sums: Sums<E>) -> E {
-    let mut half = WIDTH / 2;
-    while half > 0 {
-        for l in 0..half {
-            sums[l] += sums[l + half];
+fn add_products_wide<S: Simd, E: Real, const I: usize, const O: usize, const L: usize>(
+    simd: S,
+    c: &Tile<E, O, L>,
+    x: &Tile<E, I, L>,
+    weights: &mut [Sums<E>],
+    scratch: &mut [Row<E, L>],
+) {
+    let per_sample = I.div_ceil(L);
+    let transposed = &mut scratch[..L * per_sample];
+    for (i, x) in x.iter().enumerate() {
+        for l in 0..L {
+            transposed[l * per_sample + i / L][i % L] = x[l];
         }
-        half /= 2;
     }
-    sums[0]
+    let transposed = &*transposed;
+    let mut o = 0;
+    while o + 4 <= O {
+        wide_block::<S, E, I, O, 4, L>(simd, o, c, transposed, weights);
+        o += 4;
+    }
+    while o < O {
+        wide_block::<S, E, I, O, 1, L>(simd, o, c, transposed, weights);
+        o += 1;
+    }
+}
+
+/// Rows `o..o + M` of [`add_products_wide`].
+#[inline(always)]
+fn wide_block<S: Simd, E: Real, const I: usize, const O: usize, const M: usize, const L: usize>(
+    simd: S,
+    o: usize,
+    c: &Tile<E, O, L>,
+    transposed: &[Row<E, L>],
+    weights: &mut [Sums<E>],
+) {
+    let lanes = E::lanes::<S>();
+    let (per_sample, per_output) = (I.div_ceil(L), I.div_ceil(WIDTH));
+    let c: [&Row<E, L>; M] = core::array::from_fn(|m| &c[o + m]);
+    // Two registers of inputs at a time, both in one row.
+    let mut i = 0;
+    while i < I {
+        let (row, at) = (i / L, i % L / lanes);
+        let mut sum = [[E::splat(simd, E::default()); SPAN]; M];
+        for l in 0..L {
+            let x = E::registers::<S>(&*transposed[l * per_sample + row]);
+            let x = &x[at..at + SPAN];
+            for m in 0..M {
+                let c = E::splat(simd, c[m][l]);
+                for s in 0..SPAN {
+                    sum[m][s] = E::fma(simd, c, x[s], sum[m][s]);
+                }
+            }
+        }
+        for m in 0..M {
+            for s in 0..SPAN {
+                let first = i + s * lanes;
+                if first < per_output * WIDTH {
+                    let place = &mut *weights[(o + m) * per_output + first / WIDTH];
+                    let place = &mut E::registers_mut::<S>(place)[first % WIDTH / lanes];
+                    *place = E::sum(simd, *place, sum[m][s]);
+                }
+            }
+        }
+        i += SPAN * lanes;
+    }
+}
+
+/// Adds each row of partial sums, joined, to its place.
+#[inline(always)]
+fn add_joined<S: Simd, E: Real>(simd: S, sums: &[Sums<E>], bar: &mut [E]) {
+    for (bar, sums) in bar.iter_mut().zip(sums) {
+        let mut total = E::splat(simd, E::default());
+        for sum in E::registers::<S>(&**sums) {
+            total = E::sum(simd, total, *sum);
+        }
+        *bar += E::reduce(simd, total);
+    }
 }

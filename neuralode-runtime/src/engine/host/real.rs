@@ -11,6 +11,14 @@ use core::{
     ops::{Add, AddAssign, Div, Mul, Neg, Sub},
 };
 
+use pulp::Simd;
+
+/// Whether `a * b + c` is one instruction under `S`; where it is not, it is rounded twice rather than
+/// computed by a library call.
+pub const fn fused<S: Simd>() -> bool {
+    S::F32_LANES > 1
+}
+
 /// `f32` or `f64`.
 ///
 /// The elementary functions have no branches, so that loops over lanes become vector code; each keeps NaN.
@@ -35,20 +43,53 @@ pub trait Real:
     /// Distance from 1 to the next larger number.
     const EPSILON: f64;
 
+    /// A vector register under `S`, with [`Self::lanes`] scalars.
+    type Register<S: Simd>: Copy;
+    /// Scalars per register.
+    fn lanes<S: Simd>() -> usize;
+    /// The registers that a row of whole registers consists of.
+    fn registers<S: Simd>(row: &[Self]) -> &[Self::Register<S>];
+    /// The same, to be written.
+    fn registers_mut<S: Simd>(row: &mut [Self]) -> &mut [Self::Register<S>];
+    /// `x` in every lane.
+    fn splat<S: Simd>(simd: S, x: Self) -> Self::Register<S>;
+    /// `a * b + c` in every lane.
+    fn fma<S: Simd>(
+        simd: S,
+        a: Self::Register<S>,
+        b: Self::Register<S>,
+        c: Self::Register<S>,
+    ) -> Self::Register<S>;
+    /// `c - a * b` in every lane.
+    fn neg_fma<S: Simd>(
+        simd: S,
+        a: Self::Register<S>,
+        b: Self::Register<S>,
+        c: Self::Register<S>,
+    ) -> Self::Register<S>;
+    /// `a * b` in every lane.
+    fn product<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// The sum over the lanes, in an order of the processor's.
+    fn reduce<S: Simd>(simd: S, a: Self::Register<S>) -> Self;
+    /// One where `a > 0`, zero elsewhere.
+    fn positive<S: Simd>(simd: S, a: Self::Register<S>) -> Self::Register<S>;
+    /// `a + b` in every lane.
+    fn sum<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+
     /// Rounds to this type.
     fn from_f64(x: f64) -> Self;
     /// The same number as f64.
     fn to_f64(self) -> f64;
-    /// `self * a + b`, rounded once.
-    fn mul_add(self, a: Self, b: Self) -> Self;
+    /// `self * a + b`, rounded once where the processor can; see [`fused`].
+    fn mul_add<S: Simd>(self, a: Self, b: Self) -> Self;
     /// Absolute value.
     fn abs(self) -> Self;
     /// The larger of two numbers; `other` if `self` is NaN.
     fn max(self, other: Self) -> Self;
     /// Hyperbolic tangent; within 5 units in the last place.
-    fn tanh(self) -> Self;
+    fn tanh<S: Simd>(self) -> Self;
     /// `1 / (1 + exp(-x))`; within 5 units in the last place where the result is a normal number.
-    fn sigmoid(self) -> Self;
+    fn sigmoid<S: Simd>(self) -> Self;
     /// Sine, from the standard library.
     fn sin(self) -> Self;
     /// Cosine, from the standard library.
@@ -60,14 +101,14 @@ pub trait Real:
 ///
 /// `x = n ln 2 + r` with `|r| <= ln 2 / 2`; `p` is the Taylor polynomial of `exp(r) - 1`, `scale = 2^n`.
 #[inline(always)]
-fn exp_parts_f64(x: f64) -> (f64, f64) {
+fn exp_parts_f64<S: Simd>(x: f64) -> (f64, f64) {
     /// Adding and subtracting it rounds to an integer, which then stands in the lowest bits.
     const ROUND: f64 = 6_755_399_441_055_744.0;
     const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
     const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-    let shifted = x.mul_add(core::f64::consts::LOG2_E, ROUND);
+    let shifted = Real::mul_add::<S>(x, core::f64::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
+    let r = Real::mul_add::<S>(n, -LN2_LOW, Real::mul_add::<S>(n, -LN2_HIGH, x));
     let scale = f64::from_bits((shifted.to_bits() << 52).wrapping_add(1.0_f64.to_bits()));
     // 1/k! from k = 14 down to 2.
     let mut p = 1.147_074_559_772_972_5e-11;
@@ -85,20 +126,20 @@ fn exp_parts_f64(x: f64) -> (f64, f64) {
         1.666_666_666_666_666_6e-1,
         0.5,
     ] {
-        p = p.mul_add(r, coefficient);
+        p = Real::mul_add::<S>(p, r, coefficient);
     }
-    ((p * r).mul_add(r, r), scale)
+    (Real::mul_add::<S>(p * r, r, r), scale)
 }
 
 /// The same in f32.
 #[inline(always)]
-fn exp_parts_f32(x: f32) -> (f32, f32) {
+fn exp_parts_f32<S: Simd>(x: f32) -> (f32, f32) {
     const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_145_75;
     const LN2_LOW: f32 = 1.428_606_8e-6;
-    let shifted = x.mul_add(core::f32::consts::LOG2_E, ROUND);
+    let shifted = Real::mul_add::<S>(x, core::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
+    let r = Real::mul_add::<S>(n, -LN2_LOW, Real::mul_add::<S>(n, -LN2_HIGH, x));
     let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
     let mut p = 1.984_127e-4_f32;
     for coefficient in [
@@ -108,16 +149,73 @@ fn exp_parts_f32(x: f32) -> (f32, f32) {
         0.166_666_67,
         0.5,
     ] {
-        p = p.mul_add(r, coefficient);
+        p = Real::mul_add::<S>(p, r, coefficient);
     }
-    ((p * r).mul_add(r, r), scale)
+    (Real::mul_add::<S>(p * r, r, r), scale)
 }
 
 macro_rules! real {
-    ($t:ident, $epsilon:literal, $parts:ident, $tanh_limit:literal, $exp_limit:literal) => {
+    (
+        $t:ident, $epsilon:literal, $parts:ident, $tanh_limit:literal, $exp_limit:literal,
+        $register:ident, $lanes:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $fma:ident,
+        $add:ident, $mul:ident, $neg:ident, $select:ident, $greater:ident, $reduce:ident
+    ) => {
         impl Real for $t {
             const ONE: Self = 1.0;
             const EPSILON: f64 = $epsilon;
+
+            type Register<S: Simd> = S::$register;
+            #[inline(always)]
+            fn lanes<S: Simd>() -> usize {
+                S::$lanes
+            }
+            #[inline(always)]
+            fn registers<S: Simd>(row: &[Self]) -> &[S::$register] {
+                S::$as_simd(row).0
+            }
+            #[inline(always)]
+            fn registers_mut<S: Simd>(row: &mut [Self]) -> &mut [S::$register] {
+                S::$as_mut_simd(row).0
+            }
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, x: Self) -> S::$register {
+                simd.$splat(x)
+            }
+            #[inline(always)]
+            fn fma<S: Simd>(
+                simd: S,
+                a: S::$register,
+                b: S::$register,
+                c: S::$register,
+            ) -> S::$register {
+                simd.$fma(a, b, c)
+            }
+            #[inline(always)]
+            fn neg_fma<S: Simd>(
+                simd: S,
+                a: S::$register,
+                b: S::$register,
+                c: S::$register,
+            ) -> S::$register {
+                simd.$fma(simd.$neg(a), b, c)
+            }
+            #[inline(always)]
+            fn product<S: Simd>(simd: S, a: S::$register, b: S::$register) -> S::$register {
+                simd.$mul(a, b)
+            }
+            #[inline(always)]
+            fn reduce<S: Simd>(simd: S, a: S::$register) -> Self {
+                simd.$reduce(a)
+            }
+            #[inline(always)]
+            fn positive<S: Simd>(simd: S, a: S::$register) -> S::$register {
+                let (zero, one) = (simd.$splat(0.0), simd.$splat(1.0));
+                simd.$select(simd.$greater(a, zero), one, zero)
+            }
+            #[inline(always)]
+            fn sum<S: Simd>(simd: S, a: S::$register, b: S::$register) -> S::$register {
+                simd.$add(a, b)
+            }
 
             #[inline(always)]
             #[allow(
@@ -133,8 +231,12 @@ macro_rules! real {
                 self.into()
             }
             #[inline(always)]
-            fn mul_add(self, a: Self, b: Self) -> Self {
-                $t::mul_add(self, a, b)
+            fn mul_add<S: Simd>(self, a: Self, b: Self) -> Self {
+                if const { fused::<S>() } {
+                    $t::mul_add(self, a, b)
+                } else {
+                    self * a + b
+                }
             }
             #[inline(always)]
             fn abs(self) -> Self {
@@ -149,11 +251,11 @@ macro_rules! real {
                 }
             }
             #[inline(always)]
-            fn tanh(self) -> Self {
+            fn tanh<S: Simd>(self) -> Self {
                 // tanh x = (e - 1) / (e + 1) with e = exp(2 |x|); beyond the limit it rounds to 1.
                 let x = self.abs().min($tanh_limit);
-                let (p, scale) = $parts(x + x);
-                let minus_one = scale.mul_add(p, scale - 1.0);
+                let (p, scale) = $parts::<S>(x + x);
+                let minus_one = Real::mul_add::<S>(scale, p, scale - 1.0);
                 let tanh = (minus_one / (minus_one + 2.0)).copysign(self);
                 // `min` drops a NaN.
                 if self.is_nan() {
@@ -163,11 +265,11 @@ macro_rules! real {
                 }
             }
             #[inline(always)]
-            fn sigmoid(self) -> Self {
+            fn sigmoid<S: Simd>(self) -> Self {
                 // With e = exp(-|x|) in (0, 1]: 1 / (1 + e) right of zero, e / (1 + e) left of it.
                 let x = (-self.abs()).max(-$exp_limit);
-                let (p, scale) = $parts(x);
-                let e = scale.mul_add(p, scale);
+                let (p, scale) = $parts::<S>(x);
+                let e = Real::mul_add::<S>(scale, p, scale);
                 let numerator = if self < 0.0 { e } else { 1.0 };
                 let sigmoid = numerator / (1.0 + e);
                 if self.is_nan() {
@@ -188,8 +290,44 @@ macro_rules! real {
     };
 }
 
-real!(f32, 1.192_092_895_507_812_5e-7, exp_parts_f32, 9.1, 87.0);
-real!(f64, 2.220_446_049_250_313e-16, exp_parts_f64, 19.1, 708.0);
+real!(
+    f32,
+    1.192_092_895_507_812_5e-7,
+    exp_parts_f32,
+    9.1,
+    87.0,
+    f32s,
+    F32_LANES,
+    as_simd_f32s,
+    as_mut_simd_f32s,
+    splat_f32s,
+    mul_add_e_f32s,
+    add_f32s,
+    mul_f32s,
+    neg_f32s,
+    select_f32s,
+    greater_than_f32s,
+    reduce_sum_f32s
+);
+real!(
+    f64,
+    2.220_446_049_250_313e-16,
+    exp_parts_f64,
+    19.1,
+    708.0,
+    f64s,
+    F64_LANES,
+    as_simd_f64s,
+    as_mut_simd_f64s,
+    splat_f64s,
+    mul_add_e_f64s,
+    add_f64s,
+    mul_f64s,
+    neg_f64s,
+    select_f64s,
+    greater_than_f64s,
+    reduce_sum_f64s
+);
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,160 @@
+//! Fields that the host engine can run: kernels with their parameters.
+
+use core::{fmt, marker::PhantomData};
+
+use std::sync::OnceLock;
+
+use pulp::Simd;
+
+use super::{
+    kernel::{Row, Sums, Tile, TileField},
+    real::Real,
+};
+
+/// A vector field over tiles of `L` samples with `N` features.
+pub trait TileKernel<E: Real, const N: usize, const L: usize>: Sync {
+    /// Rows of scratch space that a call needs.
+    fn scratch(&self) -> usize;
+
+    /// Multiplications per sample and call: what decides whether threads are worth their while.
+    fn products(&self) -> usize;
+
+    /// Writes `f(t, y)` into `dy`.
+    fn eval<S: Simd>(
+        &self,
+        simd: S,
+        t: f64,
+        y: &Tile<E, N, L>,
+        dy: &mut Tile<E, N, L>,
+        scratch: &mut [Row<E, L>],
+    );
+}
+
+/// A field over tiles with parameters and vector-Jacobian products.
+pub trait TileVjp<E: Real, const N: usize, const L: usize>: TileKernel<E, N, L> {
+    /// Number of parameters.
+    fn parameters(&self) -> usize;
+
+    /// Rows of partial sums for the parameters' cotangent.
+    fn sums(&self) -> usize;
+
+    /// Writes `(df/dy)^T c` into `y_bar` and adds `(df/dtheta)^T c` to `sums`.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "inputs, outputs and scratch of one product"
+    )]
+    fn vjp<S: Simd>(
+        &self,
+        simd: S,
+        t: f64,
+        y: &Tile<E, N, L>,
+        c: &Tile<E, N, L>,
+        y_bar: &mut Tile<E, N, L>,
+        sums: &mut [Sums<E>],
+        scratch: &mut [Row<E, L>],
+    );
+
+    /// Adds the sums over samples to `theta_bar`.
+    fn join<S: Simd>(&self, simd: S, sums: &[Sums<E>], theta_bar: &mut [E]);
+}
+
+/// The kernels `K` that the macro generated, with parameters.
+pub struct Generated<K, E> {
+    params: Vec<E>,
+    /// For products with transposed weights; made when first needed.
+    transposed: OnceLock<Vec<E>>,
+    kernels: PhantomData<fn() -> K>,
+}
+
+impl<K, E> Generated<K, E> {
+    /// The parameters, in the order in which dfdx visits them.
+    pub(super) fn params(&self) -> &[E] {
+        &self.params
+    }
+
+    /// The kernels with these parameters; `None` unless there are as many as they have.
+    pub fn new<const N: usize>(params: Vec<E>) -> Option<Self>
+    where
+        K: TileField<N>,
+    {
+        (params.len() == K::PARAMS).then_some(Self {
+            params,
+            transposed: OnceLock::new(),
+            kernels: PhantomData,
+        })
+    }
+}
+
+impl<K, E> fmt::Debug for Generated<K, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generated")
+            .field("params", &self.params.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileKernel<E, N, L>
+    for Generated<K, E>
+{
+    fn scratch(&self) -> usize {
+        K::scratch(L)
+    }
+
+    fn products(&self) -> usize {
+        K::PRODUCTS
+    }
+
+    #[inline(always)]
+    fn eval<S: Simd>(
+        &self,
+        simd: S,
+        t: f64,
+        y: &Tile<E, N, L>,
+        dy: &mut Tile<E, N, L>,
+        scratch: &mut [Row<E, L>],
+    ) {
+        K::eval(simd, &self.params, t, y, dy, scratch);
+    }
+}
+
+impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileVjp<E, N, L>
+    for Generated<K, E>
+{
+    fn parameters(&self) -> usize {
+        K::PARAMS
+    }
+
+    fn sums(&self) -> usize {
+        K::SUMS
+    }
+
+    #[inline(always)]
+    fn vjp<S: Simd>(
+        &self,
+        simd: S,
+        t: f64,
+        y: &Tile<E, N, L>,
+        c: &Tile<E, N, L>,
+        y_bar: &mut Tile<E, N, L>,
+        sums: &mut [Sums<E>],
+        scratch: &mut [Row<E, L>],
+    ) {
+        let transposed = self.transposed.get_or_init(|| K::transpose(&self.params));
+        K::vjp(
+            simd,
+            &self.params,
+            transposed,
+            t,
+            y,
+            c,
+            y_bar,
+            sums,
+            scratch,
+        );
+    }
+
+    #[inline(always)]
+    fn join<S: Simd>(&self, simd: S, sums: &[Sums<E>], theta_bar: &mut [E]) {
+        K::join(simd, sums, theta_bar);
+    }
+}

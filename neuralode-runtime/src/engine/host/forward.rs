@@ -1,0 +1,323 @@
+//! Evaluations and whole steps over all tiles.
+
+use core::marker::PhantomData;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::{options::Tolerances, step::Attempt, tableau::ButcherTableau};
+
+use super::{
+    field::TileKernel,
+    kernel::{carve, Row, Tile, TileField},
+    parallel::first_half,
+    real::Real,
+    tiles::{tile_square_sum, Tiles},
+};
+
+/// `f(t, y)` for all tiles, shared by as many threads as there are buffers of scratch space.
+pub(super) fn eval<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
+    arch: Arch,
+    field: &G,
+    t: f64,
+    (y, dy): (&[Tile<E, N, L>], &mut [Tile<E, N, L>]),
+    scratch: &mut [Vec<Row<E, L>>],
+) {
+    match scratch {
+        [] => {}
+        [scratch] => arch.dispatch(Eval {
+            field,
+            t,
+            y,
+            dy,
+            scratch,
+        }),
+        _ => {
+            let at = first_half(y.len(), scratch.len());
+            let (y_low, y_high) = y.split_at(at);
+            let (dy_low, dy_high) = dy.split_at_mut(at);
+            let (low, high) = scratch.split_at_mut(scratch.len() / 2);
+            rayon::join(
+                || eval(arch, field, t, (y_low, dy_low), low),
+                || eval(arch, field, t, (y_high, dy_high), high),
+            );
+        }
+    }
+}
+
+struct Eval<'a, G, E, const N: usize, const L: usize> {
+    field: &'a G,
+    t: f64,
+    y: &'a [Tile<E, N, L>],
+    dy: &'a mut [Tile<E, N, L>],
+    scratch: &'a mut [Row<E, L>],
+}
+
+impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
+    for Eval<'_, G, E, N, L>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (y, dy) in self.y.iter().zip(self.dy) {
+            self.field.eval(simd, self.t, y, dy, self.scratch);
+        }
+    }
+}
+
+/// The terms of a combination of stages: weights that are not zero, with the stage's index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<E, const S: usize> {
+    terms: [(E, usize); S],
+    count: usize,
+}
+
+impl<E: Real, const S: usize> Terms<E, S> {
+    pub(super) fn new(weights: &[f64]) -> Self {
+        let mut this = Self {
+            terms: [(E::default(), 0); S],
+            count: 0,
+        };
+        for (index, weight) in weights.iter().enumerate() {
+            if *weight != 0.0 {
+                this.terms[this.count] = (E::from_f64(*weight), index);
+                this.count += 1;
+            }
+        }
+        this
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self) -> &[(E, usize)] {
+        &self.terms[..self.count]
+    }
+}
+
+/// `out = base + h sum(w_j x_j)`, `x` being one tile per stage; without `base` it starts from zero.
+#[inline(always)]
+pub(super) fn combine<S: Simd, E: Real, const N: usize, const L: usize, const STAGES: usize>(
+    simd: S,
+    base: &Tile<E, N, L>,
+    h: E,
+    terms: &[(E, usize)],
+    x: &[&Tile<E, N, L>; STAGES],
+    out: &mut Tile<E, N, L>,
+) {
+    let h = E::splat(simd, h);
+    for n in 0..N {
+        let base = E::registers::<S>(&*base[n]);
+        let out = E::registers_mut::<S>(&mut *out[n]);
+        for r in 0..L / E::lanes::<S>() {
+            let mut sum = E::splat(simd, E::default());
+            for (w, j) in terms {
+                let x = E::registers::<S>(&*x[*j][n])[r];
+                sum = E::fma(simd, E::splat(simd, *w), x, sum);
+            }
+            out[r] = E::fma(simd, h, sum, base[r]);
+        }
+    }
+}
+
+/// The numbers of a step in the state's type.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StepCoefficients<E, const S: usize> {
+    t: f64,
+    h: f64,
+    c: [f64; S],
+    a: [Terms<E, S>; S],
+    error: Terms<E, S>,
+    tolerances: (E, E),
+}
+
+impl<E: Real, const S: usize> StepCoefficients<E, S> {
+    pub(super) fn new<Y>(
+        tableau: &ButcherTableau<S>,
+        step: &Attempt<Y, S>,
+        tolerances: &Tolerances,
+    ) -> Self {
+        Self {
+            t: step.t,
+            h: step.h,
+            c: tableau.c,
+            a: core::array::from_fn(|i| Terms::new(&tableau.a[i])),
+            error: Terms::new(&tableau.b_err),
+            tolerances: (E::from_f64(tolerances.rtol), E::from_f64(tolerances.atol)),
+        }
+    }
+}
+
+/// Some of the tiles of a step.
+struct Part<'a, E, const N: usize, const L: usize, const S: usize> {
+    /// Samples in these tiles.
+    samples: usize,
+    y: &'a [Tile<E, N, L>],
+    y1: &'a mut [Tile<E, N, L>],
+    k: [&'a mut [Tile<E, N, L>]; S],
+    norms: &'a mut [f64],
+}
+
+impl<E, const N: usize, const L: usize, const S: usize> Part<'_, E, N, L, S> {
+    fn split_at(self, at: usize) -> (Self, Self) {
+        let first = self.samples.min(at * L);
+        let (y_low, y_high) = self.y.split_at(at);
+        let (y1_low, y1_high) = self.y1.split_at_mut(at);
+        let (norms_low, norms_high) = self.norms.split_at_mut(at);
+        let mut high: [&mut [Tile<E, N, L>]; S] = core::array::from_fn(|_| Default::default());
+        let mut index = 0;
+        let low = self.k.map(|k| {
+            let (k_low, k_high) = k.split_at_mut(at);
+            high[index] = k_high;
+            index += 1;
+            k_low
+        });
+        (
+            Part {
+                samples: first,
+                y: y_low,
+                y1: y1_low,
+                k: low,
+                norms: norms_low,
+            },
+            Part {
+                samples: self.samples - first,
+                y: y_high,
+                y1: y1_high,
+                k: high,
+                norms: norms_high,
+            },
+        )
+    }
+}
+
+/// Computes stages and end state of `step` and returns the sum of its squared scaled errors, tile by tile.
+pub(super) fn attempt<
+    G: TileKernel<E, N, L>,
+    E: Real,
+    const N: usize,
+    const L: usize,
+    const S: usize,
+>(
+    arch: Arch,
+    field: &G,
+    coefficients: &StepCoefficients<E, S>,
+    step: &mut Attempt<Tiles<E, N, L>, S>,
+    norms: &mut [f64],
+    scratch: &mut [Vec<Row<E, L>>],
+) -> f64 {
+    let part = Part {
+        samples: step.y.samples,
+        y: &step.y.tiles,
+        y1: &mut step.y1.tiles,
+        k: step.k.each_mut().map(|k| k.tiles.as_mut_slice()),
+        norms: &mut *norms,
+    };
+    attempt_part(arch, field, coefficients, part, scratch);
+    norms.iter().sum()
+}
+
+fn attempt_part<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const S: usize>(
+    arch: Arch,
+    field: &G,
+    coefficients: &StepCoefficients<E, S>,
+    part: Part<'_, E, N, L, S>,
+    scratch: &mut [Vec<Row<E, L>>],
+) {
+    match scratch {
+        [] => {}
+        [scratch] => arch.dispatch(AttemptPart {
+            field,
+            coefficients,
+            part,
+            scratch,
+        }),
+        _ => {
+            let at = first_half(part.y.len(), scratch.len());
+            let (part_low, part_high) = part.split_at(at);
+            let (low, high) = scratch.split_at_mut(scratch.len() / 2);
+            rayon::join(
+                || attempt_part(arch, field, coefficients, part_low, low),
+                || attempt_part(arch, field, coefficients, part_high, high),
+            );
+        }
+    }
+}
+
+struct AttemptPart<'a, G, E, const N: usize, const L: usize, const S: usize> {
+    field: &'a G,
+    coefficients: &'a StepCoefficients<E, S>,
+    part: Part<'a, E, N, L, S>,
+    scratch: &'a mut [Row<E, L>],
+}
+
+impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES: usize> WithSimd
+    for AttemptPart<'_, G, E, N, L, STAGES>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self {
+            field,
+            coefficients: step,
+            mut part,
+            scratch,
+        } = self;
+        let h = E::from_f64(step.h);
+        let (stage, scratch) = carve::<E, N, L>(scratch);
+        let mut left = part.samples;
+        for (index, (y, y1)) in part.y.iter().zip(part.y1).enumerate() {
+            for i in 1..STAGES {
+                let (done, rest) = part.k.split_at_mut(i);
+                let k: [&Tile<E, N, L>; STAGES] =
+                    core::array::from_fn(|j| if j < i { &done[j][index] } else { y });
+                let argument = if i + 1 == STAGES {
+                    &mut *y1
+                } else {
+                    &mut *stage
+                };
+                combine(simd, y, h, step.a[i].get(), &k, argument);
+                let t = step.h.mul_add(step.c[i], step.t);
+                field.eval(simd, t, argument, &mut rest[0][index], scratch);
+            }
+            let k: [&Tile<E, N, L>; STAGES] = core::array::from_fn(|j| &part.k[j][index]);
+            let used = left.min(L);
+            let error = |n: usize| {
+                let mut error = Row::default();
+                for (w, j) in step.error.get() {
+                    let k = &k[*j][n];
+                    for l in 0..L {
+                        error[l] = w.mul_add::<S>(k[l], error[l]);
+                    }
+                }
+                for l in 0..L {
+                    error[l] = error[l] * h;
+                }
+                error
+            };
+            part.norms[index] = tile_square_sum::<S, E, N, L>(error, y, y1, step.tolerances, used);
+            left -= used;
+        }
+    }
+}
+
+/// `(df/dy) v` for all tiles.
+pub(super) struct Jvp<'a, K, E, const N: usize, const L: usize> {
+    pub(super) params: &'a [E],
+    pub(super) t: f64,
+    pub(super) y: &'a [Tile<E, N, L>],
+    pub(super) v: &'a [Tile<E, N, L>],
+    pub(super) out: &'a mut [Tile<E, N, L>],
+    pub(super) scratch: &'a mut [Row<E, L>],
+    pub(super) field: PhantomData<K>,
+}
+
+impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Jvp<'_, K, E, N, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for ((y, v), out) in self.y.iter().zip(self.v).zip(self.out) {
+            K::jvp(simd, self.params, self.t, y, v, out, self.scratch);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Buffers that outlive their owners, so that a training loop stops allocating after its first steps.
+
+use std::{
+    any::{Any, TypeId},
+    cell::RefCell,
+};
+
+/// Buffers of one type that a thread keeps at most.
+const KEPT: usize = 4096;
+
+thread_local! {
+    /// One list of free buffers per element type.
+    static FREE: RefCell<Vec<(TypeId, Box<dyn Any>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `use_list` on the free buffers of `T`; `None` while the thread is being torn down.
+fn with_list<T: 'static, R>(use_list: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Option<R> {
+    FREE.try_with(|free| {
+        let mut free = free.try_borrow_mut().ok()?;
+        let key = TypeId::of::<T>();
+        let index = match free.iter().position(|(found, _)| *found == key) {
+            Some(index) => index,
+            None => {
+                free.push((key, Box::new(Vec::<Vec<T>>::new())));
+                free.len() - 1
+            }
+        };
+        free.get_mut(index)?.1.downcast_mut().map(use_list)
+    })
+    .ok()
+    .flatten()
+}
+
+/// A buffer that an owner gave back, with what it left in it, or an empty one.
+pub(super) fn take<T: 'static>() -> Vec<T> {
+    with_list(Vec::pop).flatten().unwrap_or_default()
+}
+
+/// Gives a buffer back.
+pub(super) fn give<T: 'static>(buffer: Vec<T>) {
+    with_list(|list| {
+        if list.len() < KEPT && buffer.capacity() > 0 {
+            list.push(buffer);
+        }
+    });
+}
+
+/// A buffer of `length` copies of `value`.
+pub(super) fn filled<T: Copy + 'static>(length: usize, value: T) -> Vec<T> {
+    let mut buffer = take();
+    buffer.clear();
+    buffer.resize(length, value);
+    buffer
+}
+
+/// Frees the memory that the host engine keeps on this thread for later solves.
+///
+/// States, stages and scratch space of a solve go back to a list per thread and type, like dfdx's own cache
+/// of tensors. A program that solved something large once, and will not again, may want it back.
+pub fn release_buffers() {
+    // Neither a borrow under way nor a thread that ends is an error here.
+    let _ = FREE.try_with(|free| free.try_borrow_mut().map(|mut free| free.clear()));
+}

@@ -1,0 +1,342 @@
+//! States and parameters' cotangents in flat buffers.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::{
+    error::SolveError,
+    options::Tolerances,
+    state::{exact_square_sum, worst_of, State},
+};
+
+use super::{
+    kernel::{Row, Tile},
+    pool,
+    real::Real,
+};
+
+/// A batch of states of `N` features in tiles of `L` samples.
+///
+/// Lanes of the last tile that belong to no sample repeat the last one, so that they are as harmless as it;
+/// norms and gradients leave them out. Buffers come from a list of free ones and go back to it.
+#[derive(Debug)]
+pub struct Tiles<E: Real, const N: usize, const L: usize> {
+    pub(super) samples: usize,
+    pub(super) tiles: Vec<Tile<E, N, L>>,
+}
+
+impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
+    /// Tiles whose contents mean nothing.
+    fn unset(samples: usize) -> Self {
+        let mut tiles = pool::take();
+        tiles.resize(samples.div_ceil(L), [Row::default(); N]);
+        Self { samples, tiles }
+    }
+
+    /// From `samples` rows of `N` features.
+    pub fn from_rows(rows: &[E]) -> Self {
+        let samples = rows.len() / N.max(1);
+        let mut this = Self::unset(samples);
+        for (index, tile) in this.tiles.iter_mut().enumerate() {
+            for lane in 0..L {
+                let sample = (index * L + lane).min(samples - 1);
+                let row = &rows[sample * N..][..N];
+                for (feature, x) in tile.iter_mut().zip(row) {
+                    feature[lane] = *x;
+                }
+            }
+        }
+        this
+    }
+
+    /// The samples as rows of `N` features.
+    pub fn to_rows(&self) -> Vec<E> {
+        let mut rows = vec![E::default(); self.samples * N];
+        let chunks = rows.chunks_mut((N * L).max(1));
+        for (tile, rows) in self.tiles.iter().zip(chunks) {
+            for (lane, row) in rows.chunks_exact_mut(N.max(1)).enumerate() {
+                for (x, feature) in row.iter_mut().zip(tile) {
+                    *x = feature[lane];
+                }
+            }
+        }
+        rows
+    }
+
+    /// The same with zeros in the lanes that belong to no sample: what a cotangent must have.
+    #[must_use]
+    pub fn with_empty_padding(mut self) -> Self {
+        let used = self.samples % L;
+        if let (Some(tile), true) = (self.tiles.last_mut(), used > 0) {
+            for feature in tile {
+                feature[used..].fill(E::default());
+            }
+        }
+        self
+    }
+
+    fn rows(&self) -> &[Row<E, L>] {
+        self.tiles.as_flattened()
+    }
+}
+
+impl<E: Real, const N: usize, const L: usize> Drop for Tiles<E, N, L> {
+    fn drop(&mut self) {
+        pool::give(core::mem::take(&mut self.tiles));
+    }
+}
+
+impl<E: Real, const N: usize, const L: usize> Clone for Tiles<E, N, L> {
+    fn clone(&self) -> Self {
+        let mut tiles = pool::take();
+        tiles.clear();
+        tiles.extend_from_slice(&self.tiles);
+        Self {
+            samples: self.samples,
+            tiles,
+        }
+    }
+}
+
+/// The longest combination that is gathered at once; longer ones take several passes.
+const TERMS: usize = 16;
+
+/// `out = base + sum(c x)` over all terms, in one pass through memory.
+struct Combine<'a, E, const L: usize> {
+    base: &'a [Row<E, L>],
+    terms: &'a [(E, &'a [Row<E, L>])],
+    out: &'a mut [Row<E, L>],
+}
+
+impl<E: Real, const L: usize> WithSimd for Combine<'_, E, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (index, (base, out)) in self.base.iter().zip(self.out).enumerate() {
+            let registers = E::registers::<S>(&**base)
+                .iter()
+                .zip(E::registers_mut::<S>(&mut **out));
+            for (register, (base, out)) in registers.enumerate() {
+                let mut sum = *base;
+                for (c, x) in self.terms {
+                    let x = E::registers::<S>(&*x[index])[register];
+                    sum = E::fma(simd, E::splat(simd, *c), x, sum);
+                }
+                *out = sum;
+            }
+        }
+    }
+}
+
+fn combine<'a, E: Real, const L: usize>(
+    base: &[Row<E, L>],
+    terms: impl Iterator<Item = (f64, &'a [Row<E, L>])>,
+    out: &mut [Row<E, L>],
+) {
+    let mut gathered: [(E, &[Row<E, L>]); TERMS] = [(E::default(), &[]); TERMS];
+    let mut count = 0;
+    let arch = Arch::new();
+    let mut first = true;
+    for (c, x) in terms {
+        if count == TERMS {
+            let sum = if first { base.to_vec() } else { out.to_vec() };
+            arch.dispatch(Combine {
+                base: &sum,
+                terms: &gathered,
+                out,
+            });
+            (first, count) = (false, 0);
+        }
+        gathered[count] = (E::from_f64(c), x);
+        count += 1;
+    }
+    let terms = &gathered[..count];
+    if first {
+        arch.dispatch(Combine { base, terms, out });
+    } else {
+        let sum = out.to_vec();
+        arch.dispatch(Combine {
+            base: &sum,
+            terms,
+            out,
+        });
+    }
+}
+
+/// The sum over the first `used` lanes of the squared scaled errors of one tile; `error` gives the rows of
+/// the error.
+#[inline(always)]
+pub(super) fn tile_square_sum<S: Simd, E: Real, const N: usize, const L: usize>(
+    error: impl Fn(usize) -> Row<E, L>,
+    y0: &Tile<E, N, L>,
+    y1: &Tile<E, N, L>,
+    (rtol, atol): (E, E),
+    used: usize,
+) -> f64 {
+    let mut sums = [E::default(); L];
+    for n in 0..N {
+        let (error, y0, y1) = (error(n), &y0[n], &y1[n]);
+        for l in 0..L {
+            let size = y0[l].abs().max(y1[l].abs());
+            let scaled = error[l] / rtol.mul_add::<S>(size, atol);
+            // Zero for a finite state, NaN otherwise: an infinite `y1` would hide in the scale.
+            let guard = y1[l] * E::default();
+            sums[l] = scaled.mul_add::<S>(scaled, sums[l] + guard);
+        }
+    }
+    let mut total = 0.0;
+    for sum in &sums[..used] {
+        total += sum.to_f64();
+    }
+    total
+}
+
+/// The sums over features of the squared scaled errors, lane by lane, then over lanes and tiles in f64.
+struct ScaledSquares<'a, E: Real, const N: usize, const L: usize> {
+    error: &'a Tiles<E, N, L>,
+    y0: &'a Tiles<E, N, L>,
+    y1: &'a Tiles<E, N, L>,
+    tolerances: (E, E),
+}
+
+impl<E: Real, const N: usize, const L: usize> WithSimd for ScaledSquares<'_, E, N, L> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let mut total = 0.0;
+        let mut left = self.error.samples;
+        let states = self.y0.tiles.iter().zip(&self.y1.tiles);
+        for (error, (y0, y1)) in self.error.tiles.iter().zip(states) {
+            let used = left.min(L);
+            total += tile_square_sum::<S, E, N, L>(|n| error[n], y0, y1, self.tolerances, used);
+            left -= used;
+        }
+        total
+    }
+}
+
+impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
+    fn len(&self) -> usize {
+        self.samples * N
+    }
+
+    fn epsilon(&self) -> f64 {
+        E::EPSILON
+    }
+
+    fn combine_into<'a>(
+        &self,
+        terms: impl Iterator<Item = (f64, &'a Self)> + Clone,
+        out: &mut Self,
+    ) -> Result<(), SolveError>
+    where
+        Self: 'a,
+    {
+        let terms = terms.map(|(c, x)| (c, x.rows()));
+        combine(self.rows(), terms, out.tiles.as_flattened_mut());
+        Ok(())
+    }
+
+    fn zeros_like(&self) -> Result<Self, SolveError> {
+        Ok(Self {
+            samples: self.samples,
+            tiles: pool::filled(self.tiles.len(), [Row::default(); N]),
+        })
+    }
+
+    fn scaled_square_sum(
+        error: &Self,
+        y0: &Self,
+        y1: &Self,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
+        let sum = Arch::new().dispatch(ScaledSquares {
+            error,
+            y0,
+            y1,
+            tolerances: (E::from_f64(tolerances.rtol), E::from_f64(tolerances.atol)),
+        });
+        if sum.is_finite() {
+            return Ok(sum);
+        }
+        // The squares of f32 overflow long before the numbers do: look again in f64.
+        Ok(exact_square_sum(scaled_errors(error, y0, y1, tolerances)))
+    }
+
+    fn worst_sample(error: &Self, y0: &Self, y1: &Self, tolerances: &Tolerances) -> Option<usize> {
+        worst_of(scaled_errors(error, y0, y1, tolerances), N)
+    }
+}
+
+/// Every scalar's error over its scale, with the scalar of `y1`, in f64 and in the order of samples.
+fn scaled_errors<E: Real, const N: usize, const L: usize>(
+    error: &Tiles<E, N, L>,
+    y0: &Tiles<E, N, L>,
+    y1: &Tiles<E, N, L>,
+    tolerances: &Tolerances,
+) -> impl Iterator<Item = (f64, f64)> {
+    let Tolerances { rtol, atol } = *tolerances;
+    let y = y0.to_rows().into_iter().zip(y1.to_rows());
+    let errors = error.to_rows().into_iter().zip(y);
+    errors.map(move |(error, (y0, y1))| {
+        let (error, y0, y1) = (error.to_f64(), y0.to_f64(), y1.to_f64());
+        (error.abs() / (atol + rtol * y0.abs().max(y1.abs())), y1)
+    })
+}
+
+/// A cotangent of all parameters of a field, in the order in which dfdx visits them.
+#[derive(Clone, Debug)]
+pub struct Params<E>(pub Vec<E>);
+
+impl<E: Real> State for Params<E> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn epsilon(&self) -> f64 {
+        E::EPSILON
+    }
+
+    fn combine_into<'a>(
+        &self,
+        terms: impl Iterator<Item = (f64, &'a Self)> + Clone,
+        out: &mut Self,
+    ) -> Result<(), SolveError>
+    where
+        Self: 'a,
+    {
+        out.0.copy_from_slice(&self.0);
+        for (c, x) in terms {
+            let c = E::from_f64(c);
+            for (out, x) in out.0.iter_mut().zip(&x.0) {
+                *out += c * *x;
+            }
+        }
+        Ok(())
+    }
+
+    fn zeros_like(&self) -> Result<Self, SolveError> {
+        Ok(Self(vec![E::default(); self.0.len()]))
+    }
+
+    fn scaled_square_sum(
+        error: &Self,
+        y0: &Self,
+        y1: &Self,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
+        let mut sum = 0.0;
+        for ((error, y0), y1) in error.0.iter().zip(&y0.0).zip(&y1.0) {
+            let (y0, y1) = (y0.to_f64(), y1.to_f64());
+            let scale = tolerances.atol + tolerances.rtol * y0.abs().max(y1.abs());
+            let scaled = error.to_f64() / scale;
+            sum += scaled * scaled + y1 * 0.0;
+        }
+        Ok(sum)
+    }
+
+    fn worst_sample(_: &Self, _: &Self, _: &Self, _: &Tolerances) -> Option<usize> {
+        None
+    }
+}

@@ -1,0 +1,130 @@
+//! An attempted step and its arithmetic, made of a state's combinations and a field's evaluations.
+
+use crate::{error::SolveError, options::Tolerances, state::State, tableau::ButcherTableau};
+
+/// A step from `t` to `t + h` in the making.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attempt<Y, const S: usize> {
+    /// Time at its start.
+    pub t: f64,
+    /// Its size, negative backwards in time.
+    pub h: f64,
+    /// State at its start.
+    pub y: Y,
+    /// State at its end.
+    pub y1: Y,
+    /// Its stages `k_i`; the first is given, the others are computed.
+    pub k: [Y; S],
+    parts: Option<Parts<Y>>,
+}
+
+/// States that only an attempt by parts needs.
+#[derive(Clone, Debug)]
+struct Parts<Y> {
+    stage: Y,
+    error: Y,
+    zero: Y,
+}
+
+impl<Y: State> Parts<Y> {
+    fn like(y: &Y) -> Result<Self, SolveError> {
+        let zero = y.zeros_like()?;
+        Ok(Self {
+            stage: zero.clone(),
+            error: zero.clone(),
+            zero,
+        })
+    }
+}
+
+impl<Y: State, const S: usize> Attempt<Y, S> {
+    /// A step that starts at `(t, y)`; its first stage is still to be computed.
+    pub(crate) fn at(t: f64, y: Y) -> Self {
+        Self {
+            t,
+            h: 0.0,
+            k: core::array::from_fn(|_| y.clone()),
+            y1: y.clone(),
+            y,
+            parts: None,
+        }
+    }
+
+    /// Computes the stages, the state `y1` and the scaled norm of the error with `S - 1` calls of `eval`.
+    ///
+    /// # Errors
+    /// Those of `eval`, and [`SolveError::Device`].
+    pub fn by_parts(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        tolerances: &Tolerances,
+        mut eval: impl FnMut(f64, &Y, &mut Y) -> Result<(), SolveError>,
+    ) -> Result<f64, SolveError> {
+        if self.parts.is_none() {
+            self.parts = Some(Parts::like(&self.y)?);
+        }
+        if let Some(parts) = &mut self.parts {
+            for i in 1..S {
+                let (done, rest) = self.k.split_at_mut(i);
+                let argument = if i + 1 == S {
+                    &mut self.y1
+                } else {
+                    &mut parts.stage
+                };
+                self.y
+                    .combine_into(weighted(self.h, &tableau.a[i], done), argument)?;
+                if let Some(stage) = rest.first_mut() {
+                    eval(self.h.mul_add(tableau.c[i], self.t), argument, stage)?;
+                }
+            }
+        }
+        self.error_norm(tableau, tolerances)
+    }
+
+    /// The root mean square of the scaled error of the computed stages.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`].
+    pub fn error_norm(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
+        let (y, y1) = (&self.y, &self.y1);
+        let mut parts = match self.parts.take() {
+            Some(parts) => parts,
+            None => Parts::like(y)?,
+        };
+        parts
+            .zero
+            .combine_into(weighted(self.h, &tableau.b_err, &self.k), &mut parts.error)?;
+        let norm = Y::scaled_norm(&parts.error, y, y1, tolerances);
+        self.parts = Some(parts);
+        norm
+    }
+
+    /// The sample with the largest error of the attempted step.
+    pub(crate) fn worst_sample(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        tolerances: &Tolerances,
+    ) -> Option<usize> {
+        self.error_norm(tableau, tolerances).ok()?;
+        let parts = self.parts.as_ref()?;
+        Y::worst_sample(&parts.error, &self.y, &self.y1, tolerances)
+    }
+}
+
+/// The terms `(h * weight, x)`, without those whose weight is zero.
+pub(crate) fn weighted<'a, Y>(
+    h: f64,
+    weights: &'a [f64],
+    xs: &'a [Y],
+) -> impl Iterator<Item = (f64, &'a Y)> + Clone {
+    weights
+        .iter()
+        .zip(xs)
+        .filter(|(weight, _)| **weight != 0.0)
+        .map(move |(weight, x)| (h * weight, x))
+}
