@@ -4,7 +4,8 @@
 //!
 //! Modules depend on each other in one direction only, from left to right:
 //! `error`, `options`, `stats` <- `state` <- `vector_field` <- `tableau` <- `stepper` <- `trajectory`,
-//! `controller` <- `solve` <- `adjoint` <- `engine` <- `block`, `layer`.
+//! `controller` <- `solve` <- `adjoint` <- `engine` <- `block`, `layer`; only the default of
+//! [`vector_field::Differentiable::pull_back_steps`] reaches to the right.
 
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

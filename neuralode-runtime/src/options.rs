@@ -214,6 +214,43 @@ impl SolveOptions {
         }
         Ok(())
     }
+
+    /// Checks that `times` are in the span and in the order of the solve, and that there is one.
+    ///
+    /// # Errors
+    /// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`], for the
+    /// first time that is wrong.
+    pub fn validate_times(&self, times: impl IntoIterator<Item = f64>) -> Result<(), SolveError> {
+        let (t0, t1) = (self.t0, self.t1);
+        let span = t0.min(t1)..=t0.max(t1);
+        let mut last = None;
+        for (index, found) in times.into_iter().enumerate() {
+            if !span.contains(&found) {
+                return Err(SolveError::TimeOutsideSpan {
+                    index,
+                    found,
+                    t0,
+                    t1,
+                });
+            }
+            let previous = last.replace(found).unwrap_or(t0);
+            let passed = if t1 < t0 {
+                found > previous
+            } else {
+                found < previous
+            };
+            if passed {
+                return Err(SolveError::UnorderedTimes {
+                    index,
+                    found,
+                    previous,
+                    t0,
+                    t1,
+                });
+            }
+        }
+        last.map(|_| ()).ok_or(SolveError::NoTimes)
+    }
 }
 
 impl Default for SolveOptions {

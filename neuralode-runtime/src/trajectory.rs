@@ -27,6 +27,13 @@ pub struct Step<Y, K> {
     pub stages: K,
 }
 
+impl<Y, K> Step<Y, K> {
+    /// Where `t` lies in this step: 0 at its start, 1 at its end.
+    pub fn theta(&self, t: f64) -> f64 {
+        (t - self.t) / self.h
+    }
+}
+
 /// The accepted steps of a solve in memory (`S + 1` states each), and the continuous solution through
 /// them.
 #[derive(Clone, Debug)]
@@ -71,7 +78,7 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
         let Some(step) = self.steps.get(ended).or(self.steps.last()) else {
             return Ok(());
         };
-        let weights = self.tableau.dense_weights((t - step.t) / step.h);
+        let weights = self.tableau.dense_weights(step.theta(t));
         step.y
             .combine_into(weighted(step.h, &weights, &step.stages), out)
     }

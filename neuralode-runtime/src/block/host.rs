@@ -12,7 +12,7 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::{self, Pullback},
+    adjoint::{self, Cotangent, Pullback},
     backward::report,
     engine::{
         host::{kernel::TileField, real::Real, HostEngine, Params, Tiles},
@@ -114,7 +114,10 @@ where
                     Some(cotangent) => adjoint::pull_back(
                         &mut engine,
                         &trajectory,
-                        cotangent.with_empty_padding(),
+                        &[Cotangent {
+                            t: options.t1,
+                            value: cotangent.with_empty_padding(),
+                        }],
                         &options,
                     ),
                     None => return Ok(()),

@@ -7,7 +7,7 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint,
+    adjoint::{self, Cotangent},
     backward::report,
     engine::tensor::{
         accumulate, accumulate_flat, with_fresh_identity, DeviceErr, TensorEngine, TensorField,
@@ -75,9 +75,12 @@ where
     F: TensorField<N, E, D>,
 {
     gradients.try_alloc_for(y1)?;
-    let cotangent = gradients.get(y1);
+    let cotangent = Cotangent {
+        t: options.t1,
+        value: gradients.get(y1),
+    };
     let mut engine = TensorEngine::new(field);
-    let pulled = adjoint::pull_back(&mut engine, trajectory, cotangent, options)
+    let pulled = adjoint::pull_back(&mut engine, trajectory, &[cotangent], options)
         .map(|pulled| (pulled.y_bar, pulled.theta_bar, Ok(pulled.stats)))
         .or_else(|error| poison(&mut engine, y0, error));
     match pulled {
