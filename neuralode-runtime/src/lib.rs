@@ -4,7 +4,7 @@
 //!
 //! Modules depend on each other in one direction only, from left to right:
 //! `error`, `options`, `stats` <- `state` <- `vector_field` <- `tableau` <- `stepper` <- `trajectory`,
-//! `controller` <- `solve` <- `adjoint` <- `engine` <- `block`, `layer`; only the default of
+//! `controller` <- `solve` <- `saved_points` <- `adjoint` <- `engine` <- `block`, `layer`; only the default of
 //! [`vector_field::Differentiable::pull_back_steps`] reaches to the right.
 
 #![forbid(unsafe_code)]
@@ -28,6 +28,7 @@ pub mod engine;
 pub mod error;
 pub mod layer;
 pub mod options;
+pub mod saved_points;
 mod shape;
 pub mod solve;
 pub mod state;

@@ -5,12 +5,39 @@ use crate::{error::SolveError, state::State, stepper::weighted, tableau::Butcher
 /// Receives every accepted step of a solve.
 pub trait Recorder<Y, const S: usize> {
     /// Called once per accepted step, in order.
-    fn record(&mut self, step: Step<&Y, &[Y; S]>);
+    ///
+    /// # Errors
+    /// [`SolveError`] ends the solve.
+    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError>;
 }
 
 /// Keeps nothing.
 impl<Y, const S: usize> Recorder<Y, S> for () {
-    fn record(&mut self, _: Step<&Y, &[Y; S]>) {}
+    fn record(&mut self, _: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+        Ok(())
+    }
+}
+
+impl<Y, R: Recorder<Y, S>, const S: usize> Recorder<Y, S> for &mut R {
+    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+        R::record(self, step)
+    }
+}
+
+/// Records if there is a recorder.
+impl<Y, R: Recorder<Y, S>, const S: usize> Recorder<Y, S> for Option<R> {
+    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+        self.as_mut()
+            .map_or(Ok(()), |recorder| recorder.record(step))
+    }
+}
+
+/// Records with both.
+impl<Y, A: Recorder<Y, S>, B: Recorder<Y, S>, const S: usize> Recorder<Y, S> for (A, B) {
+    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+        self.0.record(step)?;
+        self.1.record(step)
+    }
 }
 
 /// One accepted step from `t` to `t + h`.
@@ -85,12 +112,13 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
 }
 
 impl<Y: Clone, const S: usize> Recorder<Y, S> for Trajectory<Y, S> {
-    fn record(&mut self, step: Step<&Y, &[Y; S]>) {
+    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
         self.steps.push(Step {
             t: step.t,
             h: step.h,
             y: step.y.clone(),
             stages: step.stages.clone(),
         });
+        Ok(())
     }
 }
