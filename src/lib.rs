@@ -11,9 +11,10 @@
 
 pub use dfdx;
 pub use neuralode_runtime::{
-    adjoint, engine, error, layer, options, solve, state, stepper, tableau, take_backward_report,
-    trajectory, try_backward, vector_field, Adjoint, Controller, LayerSummary, NeuralOde, SaveAt,
-    SolveError, SolveOptions, Solver, Stats, Summary, TensorField, Vjp,
+    adjoint, engine, error, layer, options, saved_points, solve, state, stepper, tableau,
+    take_backward_report, trajectory, try_backward, vector_field, Adjoint, Controller,
+    LayerSummary, NeuralOde, SaveAt, SolveError, SolveOptions, Solver, Stats, Summary, TensorField,
+    Vjp,
 };
 
 #[doc(hidden)]

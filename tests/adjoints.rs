@@ -14,7 +14,10 @@
 mod support;
 
 use neuralode::{prelude::*, take_backward_report, Adjoint, Controller, Vjp};
-use support::{batch, differentiate, fields, parameters_of, relative_error, set_parameters};
+use support::{
+    batch, derivative, differentiate, fields, parameters_of, relative_error, set_parameters,
+    shift_biases,
+};
 
 const ADJOINTS: [Adjoint; 2] = [Adjoint::Discrete, Adjoint::Interpolating];
 
@@ -38,12 +41,7 @@ where
 {
     let dev = Cpu::seed_from_u64(seed);
     let mut field: MlpField<E> = BuildModule::build(&dev);
-    // Biases start at zero; a test wants them to matter.
-    let mut parameters = parameters_of(&field);
-    for (index, x) in parameters.iter_mut().flatten().enumerate() {
-        *x += 0.1 * (index as f64).sin();
-    }
-    set_parameters(&mut field, &parameters);
+    shift_biases(&mut field);
     field
 }
 
@@ -118,13 +116,6 @@ fn shifted_loss(
         .forward(batch::<4, f64, _>(&Cpu::default(), &y0))
         .as_vec();
     y1.iter().zip(cotangent).map(|(y, c)| y * c).sum()
-}
-
-/// Central differences, extrapolated once: the error is of fourth order in the shift.
-fn derivative(loss: impl Fn(f64) -> f64) -> f64 {
-    let central = |d: f64| (loss(d) - loss(-d)) / (2.0 * d);
-    let d = 1e-3;
-    (4.0 * central(d / 2.0) - central(d)) / 3.0
 }
 
 fn assert_finite_differences(options: SolveOptions, tolerance: f64) {

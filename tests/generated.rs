@@ -12,7 +12,7 @@ mod support;
 
 use neuralode::{
     engine::{
-        host::{kernel::TileField, real::Real, HostEngine, Params, Tiles},
+        host::{kernel::TileField, real::Real, Generated, HostEngine, Params, Tiles},
         tensor::{KernelVisitor, TensorEngine},
     },
     prelude::*,
@@ -72,7 +72,7 @@ impl<const N: usize, R: Real, const L: usize> KernelVisitor<N> for Evaluate<R, L
     type Output = Products;
 
     fn visit<K: TileField<N>>(self) -> Products {
-        let mut engine = HostEngine::<K, R, N, L>::new(self.params).unwrap();
+        let mut engine = HostEngine::<Generated<K, R>, R, N, L>::new(self.params).unwrap();
         let y = Tiles::from_rows(&self.y);
         let c = Tiles::from_rows(&self.c).with_empty_padding();
         let (mut dy, mut y_bar, mut jvp) = (y.clone(), y.clone(), y.clone());

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use neuralode::{
     engine::tensor::TensorEngine, options::Tolerances, prelude::*, stepper::ExplicitRk,
-    tableau::TSIT5, Adjoint, Vjp,
+    tableau::TSIT5, Adjoint, Controller, Vjp,
 };
 use serde_json::Value;
 use support::{batch, differentiate, fields, relative_error, set_parameters};
@@ -309,4 +309,36 @@ fn magnitude(values: &[f64]) -> f64 {
 #[test]
 fn ten_equal_steps_and_the_interpolant_inside_them_meet_every_reference() {
     for_each_case(&EqualSteps);
+}
+
+struct SavedPoints;
+
+impl Check for SavedPoints {
+    fn check<const N: usize, F: TensorField<N, f64, Cpu>>(&self, case: &Case, field: F) {
+        let section = |key: &str, part: &str| Case::numbers(&case.document[key][part]);
+        let (t0, t1) = (case.number("t0"), case.number("t1"));
+        let y0: Tensor<(usize, Const<N>), f64, Cpu> = batch(&Cpu::default(), &case.array("y0"));
+        for key in ["tsit5_ten_equal_steps", "tsit5_interpolated"] {
+            let (ts, ys) = (section(key, "ts"), section(key, "ys"));
+            if ys.iter().any(|y| !y.is_finite()) {
+                println!("{}: ten steps are too few for the reference", case.name);
+                continue;
+            }
+            for vjp in [Vjp::Generated, Vjp::Tape] {
+                let dt = (t1 - t0).abs() / 10.0;
+                let options = SolveOptions::new(t0, t1, 1e-3, 1e-3)
+                    .with_controller(Controller::Constant { dt })
+                    .with_vjp(vjp);
+                let block = NeuralOde::new(field.clone(), options);
+                let (found, stats) = block.try_forward_at(y0.clone(), &ts).unwrap();
+                assert_eq!(stats.accepted, 10);
+                assert_close(&case.name, &found.as_vec(), &ys, magnitude(&ys));
+            }
+        }
+    }
+}
+
+#[test]
+fn saved_points_of_ten_equal_steps_meet_every_reference() {
+    for_each_case(&SavedPoints);
 }

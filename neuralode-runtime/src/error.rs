@@ -69,6 +69,33 @@ pub enum SolveError {
         /// End of the span.
         t1: f64,
     },
+    /// No time at which to save the solution, or no cotangent to pull back.
+    NoTimes,
+    /// A time at which to save the solution, or of a cotangent, that is not in the span.
+    TimeOutsideSpan {
+        /// Its place among the times.
+        index: usize,
+        /// The time given.
+        found: f64,
+        /// Start of the span.
+        t0: f64,
+        /// End of the span.
+        t1: f64,
+    },
+    /// A time at which to save the solution, or of a cotangent, that the solve passes before the one that
+    /// stands in front of it.
+    UnorderedTimes {
+        /// Its place among the times.
+        index: usize,
+        /// The time given.
+        found: f64,
+        /// The time in front of it.
+        previous: f64,
+        /// Start of the span.
+        t0: f64,
+        /// End of the span.
+        t1: f64,
+    },
     /// A step size, given by the caller, that cannot be used.
     InvalidStepSize {
         /// The value given.
@@ -166,6 +193,31 @@ impl fmt::Display for SolveError {
             Self::InvalidSpan { t0, t1 } => {
                 write!(f, "the time span {t0}..{t1} must have finite end points")
             }
+            Self::NoTimes => {
+                f.write_str("there is no time at which to save the solution: give at least one")
+            }
+            Self::TimeOutsideSpan {
+                index,
+                found,
+                t0,
+                t1,
+            } => write!(
+                f,
+                "times[{index}] = {found} is not in the time span {t0}..{t1}: give a finite time from {t0} to {t1}, \
+                 or change the span"
+            ),
+            Self::UnorderedTimes {
+                index,
+                found,
+                previous,
+                t0,
+                t1,
+            } => write!(
+                f,
+                "times[{index}] = {found} comes after {previous}, but the solve from {t0} to {t1} passes it before: \
+                 sort the times {}",
+                if t1 < t0 { "in descending order" } else { "in ascending order" }
+            ),
             Self::InvalidStepSize { found } => write!(
                 f,
                 "a step size of {found:e} cannot be used: give a finite positive number"

@@ -4,7 +4,8 @@
 //!
 //! Modules depend on each other in one direction only, from left to right:
 //! `error`, `options`, `stats` <- `state` <- `tableau` <- `step` <- `vector_field` <- `stepper` <- `trajectory`,
-//! `controller` <- `solve` <- `adjoint` <- `engine` <- `block`, `layer`.
+//! `controller` <- `solve` <- `saved_points` <- `adjoint` <- `engine` <- `block`, `layer`; only the default of
+//! [`vector_field::Differentiable::pull_back_steps`] reaches to the right.
 
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -27,6 +28,7 @@ pub mod engine;
 pub mod error;
 pub mod layer;
 pub mod options;
+pub mod saved_points;
 mod shape;
 pub mod solve;
 pub mod state;

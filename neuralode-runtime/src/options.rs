@@ -194,12 +194,7 @@ impl SolveOptions {
                 });
             }
         }
-        if !(self.t0.is_finite() && self.t1.is_finite() && (self.t1 - self.t0).is_finite()) {
-            return Err(SolveError::InvalidSpan {
-                t0: self.t0,
-                t1: self.t1,
-            });
-        }
+        self.validate_span()?;
         let constant = match self.controller {
             Controller::Constant { dt } => Some(dt),
             Controller::I | Controller::PI => None,
@@ -213,6 +208,53 @@ impl SolveOptions {
             return Err(SolveError::InvalidMaxSteps);
         }
         Ok(())
+    }
+
+    fn validate_span(&self) -> Result<(), SolveError> {
+        let (t0, t1) = (self.t0, self.t1);
+        if t0.is_finite() && t1.is_finite() && (t1 - t0).is_finite() {
+            Ok(())
+        } else {
+            Err(SolveError::InvalidSpan { t0, t1 })
+        }
+    }
+
+    /// Checks that `times` are in the span and in the order of the solve, and that there is one.
+    ///
+    /// # Errors
+    /// [`SolveError::InvalidSpan`], [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and
+    /// [`SolveError::UnorderedTimes`], for the first time that is wrong.
+    pub fn validate_times(&self, times: impl IntoIterator<Item = f64>) -> Result<(), SolveError> {
+        self.validate_span()?;
+        let (t0, t1) = (self.t0, self.t1);
+        let span = t0.min(t1)..=t0.max(t1);
+        let mut last = None;
+        for (index, found) in times.into_iter().enumerate() {
+            if !span.contains(&found) {
+                return Err(SolveError::TimeOutsideSpan {
+                    index,
+                    found,
+                    t0,
+                    t1,
+                });
+            }
+            let previous = last.replace(found).unwrap_or(t0);
+            let passed = if t1 < t0 {
+                found > previous
+            } else {
+                found < previous
+            };
+            if passed {
+                return Err(SolveError::UnorderedTimes {
+                    index,
+                    found,
+                    previous,
+                    t0,
+                    t1,
+                });
+            }
+        }
+        last.map(|_| ()).ok_or(SolveError::NoTimes)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     error::{Quantity, SolveError},
     options::{Controller, SolveOptions},
     state::State,
+    stats::Stats,
     stepper::ExplicitRk,
     tableau::ButcherTableau,
     trajectory::{Recorder, Step},
@@ -25,6 +26,18 @@ pub struct Solution<Y> {
     pub rejected: usize,
 }
 
+impl<Y> Solution<Y> {
+    /// What the solve cost, as the statistics of a forward solve.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            field_calls: self.evaluations,
+            accepted: self.accepted,
+            rejected: self.rejected,
+            vjps: 0,
+        }
+    }
+}
+
 /// Solves `dy/dt = f(t, y)` from `y0` at `options.t0` to `options.t1` with the method of `tableau`, and
 /// hands every accepted step to `recorder`.
 ///
@@ -32,7 +45,8 @@ pub struct Solution<Y> {
 ///
 /// # Errors
 /// Options out of their domain ([`SolveOptions::validate`]), a state without elements, a state or field
-/// that is not finite, step sizes that underflow, too many steps, and whatever the field returns.
+/// that is not finite, step sizes that underflow, too many steps, and whatever the field and the recorder
+/// return.
 pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,
@@ -93,7 +107,7 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         size = h.abs() * verdict.factor;
         if verdict.accepted {
             accepted += 1;
-            recorder.record(Step::of(&stepper, h));
+            recorder.record(Step::of(&stepper, h))?;
             stepper.accept(if last { t1 } else { t + h });
             if last {
                 break;

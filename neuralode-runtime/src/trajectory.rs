@@ -5,12 +5,39 @@ use crate::{error::SolveError, state::State, step::weighted, tableau::ButcherTab
 /// Receives every accepted step of a solve.
 pub trait Recorder<Y, const S: usize> {
     /// Called once per accepted step, in order.
-    fn record(&mut self, step: Step<&Y, &[Y; S]>);
+    ///
+    /// # Errors
+    /// [`SolveError`] ends the solve.
+    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError>;
 }
 
 /// Keeps nothing.
 impl<Y, const S: usize> Recorder<Y, S> for () {
-    fn record(&mut self, _: Step<&Y, &[Y; S]>) {}
+    fn record(&mut self, _: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+        Ok(())
+    }
+}
+
+impl<Y, R: Recorder<Y, S>, const S: usize> Recorder<Y, S> for &mut R {
+    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+        R::record(self, step)
+    }
+}
+
+/// Records if there is a recorder.
+impl<Y, R: Recorder<Y, S>, const S: usize> Recorder<Y, S> for Option<R> {
+    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+        self.as_mut()
+            .map_or(Ok(()), |recorder| recorder.record(step))
+    }
+}
+
+/// Records with both.
+impl<Y, A: Recorder<Y, S>, B: Recorder<Y, S>, const S: usize> Recorder<Y, S> for (A, B) {
+    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+        self.0.record(step)?;
+        self.1.record(step)
+    }
 }
 
 /// One accepted step from `t` to `t + h`.
@@ -25,6 +52,13 @@ pub struct Step<Y, K> {
     pub y: Y,
     /// Its stages `k_i`.
     pub stages: K,
+}
+
+impl<Y, K> Step<Y, K> {
+    /// Where `t` lies in this step: 0 at its start, 1 at its end.
+    pub fn theta(&self, t: f64) -> f64 {
+        (t - self.t) / self.h
+    }
 }
 
 /// The accepted steps of a solve in memory (`S + 1` states each), and the continuous solution through
@@ -71,19 +105,20 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
         let Some(step) = self.steps.get(ended).or(self.steps.last()) else {
             return Ok(());
         };
-        let weights = self.tableau.dense_weights((t - step.t) / step.h);
+        let weights = self.tableau.dense_weights(step.theta(t));
         step.y
             .combine_into(weighted(step.h, &weights, &step.stages), out)
     }
 }
 
 impl<Y: Clone, const S: usize> Recorder<Y, S> for Trajectory<Y, S> {
-    fn record(&mut self, step: Step<&Y, &[Y; S]>) {
+    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
         self.steps.push(Step {
             t: step.t,
             h: step.h,
             y: step.y.clone(),
             stages: step.stages.clone(),
         });
+        Ok(())
     }
 }

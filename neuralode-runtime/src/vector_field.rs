@@ -1,7 +1,13 @@
 //! The right-hand side of a differential equation, as the solvers see it.
 
 use crate::{
-    error::SolveError, options::Tolerances, state::State, step::Attempt, tableau::ButcherTableau,
+    adjoint::{self, Cotangent},
+    error::SolveError,
+    options::Tolerances,
+    state::State,
+    step::Attempt,
+    tableau::ButcherTableau,
+    trajectory::Step,
 };
 
 /// `dy/dt = f(t, y)`.
@@ -60,4 +66,28 @@ pub trait Differentiable: VectorField {
         y_bar: &mut Self::State,
         theta_bar: &mut Self::Params,
     ) -> Result<(), SolveError>;
+
+    /// Pulls `lambda`, the cotangent of the state after the last of `steps`, back to the state before the
+    /// first, adds the parameters' cotangent to `theta_bar`, and returns the number of products.
+    ///
+    /// `cotangents` are those of saved points in these steps, in the order of the solve. Each belongs to the
+    /// step with its time in `(t, t + h]` ([`adjoint::by_step`]); at a step's end it adds to that state's
+    /// cotangent, and a time that rounds to the end counts as the end. Points at the very start of a solve
+    /// belong to no step: the caller adds them afterwards.
+    ///
+    /// The method is the one of [`adjoint::discrete`], step by step through [`Differentiable::vjp`]. An engine
+    /// overrides it to do the same faster.
+    ///
+    /// # Errors
+    /// Those of [`Differentiable::vjp`], and [`SolveError::Device`].
+    fn pull_back_steps<const S: usize>(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        steps: &[Step<Self::State, [Self::State; S]>],
+        cotangents: &[Cotangent<Self::State>],
+        lambda: &mut Self::State,
+        theta_bar: &mut Self::Params,
+    ) -> Result<usize, SolveError> {
+        adjoint::discrete::pull_back_steps(self, tableau, steps, cotangents, lambda, theta_bar)
+    }
 }

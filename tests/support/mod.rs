@@ -154,3 +154,21 @@ pub fn differentiate<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E
         backward,
     })
 }
+
+/// Adds something to every parameter: biases start at zero, and a test wants them to matter.
+pub fn shift_biases<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(module: &mut M) {
+    let mut parameters = parameters_of(module);
+    for (index, x) in parameters.iter_mut().flatten().enumerate() {
+        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+        let index = index as f64;
+        *x += 0.1 * index.sin();
+    }
+    set_parameters(module, &parameters);
+}
+
+/// Central differences, extrapolated once: the error is of fourth order in the shift.
+pub fn derivative(loss: impl Fn(f64) -> f64) -> f64 {
+    let central = |d: f64| (loss(d) - loss(-d)) / (2.0 * d);
+    let d = 1e-3;
+    (4.0 * central(d / 2.0) - central(d)) / 3.0
+}

@@ -8,9 +8,11 @@
 //! Ybar_i = (df/dy(Y_i))^T kbar_i,   thetabar += (df/dtheta(Y_i))^T kbar_i
 //! ```
 //!
-//! and `lambda_n = lambda + sum_i Ybar_i`. A first stage that the step before computed as its last is
-//! treated as what it is, `f(t_n, y_n)`. Step sizes are constants here, as in diffrax and torchode: the
-//! result is the gradient of the map that these steps define, not of the controller that chose them.
+//! and `lambda_n = lambda + sum_i Ybar_i`. A saved point inside the step, `y_n + h sum_i b_i(theta) k_i` with
+//! the cotangent `c`, adds `h b_i(theta) c` to every `kbar_i` and `c` to `lambda_n`; one at its end adds `c`
+//! to `lambda`. A first stage that the step before computed as its last is treated as what it is, `f(t_n,
+//! y_n)`. Step sizes are constants here, as in diffrax and torchode: the result is the gradient of the map
+//! that these steps define, not of the controller that chose them.
 //!
 //! # Sources
 //! E. Hairer, G. Wanner, C. Lubich, "Geometric Numerical Integration", 2nd ed., Springer 2006, section
@@ -19,28 +21,93 @@
 //! doi:10.1137/151002769.
 
 use crate::{
-    error::SolveError, state::State, stats::Stats, step::weighted, trajectory::Trajectory,
+    error::SolveError,
+    options::SolveOptions,
+    state::State,
+    stats::Stats,
+    step::weighted,
+    tableau::ButcherTableau,
+    trajectory::{Step, Trajectory},
     vector_field::Differentiable,
 };
 
-use super::Pullback;
+use super::{add_values, by_step, Cotangent, Pullback};
 
+/// `cotangents` is not empty, and in the order of the solve that `options` describe.
 pub(super) fn pull_back<F: Differentiable, const S: usize>(
     field: &mut F,
     trajectory: &Trajectory<F::State, S>,
-    cotangent: F::State,
+    cotangents: &[Cotangent<F::State>],
+    options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    let tableau = trajectory.tableau();
-    let zero = cotangent.zeros_like()?;
-    let mut lambda = cotangent;
+    let at = |end: f64| {
+        #[allow(
+            clippy::float_cmp,
+            reason = "times are inside the span or equal its ends"
+        )]
+        move |cotangent: &Cotangent<F::State>| cotangent.t == end
+    };
+    let before_end = cotangents.partition_point(|cotangent| !at(options.t1)(cotangent));
+    let (earlier, at_end) = cotangents.split_at(before_end);
+    let (at_start, inside) = earlier.split_at(earlier.partition_point(at(options.t0)));
+    let mut lambda = match (at_end.split_last(), cotangents.first()) {
+        (Some((last, others)), _) => {
+            let mut lambda = last.value.clone();
+            add_values(others, &mut lambda)?;
+            lambda
+        }
+        (None, Some(any)) => any.value.zeros_like()?,
+        (None, None) => return Err(SolveError::NoTimes),
+    };
     let mut theta_bar = field.zero_params()?;
+    let vjps = field.pull_back_steps(
+        trajectory.tableau(),
+        trajectory.steps(),
+        inside,
+        &mut lambda,
+        &mut theta_bar,
+    )?;
+    add_values(at_start, &mut lambda)?;
+    Ok(Pullback {
+        y_bar: lambda,
+        theta_bar,
+        stats: Stats {
+            vjps,
+            ..Stats::default()
+        },
+    })
+}
+
+/// Takes `lambda`, the cotangent of the state after the last of `steps`, to that of the state before the
+/// first, and adds the parameters' to `theta_bar`; written against [`Differentiable::vjp`], for any field.
+/// See [`Differentiable::pull_back_steps`] for the contract.
+///
+/// # Errors
+/// Those of the field's products, and [`SolveError::Device`].
+pub fn pull_back_steps<F: Differentiable + ?Sized, const S: usize>(
+    field: &mut F,
+    tableau: &ButcherTableau<S>,
+    steps: &[Step<F::State, [F::State; S]>],
+    cotangents: &[Cotangent<F::State>],
+    lambda: &mut F::State,
+    theta_bar: &mut F::Params,
+) -> Result<usize, SolveError> {
+    let zero = lambda.zeros_like()?;
     let mut theta_stage = theta_bar.clone();
     let mut argument = zero.clone();
     let mut k_bar = zero.clone();
     let mut y_bars: [F::State; S] = core::array::from_fn(|_| zero.clone());
     let mut vjps = 0;
 
-    for step in trajectory.steps().iter().rev() {
+    let parts = by_step(steps, cotangents);
+    for (step, cotangents) in steps.iter().zip(parts).rev() {
+        let ends = cotangents.partition_point(|cotangent| step.theta(cotangent.t) < 1.0);
+        let (inside, at_end) = cotangents.split_at(ends);
+        add_values(at_end, lambda)?;
+        let dense: Vec<([f64; S], &F::State)> = inside
+            .iter()
+            .map(|saved| (tableau.dense_weights(step.theta(saved.t)), &saved.value))
+            .collect();
         // Stages whose cotangent is not zero by construction.
         let mut live = [false; S];
         for i in (0..S).rev() {
@@ -53,12 +120,20 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
                 .iter()
                 .filter(|(a, live, _)| *live && *a != 0.0)
                 .filter_map(|(a, _, y_bar)| y_bar.map(|y_bar| (step.h * a, y_bar)));
-            live[i] = tableau.b[i] != 0.0 || through_stages.clone().next().is_some();
+            let through_points = dense
+                .iter()
+                .map(|(weights, value)| (step.h * weights[i], *value))
+                .filter(|(weight, _)| *weight != 0.0);
+            let through_end = (tableau.b[i] != 0.0).then_some((step.h * tableau.b[i], &*lambda));
+            let terms = through_end
+                .into_iter()
+                .chain(through_stages)
+                .chain(through_points);
+            live[i] = terms.clone().next().is_some();
             if !live[i] {
                 continue;
             }
-            let through_end = (tableau.b[i] != 0.0).then_some((step.h * tableau.b[i], &lambda));
-            zero.combine_into(through_end.into_iter().chain(through_stages), &mut k_bar)?;
+            zero.combine_into(terms, &mut k_bar)?;
             step.y.combine_into(
                 weighted(step.h, &tableau.a[i][..i], &step.stages),
                 &mut argument,
@@ -68,18 +143,12 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
             field.vjp(t, &argument, &k_bar, y_bar, theta_stage)?;
             vjps += 1;
             let sum = theta_bar.clone();
-            sum.combine_into([(1.0, &*theta_stage)].into_iter(), &mut theta_bar)?;
+            sum.combine_into([(1.0, &*theta_stage)].into_iter(), theta_bar)?;
         }
         let stages = y_bars.iter().zip(live).filter(|(_, live)| *live);
+        let points = dense.iter().map(|(_, value)| (1.0, *value));
         let before = lambda.clone();
-        before.combine_into(stages.map(|(y_bar, _)| (1.0, y_bar)), &mut lambda)?;
+        before.combine_into(stages.map(|(y_bar, _)| (1.0, y_bar)).chain(points), lambda)?;
     }
-    Ok(Pullback {
-        y_bar: lambda,
-        theta_bar,
-        stats: Stats {
-            vjps,
-            ..Stats::default()
-        },
-    })
+    Ok(vjps)
 }

@@ -7,7 +7,8 @@
 //! dmu/dt     = -(df/dtheta)^T lambda,   mu(t1) = 0
 //! ```
 //!
-//! at `y(t)` from the interpolant; then `dL/dy0 = lambda(t0)` and `dL/dtheta = mu(t0)`. Both parts are in
+//! at `y(t)` from the interpolant; at every saved time on the way `lambda` jumps by the cotangent saved there,
+//! and the solve starts anew. Then `dL/dy0 = lambda(t0)` and `dL/dtheta = mu(t0)`. Both parts are in
 //! the error norm, as in `SciMLSensitivity.jl`. The result is the gradient of the true solution, to the
 //! tolerance, and differs from the discrete adjoint's by as much.
 //!
@@ -26,7 +27,7 @@ use crate::{
     vector_field::{Differentiable, VectorField},
 };
 
-use super::Pullback;
+use super::{add_values, Cotangent, Pullback};
 
 /// The adjoint equations as a vector field.
 struct AdjointField<'a, F: Differentiable, const S: usize> {
@@ -49,21 +50,21 @@ impl<F: Differentiable, const S: usize> VectorField for AdjointField<'_, F, S> {
     }
 }
 
+/// `cotangents` is not empty, and in the order of the solve that `options` describe.
 pub(super) fn pull_back<F: Differentiable, const S: usize>(
     field: &mut F,
     trajectory: &Trajectory<F::State, S>,
-    cotangent: F::State,
+    cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    let mut backward = *options;
-    core::mem::swap(&mut backward.t0, &mut backward.t1);
-    // A first step chosen for the forward solve says nothing about the backward one.
-    backward.dt0 = None;
-    let start = Augmented {
-        mu: field.zero_params()?,
-        lambda: cotangent,
+    let Some((last, earlier)) = cotangents.split_last() else {
+        return Err(SolveError::NoTimes);
     };
-    let zero = start.lambda.zeros_like()?;
+    let mut at = Augmented {
+        mu: field.zero_params()?,
+        lambda: last.value.clone(),
+    };
+    let zero = at.lambda.zeros_like()?;
     let mut adjoint_field = AdjointField {
         field,
         trajectory,
@@ -71,21 +72,37 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         negated: zero.clone(),
         zero,
     };
-    let solution = solve(
-        &mut adjoint_field,
-        trajectory.tableau(),
-        start,
-        &backward,
-        &mut (),
-    )?;
-    Ok(Pullback {
-        y_bar: solution.y.lambda,
-        theta_bar: solution.y.mu,
-        stats: Stats {
+    let mut segment = *options;
+    // A first step chosen for the forward solve says nothing about the backward ones.
+    segment.dt0 = None;
+    // Behind the last saved point, `lambda` is zero and nothing has gathered.
+    segment.t0 = last.t;
+    let mut stats = Stats::default();
+    let stops = earlier.iter().rev().map(|saved| (saved.t, Some(saved)));
+    for (t, saved) in stops.chain([(options.t0, None)]) {
+        segment.t1 = t;
+        let solution = solve(
+            &mut adjoint_field,
+            trajectory.tableau(),
+            at,
+            &segment,
+            &mut (),
+        )?;
+        stats += Stats {
             vjps: solution.evaluations,
             accepted: solution.accepted,
             rejected: solution.rejected,
             ..Stats::default()
-        },
+        };
+        at = solution.y;
+        if let Some(saved) = saved {
+            add_values(core::slice::from_ref(saved), &mut at.lambda)?;
+        }
+        segment.t0 = t;
+    }
+    Ok(Pullback {
+        y_bar: at.lambda,
+        theta_bar: at.mu,
+        stats,
     })
 }

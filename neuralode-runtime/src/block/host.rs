@@ -12,7 +12,7 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::{self, Pullback},
+    adjoint::{self, Cotangent, Pullback},
     backward::report,
     engine::{
         host::{kernel::TileField, real::Real, Generated, HostEngine, Params, Tiles},
@@ -22,13 +22,13 @@ use crate::{
         },
     },
     error::SolveError,
-    solve::solve,
+    saved_points::solve_at,
     stats::Stats,
     tableau::ButcherTableau,
     trajectory::Trajectory,
 };
 
-use super::{forward_stats, portable, NeuralOde};
+use super::{portable, saved::Saved, NeuralOde};
 
 /// Samples per tile: two vectors of the widest registers in either type.
 const LANES_F32: usize = 32;
@@ -49,20 +49,29 @@ fn same<A: 'static, B: 'static>(a: A) -> Option<B> {
 }
 
 /// A solve from a contiguous `y0` that is not empty, waiting for the kernels of its field.
-pub(super) struct Forward<'b, const S: usize, const N: usize, B: Dim, E: Dtype, D: Device<E>, T, F>
+pub(super) struct Forward<'b, const S: usize, const N: usize, B, E, D, T, F, W>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
 {
     pub(super) block: &'b NeuralOde<F>,
     pub(super) tableau: &'static ButcherTableau<S>,
+    pub(super) saved: W,
     pub(super) y0: Tensor<(B, Const<N>), E, D, T>,
 }
 
-impl<const S: usize, const N: usize, B: Dim, E: Dtype, D: Device<E>, T, F> KernelVisitor<N>
-    for Forward<'_, S, N, B, E, D, T, F>
+impl<const S: usize, const N: usize, B, E, D, T, F, W> KernelVisitor<N>
+    for Forward<'_, S, N, B, E, D, T, F, W>
 where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
     T: Tape<E, D>,
     F: TensorField<N, E, D>,
+    W: Saved<B, N, E, D>,
 {
-    type Output = Result<(Tensor<(B, Const<N>), E, D, T>, Stats), SolveError>;
+    type Output = Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>;
 
     fn visit<K: TileField<N>>(self) -> Self::Output {
         if TypeId::of::<E>() == TypeId::of::<f32>() {
@@ -73,75 +82,88 @@ where
     }
 }
 
-impl<const S: usize, const N: usize, B: Dim, E: Dtype, D: Device<E>, T, F>
-    Forward<'_, S, N, B, E, D, T, F>
+impl<const S: usize, const N: usize, B, E, D, T, F, W> Forward<'_, S, N, B, E, D, T, F, W>
 where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
     T: Tape<E, D>,
     F: TensorField<N, E, D>,
+    W: Saved<B, N, E, D>,
 {
     /// `R` is `E` under the name that the kernels know.
     fn run<K: TileField<N>, R: Real, const L: usize>(
         self,
-    ) -> Result<(Tensor<(B, Const<N>), E, D, T>, Stats), SolveError> {
-        let Self { block, tableau, y0 } = self;
+    ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
+        let Self {
+            block,
+            tableau,
+            saved,
+            y0,
+        } = self;
         let params = same::<Vec<E>, Vec<R>>(flat_parameters(&block.field)?);
         let engine = params.and_then(HostEngine::<Generated<K, R>, R, N, L>::new);
-        let start = tiles::<R, N, L, _, _, _, _>(&y0);
+        let start = rows(&y0).map(|rows| Tiles::from_rows(&rows));
         let (Some(mut engine), Some(start)) = (engine, start) else {
             // The field's tensors are not those of its kernels: one is frozen, say.
-            return portable::forward(block, tableau, y0);
+            return portable::forward(block, tableau, saved, y0);
         };
         let (y0, mut tape) = y0.split_tape();
         let options = block.options;
-        let mut trajectory = Trajectory::new(tableau);
-        let solution = if T::OWNS_TAPE {
-            solve(&mut engine, tableau, start, &options, &mut trajectory)
-        } else {
-            solve(&mut engine, tableau, start, &options, &mut ())
-        }?;
-        let stats = forward_stats(&solution);
-        if solution.accepted == 0 {
-            // An empty span: the identity needs no operation on the tape.
-            return Ok((y0.put_tape(tape), stats));
-        }
-        let y1 = tensor(&solution.y, &y0).map_err(SolveError::device)?;
-        if T::OWNS_TAPE {
-            let (field, y1) = (block.field.clone(), y1.clone());
+        let mut trajectory = T::OWNS_TAPE.then(|| Trajectory::new(tableau));
+        let (values, stats) = solve_at(
+            &mut engine,
+            tableau,
+            start,
+            saved.times(),
+            &options,
+            &mut trajectory,
+        )?;
+        let shape = saved.shape(y0.shape().0);
+        let out = tensor(&values, y0.device(), shape).map_err(SolveError::device)?;
+        if let Some(trajectory) = trajectory {
+            let (field, out) = (block.field.clone(), out.clone());
             tape.add_backward_op(move |gradients| {
-                gradients.try_alloc_for(&y1)?;
-                let cotangent = tiles::<R, N, L, _, _, _, _>(&gradients.get(&y1));
-                let pulled = match cotangent {
-                    Some(cotangent) => adjoint::pull_back(
-                        &mut engine,
-                        &trajectory,
-                        cotangent.with_empty_padding(),
-                        &options,
-                    ),
-                    None => return Ok(()),
+                gradients.try_alloc_for(&out)?;
+                let Some(rows) = rows::<R, _, _, _, _>(&gradients.get(&out)) else {
+                    return Ok(());
                 };
+                let times = saved.times().iter();
+                let cotangents: Vec<_> = times
+                    .zip(rows.chunks_exact(y0.shape().num_elements()))
+                    .map(|(t, rows)| Cotangent {
+                        t: *t,
+                        value: Tiles::from_rows(rows).with_empty_padding(),
+                    })
+                    .collect();
+                let pulled = adjoint::pull_back(&mut engine, &trajectory, &cotangents, &options);
                 write_gradients::<K, R, N, L, _, _, _, _>(&field, pulled, &y0, gradients)
             });
         }
-        Ok((y1.put_tape(tape), stats))
+        Ok((out.put_tape(tape), stats))
     }
 }
 
-/// A contiguous batch as tiles, if `R` is `E`.
-fn tiles<R: Real, const N: usize, const L: usize, B: Dim, E: Dtype, D: Device<E>, T>(
-    batch: &Tensor<(B, Const<N>), E, D, T>,
-) -> Option<Tiles<R, N, L>> {
-    let mut rows = vec![E::default(); batch.shape().num_elements()];
-    batch.copy_into(&mut rows);
-    Some(Tiles::from_rows(&same::<Vec<E>, Vec<R>>(rows)?))
+/// The numbers of a contiguous tensor, if `R` is `E`.
+fn rows<R: Real, S: Shape, E: Dtype, D: Device<E>, T>(
+    tensor: &Tensor<S, E, D, T>,
+) -> Option<Vec<R>> {
+    let mut rows = vec![E::default(); tensor.shape().num_elements()];
+    tensor.copy_into(&mut rows);
+    same::<Vec<E>, Vec<R>>(rows)
 }
 
-/// Tiles as a tensor like `like`.
-fn tensor<R: Real, const N: usize, const L: usize, B: Dim, E: Dtype, D: Device<E>>(
-    tiles: &Tiles<R, N, L>,
-    like: &Tensor<(B, Const<N>), E, D>,
-) -> Result<Tensor<(B, Const<N>), E, D>, DeviceErr<D>> {
-    let rows = same::<Vec<R>, Vec<E>>(tiles.to_rows()).unwrap_or_default();
-    like.device().try_tensor_from_vec(rows, *like.shape())
+/// Tiles one after the other as a tensor.
+fn tensor<R: Real, const N: usize, const L: usize, S: Shape, E: Dtype, D: Device<E>>(
+    values: &[Tiles<R, N, L>],
+    device: &D,
+    shape: S,
+) -> Result<Tensor<S, E, D>, DeviceErr<D>> {
+    let mut values = values.iter().map(Tiles::to_rows);
+    let mut rows = values.next().unwrap_or_default();
+    rows.extend(values.flatten());
+    let rows = same::<Vec<R>, Vec<E>>(rows).unwrap_or_default();
+    device.try_tensor_from_vec(rows, shape)
 }
 
 /// Adds what an adjoint gave to the gradients of `y0` and of the field's parameters; NaN and a report if it

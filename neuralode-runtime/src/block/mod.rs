@@ -2,6 +2,7 @@
 
 mod host;
 mod portable;
+mod saved;
 
 use dfdx::{
     nn::{Module, ModuleVisitor, NonMutableModule, TensorCollection},
@@ -17,10 +18,11 @@ use crate::{
     },
     error::SolveError,
     options::{SolveOptions, Solver, Vjp},
-    solve::Solution,
     stats::Stats,
     tableau::{ButcherTableau, TSIT5},
 };
+
+use saved::{At, End, Saved};
 
 /// The map from `y0` to `y(t1)`, where `dy/dt = f(t, y)` and `y(t0) = y0`.
 ///
@@ -114,17 +116,99 @@ impl<F> NeuralOde<F> {
     where
         F: TensorField<N, E, D>,
     {
+        let t1 = self.options.t1;
+        self.forward_saving(End { t1 }, y0)
+    }
+
+    /// Solves from `y0` and returns the solution at `times`, with the statistics of the forward solve.
+    ///
+    /// The values come from the interpolant of the accepted steps, which are those of a solve without
+    /// `times`; the one at `t1` is that of [`Self::try_forward_with_stats`], bit for bit. Both adjoints
+    /// differentiate through them. Costs one linear combination of the stages per time, and one more
+    /// vector-Jacobian product per step with times inside in the discrete adjoint.
+    ///
+    /// # Shapes
+    /// `(B, N)` to `(times.len(), B, N)`.
+    ///
+    /// # Errors
+    /// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] unless
+    /// `times` lie between `options.t0` and `options.t1` (both may be among them) in the order of the solve; a
+    /// time may be repeated. Those of [`crate::solve::solve`].
+    ///
+    /// # Examples
+    /// With `Decay` of [`NeuralOde`], `dy/dt = -y`:
+    /// ```
+    /// # use dfdx::prelude::*;
+    /// # use neuralode_runtime::{NeuralOde, SolveError, SolveOptions, TensorField};
+    /// # #[derive(Clone)]
+    /// # struct Decay;
+    /// # impl<E: Dtype, D: Device<E>> TensorCollection<E, D> for Decay {
+    /// #     type To<E2: Dtype, D2: Device<E2>> = Decay;
+    /// #     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
+    /// #         visitor: &mut V,
+    /// #     ) -> Result<Option<Decay>, V::Err> {
+    /// #         visitor.visit_fields((), |()| Decay)
+    /// #     }
+    /// # }
+    /// # impl<const N: usize, E: Dtype, D: Device<E>> TensorField<N, E, D> for Decay {
+    /// #     fn try_eval<B: Dim, T: Tape<E, D>>(
+    /// #         &self,
+    /// #         _t: f64,
+    /// #         y: Tensor<(B, Const<N>), E, D, T>,
+    /// #     ) -> Result<Tensor<(B, Const<N>), E, D, T>, SolveError> {
+    /// #         y.try_negate().map_err(SolveError::device)
+    /// #     }
+    /// # }
+    /// let block = NeuralOde::new(Decay, SolveOptions::new(0.0, 2.0, 1e-8, 1e-8));
+    /// let y0: Tensor<Rank2<1, 1>, f64, _> = Cpu::default().tensor([[3.0]]);
+    /// let (ys, _) = block.try_forward_at(y0, &[0.0, 0.5, 2.0])?;
+    /// for (y, t) in ys.as_vec().iter().zip([0.0, 0.5, 2.0_f64]) {
+    ///     assert!((y - 3.0 * (-t).exp()).abs() < 1e-6);
+    /// }
+    /// # Ok::<(), SolveError>(())
+    /// ```
+    pub fn try_forward_at<const N: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+        &self,
+        y0: Tensor<(B, Const<N>), E, D, T>,
+        times: &[f64],
+    ) -> Result<(Tensor<(usize, B, Const<N>), E, D, T>, Stats), SolveError>
+    where
+        F: TensorField<N, E, D>,
+    {
+        let times = times.to_vec();
+        self.forward_saving(At { times }, y0)
+    }
+
+    fn forward_saving<const N: usize, B, E, D, T, W>(
+        &self,
+        saved: W,
+        y0: Tensor<(B, Const<N>), E, D, T>,
+    ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>
+    where
+        B: Dim,
+        E: Dtype,
+        D: Device<E>,
+        T: Tape<E, D>,
+        W: Saved<B, N, E, D>,
+        F: TensorField<N, E, D>,
+    {
         match self.options.solver {
-            Solver::Tsit5 => self.forward_with(&TSIT5, y0),
+            Solver::Tsit5 => self.forward_with(&TSIT5, saved, y0),
         }
     }
 
-    fn forward_with<const S: usize, const N: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    fn forward_with<const S: usize, const N: usize, B, E, D, T, W>(
         &self,
         tableau: &'static ButcherTableau<S>,
+        saved: W,
         y0: Tensor<(B, Const<N>), E, D, T>,
-    ) -> Result<(Tensor<(B, Const<N>), E, D, T>, Stats), SolveError>
+    ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>
     where
+        B: Dim,
+        E: Dtype,
+        D: Device<E>,
+        T: Tape<E, D>,
+        W: Saved<B, N, E, D>,
         F: TensorField<N, E, D>,
     {
         if y0.shape().num_elements() == 0 {
@@ -135,24 +219,16 @@ impl<F> NeuralOde<F> {
         let visitor = host::Forward {
             block: self,
             tableau,
+            saved,
             y0,
         };
         if self.options.vjp == Vjp::Generated && host::covers::<E, D>() {
-            F::with_kernel(visitor)
-                .unwrap_or_else(|visitor| portable::forward(self, tableau, visitor.y0))
+            F::with_kernel(visitor).unwrap_or_else(|visitor| {
+                portable::forward(self, tableau, visitor.saved, visitor.y0)
+            })
         } else {
-            portable::forward(self, tableau, visitor.y0)
+            portable::forward(self, tableau, visitor.saved, visitor.y0)
         }
-    }
-}
-
-/// The statistics of a forward solve.
-fn forward_stats<Y>(solution: &Solution<Y>) -> Stats {
-    Stats {
-        field_calls: solution.evaluations,
-        accepted: solution.accepted,
-        rejected: solution.rejected,
-        vjps: 0,
     }
 }
 

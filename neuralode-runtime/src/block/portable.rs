@@ -7,14 +7,12 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint,
+    adjoint::{self, Cotangent},
     backward::report,
-    engine::tensor::{
-        accumulate, accumulate_flat, with_fresh_identity, DeviceErr, TensorEngine, TensorField,
-    },
+    engine::tensor::{accumulate, accumulate_flat, DeviceErr, TensorEngine, TensorField},
     error::SolveError,
     options::SolveOptions,
-    solve::solve,
+    saved_points::solve_at,
     state::State,
     stats::Stats,
     tableau::ButcherTableau,
@@ -22,62 +20,66 @@ use crate::{
     vector_field::Differentiable,
 };
 
-use super::{forward_stats, NeuralOde};
+use super::{saved::Saved, NeuralOde};
 
 /// Solves from a contiguous `y0` that is not empty.
-pub(super) fn forward<
-    const S: usize,
-    const N: usize,
+pub(super) fn forward<const S: usize, const N: usize, B, E, D, T, F, W>(
+    block: &NeuralOde<F>,
+    tableau: &'static ButcherTableau<S>,
+    saved: W,
+    y0: Tensor<(B, Const<N>), E, D, T>,
+) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>
+where
     B: Dim,
     E: Dtype,
     D: Device<E>,
     T: Tape<E, D>,
     F: TensorField<N, E, D>,
->(
-    block: &NeuralOde<F>,
-    tableau: &'static ButcherTableau<S>,
-    y0: Tensor<(B, Const<N>), E, D, T>,
-) -> Result<(Tensor<(B, Const<N>), E, D, T>, Stats), SolveError> {
+    W: Saved<B, N, E, D>,
+{
     let (y0, mut tape) = y0.split_tape();
     let options = block.options;
     let mut engine = TensorEngine::new(&block.field);
-    let mut trajectory = Trajectory::new(tableau);
-    let solution = if T::OWNS_TAPE {
-        solve(&mut engine, tableau, y0.clone(), &options, &mut trajectory)
-    } else {
-        solve(&mut engine, tableau, y0.clone(), &options, &mut ())
-    }?;
-    let stats = forward_stats(&solution);
-    if solution.accepted == 0 {
-        // An empty span: the identity needs no operation on the tape.
-        return Ok((y0.put_tape(tape), stats));
-    }
-    let y1 = with_fresh_identity(solution.y)?;
-    if T::OWNS_TAPE {
-        let (field, y1) = (block.field.clone(), y1.clone());
+    let mut trajectory = T::OWNS_TAPE.then(|| Trajectory::new(tableau));
+    let (values, stats) = solve_at(
+        &mut engine,
+        tableau,
+        y0.clone(),
+        saved.times(),
+        &options,
+        &mut trajectory,
+    )?;
+    let out = W::join(values)?;
+    if let Some(trajectory) = trajectory {
+        let (field, out) = (block.field.clone(), out.clone());
         tape.add_backward_op(move |gradients| {
-            backward_operation(&field, &trajectory, &y0, &y1, &options, gradients)
+            gradients.try_alloc_for(&out)?;
+            let values = saved.split(gradients.get(&out))?;
+            let times = saved.times().iter().copied();
+            let cotangents: Vec<_> = times
+                .zip(values)
+                .map(|(t, value)| Cotangent { t, value })
+                .collect();
+            backward_operation(&field, &trajectory, &y0, &cotangents, &options, gradients)
         });
     }
-    Ok((y1.put_tape(tape), stats))
+    Ok((out.put_tape(tape), stats))
 }
 
-/// Pulls the gradient of `y1` back into those of `y0` and of the field's parameters.
+/// Pulls the gradients of the saved values back into those of `y0` and of the field's parameters.
 fn backward_operation<const S: usize, const N: usize, B: Dim, E: Dtype, D: Device<E>, F>(
     field: &F,
     trajectory: &Trajectory<Tensor<(B, Const<N>), E, D>, S>,
     y0: &Tensor<(B, Const<N>), E, D>,
-    y1: &Tensor<(B, Const<N>), E, D>,
+    cotangents: &[Cotangent<Tensor<(B, Const<N>), E, D>>],
     options: &SolveOptions,
     gradients: &mut Gradients<E, D>,
 ) -> Result<(), DeviceErr<D>>
 where
     F: TensorField<N, E, D>,
 {
-    gradients.try_alloc_for(y1)?;
-    let cotangent = gradients.get(y1);
     let mut engine = TensorEngine::new(field);
-    let pulled = adjoint::pull_back(&mut engine, trajectory, cotangent, options)
+    let pulled = adjoint::pull_back(&mut engine, trajectory, cotangents, options)
         .map(|pulled| (pulled.y_bar, pulled.theta_bar, Ok(pulled.stats)))
         .or_else(|error| poison(&mut engine, y0, error));
     match pulled {

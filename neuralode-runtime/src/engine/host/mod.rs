@@ -27,10 +27,12 @@ use core::fmt;
 use pulp::Arch;
 
 use crate::{
+    adjoint::Cotangent,
     error::SolveError,
     options::Tolerances,
     step::Attempt,
     tableau::ButcherTableau,
+    trajectory::Step,
     vector_field::{Differentiable, VectorField},
 };
 
@@ -195,5 +197,22 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
             &mut theta_bar.0,
         );
         Ok(())
+    }
+
+    fn pull_back_steps<const S: usize>(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        steps: &[Step<Self::State, [Self::State; S]>],
+        cotangents: &[Cotangent<Self::State>],
+        lambda: &mut Self::State,
+        theta_bar: &mut Params<E>,
+    ) -> Result<usize, SolveError> {
+        Ok(pullback::pull_back_steps(
+            self.arch,
+            &self.field,
+            &pullback::Plan::new(tableau, steps, cotangents),
+            &mut lambda.tiles,
+            &mut theta_bar.0,
+        ))
     }
 }
