@@ -173,6 +173,22 @@ fn layer_lines(index: usize, layer: &Layer, before: Option<&Size>) -> Lines {
                 },
             }
         }
+        LayerKind::Pow { exponent } => Lines {
+            offset: quote!(const #next: usize = Self::#at;),
+            forward: quote! {
+                #enter
+                let mut #y = #root::kernel::zeros();
+                #root::pow::pow::<#exponent, Num, #taken, LANES>(&#x, &mut #y);
+            },
+            backward: quote! {
+                #root::pow::scale_by_derivative::<#exponent, Num, #taken, LANES>(&#x, &mut c);
+                #leave
+            },
+            tangent: quote! {
+                #enter_tangent
+                #root::pow::scale_by_derivative::<#exponent, Num, #taken, LANES>(&#x, &mut v);
+            },
+        },
         LayerKind::Dense {
             input,
             output,

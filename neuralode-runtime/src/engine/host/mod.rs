@@ -9,6 +9,7 @@
 )]
 
 pub mod kernel;
+pub mod pow;
 pub mod real;
 
 use core::{fmt, marker::PhantomData};
