@@ -1,5 +1,5 @@
-//! Generated kernels against the portable field: values, products, solves and gradients, over 200 random
-//! instances of ten models, in both types.
+//! Generated kernels against the portable field: values, products, solves and gradients, over 220 random
+//! instances of eleven models, in both types.
 
 #![allow(missing_docs, reason = "a test program")]
 #![allow(
@@ -51,6 +51,7 @@ models! {
     Bare: 7, [sin, Dense(7 => 5), tanh, sigmoid, Dense(5 => 7)];
     Constants: WIDTH, [Dense(_ => 11, tanh), Dense(WIDTH)];
     Nothing: 2, [tanh, identity];
+    Cubes: 2, [Pow(3), Dense(2 => 9, tanh), Pow(2), Pow(1), Dense(9 => 2)];
 }
 
 /// Products and values of the kernels at one point, as rows.
@@ -250,6 +251,7 @@ compare! {
     bare_activations_agree: 7, BareOdeField;
     constant_widths_agree: WIDTH, ConstantsOdeField;
     a_field_without_parameters_agrees: 2, NothingOdeField;
+    powers_agree: 2, CubesOdeField;
 }
 
 #[test]

@@ -132,42 +132,88 @@ pub(crate) fn width(
     lit: &Lit,
     diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
+    let size = Positive {
+        name: "size",
+        kind: "usize",
+        maximum: usize::MAX,
+        example: "20",
+    };
+    positive(at, negative, lit, &size, diagnostics)
+}
+
+/// An exponent that is no positive integer: `Pow(0)`, `Pow(0.5)`, `Pow(-1)`
+pub(crate) fn exponent(
+    at: &Value,
+    negative: bool,
+    lit: &Lit,
+    diagnostics: &mut Diagnostics,
+) -> Option<i32> {
+    let exponent = Positive {
+        name: "exponent",
+        kind: "i32",
+        maximum: 2_147_483_647,
+        example: "3",
+    };
+    let found = positive(at, negative, lit, &exponent, diagnostics)?;
+    i32::try_from(found).ok()
+}
+
+/// What a positive integer stands for.
+struct Positive {
+    name: &'static str,
+    /// Its type.
+    kind: &'static str,
+    maximum: usize,
+    example: &'static str,
+}
+
+fn positive(
+    at: &Value,
+    negative: bool,
+    lit: &Lit,
+    Positive {
+        name,
+        kind,
+        maximum,
+        example,
+    }: &Positive,
+    diagnostics: &mut Diagnostics,
+) -> Option<usize> {
     let found = at.text();
     let expected = format!("expected a positive integer, found `{found}`");
     let Lit::Int(int) = lit else {
         let whole = digits(lit).and_then(|(digits, _)| digits.strip_suffix(".0"));
         let help = whole.map(|whole| format!("write `{whole}`"));
-        let help = help.unwrap_or_else(|| "write a number such as `20`".to_owned());
+        let help = help.unwrap_or_else(|| format!("write a number such as `{example}`"));
         diagnostics.error(at, expected, help);
         return None;
     };
-    if !matches!(int.suffix(), "" | "usize") {
+    if int.suffix() != "" && int.suffix() != *kind {
         diagnostics.error(
             at,
-            format!("sizes are `usize`, found the suffix `{}`", int.suffix()),
+            format!("{name}s are `{kind}`, found the suffix `{}`", int.suffix()),
             format!("write `{}`", int.base10_digits()),
         );
         return None;
     }
     match int.base10_parse::<usize>() {
-        Ok(size) if size > 0 && !negative => Some(size),
-        Ok(size) => {
-            let help = match size {
-                0 => "write a number such as `20`".to_owned(),
-                size => format!("write `{size}`"),
+        Ok(number) if number <= *maximum => {
+            if number > 0 && !negative {
+                return Some(number);
+            }
+            let help = match number {
+                0 => format!("write a number such as `{example}`"),
+                number => format!("write `{number}`"),
             };
             diagnostics.error(at, expected, help);
-            None
         }
-        Err(_) => {
-            diagnostics.error(
-                at,
-                format!("the size `{found}` overflows `usize`"),
-                format!("write a number up to {}", usize::MAX),
-            );
-            None
-        }
+        Ok(_) | Err(_) => diagnostics.error(
+            at,
+            format!("the {name} `{found}` overflows `{kind}`"),
+            format!("write a number up to {maximum}"),
+        ),
     }
+    None
 }
 
 /// Layers that do not fit: `Dense(20 => 10), Dense(12 => 10)`

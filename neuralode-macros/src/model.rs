@@ -169,6 +169,10 @@ pub(crate) struct Layer {
 pub(crate) enum LayerKind {
     Flatten,
     Activation(Activation),
+    /// `x^exponent`
+    Pow {
+        exponent: i32,
+    },
     Dense {
         input: Size,
         output: Size,
@@ -179,7 +183,7 @@ pub(crate) enum LayerKind {
 impl LayerKind {
     /// All words that name a layer.
     pub(crate) const NAMES: &'static [&'static str] = &[
-        "Dense", "Flatten", "tanh", "relu", "sigmoid", "sin", "identity",
+        "Dense", "Flatten", "Pow", "tanh", "relu", "sigmoid", "sin", "identity",
     ];
 
     pub(crate) fn has_parameters(&self) -> bool {

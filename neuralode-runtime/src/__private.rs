@@ -27,6 +27,7 @@ pub use crate::{
     engine::{
         host::{
             kernel::{self, DenseParams, Tile, TileField},
+            pow,
             real::Real,
         },
         tensor::{DeviceErr, KernelVisitor, TensorField},
@@ -34,7 +35,7 @@ pub use crate::{
     error::SolveError,
     layer::{
         activation::{Identity, Relu, Sigmoid, Sin, Tanh},
-        apply, reshape, Dense, Flatten,
+        apply, reshape, Dense, Flatten, Pow,
     },
     options::{Adjoint, Controller, SaveAt, SolveOptions, Solver},
     shape::{assert_feeds, assert_positive, assert_returns_state},

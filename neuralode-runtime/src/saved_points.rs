@@ -1,14 +1,8 @@
 //! Values of a solution at given times, taken from the dense output while the solve runs.
 
 use crate::{
-    error::SolveError,
-    options::SolveOptions,
-    solve::solve,
-    state::State,
-    stats::Stats,
-    step::weighted,
-    tableau::ButcherTableau,
-    trajectory::{Recorder, Step},
+    error::SolveError, options::SolveOptions, solve::solve, state::State, stats::Stats,
+    step::weighted, step::Step, tableau::ButcherTableau, trajectory::Recorder,
     vector_field::VectorField,
 };
 
@@ -64,7 +58,7 @@ struct SavedPoints<'t, Y, const S: usize> {
 }
 
 impl<Y: State, const S: usize> Recorder<Y, S> for SavedPoints<'_, Y, S> {
-    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+    fn record(&mut self, step: Step<&mut Y, &mut [Y; S]>) -> Result<(), SolveError> {
         while let Some((t, later)) = self.left.split_first() {
             let theta = step.theta(*t);
             if theta >= 1.0 {
@@ -75,7 +69,7 @@ impl<Y: State, const S: usize> Recorder<Y, S> for SavedPoints<'_, Y, S> {
             if theta > 0.0 {
                 let weights = self.tableau.dense_weights(theta);
                 step.y
-                    .combine_into(weighted(step.h, &weights, step.stages), &mut value)?;
+                    .combine_into(weighted(step.h, &weights, &*step.stages), &mut value)?;
             }
             self.values.push(value);
             self.left = later;

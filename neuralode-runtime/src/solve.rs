@@ -8,7 +8,7 @@ use crate::{
     stats::Stats,
     stepper::ExplicitRk,
     tableau::ButcherTableau,
-    trajectory::{Recorder, Step},
+    trajectory::Recorder,
     vector_field::VectorField,
 };
 
@@ -107,7 +107,7 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         size = h.abs() * verdict.factor;
         if verdict.accepted {
             accepted += 1;
-            recorder.record(Step::of(&stepper, h))?;
+            recorder.record(stepper.step_mut())?;
             stepper.accept(if last { t1 } else { t + h });
             if last {
                 break;
@@ -181,20 +181,6 @@ fn dead_end(t: f64, h: f64, error: f64, sample: Option<usize>) -> SolveError {
             t,
             h,
             sample,
-        }
-    }
-}
-
-impl<'a, Y, const S: usize> Step<&'a Y, &'a [Y; S]> {
-    fn of<F: VectorField<State = Y>>(stepper: &'a ExplicitRk<'_, F, S>, h: f64) -> Self
-    where
-        Y: State,
-    {
-        Self {
-            t: stepper.t(),
-            h,
-            y: stepper.y(),
-            stages: stepper.stages(),
         }
     }
 }

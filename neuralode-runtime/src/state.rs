@@ -8,6 +8,13 @@ use crate::{error::SolveError, options::Tolerances};
 /// larger states from smaller ones. Combinations write into a given state, so that an engine that owns
 /// its buffers allocates nothing.
 pub trait State: Clone {
+    /// The state by value, leaving one of the same shape whose contents mean nothing. Cheaper than a clone
+    /// where an engine has a buffer to leave.
+    #[must_use]
+    fn take(&mut self) -> Self {
+        self.clone()
+    }
+
     /// Number of scalars.
     fn len(&self) -> usize;
 

@@ -116,6 +116,27 @@ impl<Y: State, const S: usize> Attempt<Y, S> {
     }
 }
 
+/// One accepted step from `t` to `t + h`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Step<Y, K> {
+    /// Time at its start.
+    pub t: f64,
+    /// Its size, negative backwards in time.
+    pub h: f64,
+    /// State at its start.
+    pub y: Y,
+    /// Its stages `k_i`.
+    pub stages: K,
+}
+
+impl<Y, K> Step<Y, K> {
+    /// Where `t` lies in this step: 0 at its start, 1 at its end.
+    pub fn theta(&self, t: f64) -> f64 {
+        (t - self.t) / self.h
+    }
+}
+
 /// The terms `(h * weight, x)`, without those whose weight is zero.
 pub(crate) fn weighted<'a, Y>(
     h: f64,

@@ -6,7 +6,7 @@ use crate::{
     error::SolveError,
     options::Tolerances,
     state::State,
-    step::{weighted, Attempt},
+    step::{weighted, Attempt, Step},
     tableau::ButcherTableau,
     vector_field::VectorField,
 };
@@ -105,6 +105,16 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         self.step.h = h;
         self.evaluations += S - 1;
         self.field.attempt(self.tableau, &mut self.step, tolerances)
+    }
+
+    /// The attempted step, for a recorder that may take its parts before it is accepted.
+    pub(crate) fn step_mut(&mut self) -> Step<&mut F::State, &mut [F::State; S]> {
+        Step {
+            t: self.step.t,
+            h: self.step.h,
+            y: &mut self.step.y,
+            stages: &mut self.step.k,
+        }
     }
 
     /// Makes the attempted step the current state, at time `t1` (given, so that an end point is met

@@ -1,63 +1,53 @@
 //! The accepted steps of a solve: dense output, and what adjoints need.
 
-use crate::{error::SolveError, state::State, step::weighted, tableau::ButcherTableau};
+use crate::{
+    error::SolveError,
+    state::State,
+    step::{weighted, Step},
+    tableau::ButcherTableau,
+};
 
 /// Receives every accepted step of a solve.
 pub trait Recorder<Y, const S: usize> {
-    /// Called once per accepted step, in order.
+    /// Called once per accepted step, in order. A recorder may take the state and all stages but the last,
+    /// which is the next step's first ([`State::take`]), instead of copying them: nobody reads them later.
     ///
     /// # Errors
     /// [`SolveError`] ends the solve.
-    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError>;
+    fn record(&mut self, step: Step<&mut Y, &mut [Y; S]>) -> Result<(), SolveError>;
 }
 
 /// Keeps nothing.
 impl<Y, const S: usize> Recorder<Y, S> for () {
-    fn record(&mut self, _: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+    fn record(&mut self, _: Step<&mut Y, &mut [Y; S]>) -> Result<(), SolveError> {
         Ok(())
     }
 }
 
 impl<Y, R: Recorder<Y, S>, const S: usize> Recorder<Y, S> for &mut R {
-    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+    fn record(&mut self, step: Step<&mut Y, &mut [Y; S]>) -> Result<(), SolveError> {
         R::record(self, step)
     }
 }
 
 /// Records if there is a recorder.
 impl<Y, R: Recorder<Y, S>, const S: usize> Recorder<Y, S> for Option<R> {
-    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+    fn record(&mut self, step: Step<&mut Y, &mut [Y; S]>) -> Result<(), SolveError> {
         self.as_mut()
             .map_or(Ok(()), |recorder| recorder.record(step))
     }
 }
 
-/// Records with both.
+/// Records with both; only the second may take anything.
 impl<Y, A: Recorder<Y, S>, B: Recorder<Y, S>, const S: usize> Recorder<Y, S> for (A, B) {
-    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
-        self.0.record(step)?;
+    fn record(&mut self, step: Step<&mut Y, &mut [Y; S]>) -> Result<(), SolveError> {
+        self.0.record(Step {
+            t: step.t,
+            h: step.h,
+            y: &mut *step.y,
+            stages: &mut *step.stages,
+        })?;
         self.1.record(step)
-    }
-}
-
-/// One accepted step from `t` to `t + h`.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Step<Y, K> {
-    /// Time at its start.
-    pub t: f64,
-    /// Its size, negative backwards in time.
-    pub h: f64,
-    /// State at its start.
-    pub y: Y,
-    /// Its stages `k_i`.
-    pub stages: K,
-}
-
-impl<Y, K> Step<Y, K> {
-    /// Where `t` lies in this step: 0 at its start, 1 at its end.
-    pub fn theta(&self, t: f64) -> f64 {
-        (t - self.t) / self.h
     }
 }
 
@@ -111,13 +101,23 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
     }
 }
 
-impl<Y: Clone, const S: usize> Recorder<Y, S> for Trajectory<Y, S> {
-    fn record(&mut self, step: Step<&Y, &[Y; S]>) -> Result<(), SolveError> {
+impl<Y: State, const S: usize> Recorder<Y, S> for Trajectory<Y, S> {
+    fn record(&mut self, step: Step<&mut Y, &mut [Y; S]>) -> Result<(), SolveError> {
+        let last = S.saturating_sub(1);
+        let mut index = 0;
+        let stages = step.stages.each_mut().map(|stage| {
+            index += 1;
+            if index <= last {
+                stage.take()
+            } else {
+                stage.clone()
+            }
+        });
         self.steps.push(Step {
             t: step.t,
             h: step.h,
-            y: step.y.clone(),
-            stages: step.stages.clone(),
+            y: step.y.take(),
+            stages,
         });
         Ok(())
     }

@@ -6,8 +6,8 @@ use crate::{
     options::Tolerances,
     state::State,
     step::Attempt,
+    step::Step,
     tableau::ButcherTableau,
-    trajectory::Step,
 };
 
 /// `dy/dt = f(t, y)`.

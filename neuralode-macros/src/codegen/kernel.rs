@@ -256,6 +256,34 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
                 join: TokenStream::new(),
             }
         }
+        LayerKind::Pow { exponent } => {
+            let [carve_y, carve_v] = [&y, &v_next].map(|tile| carve(tile, produced));
+            Lines {
+                constants: quote! {
+                    #same_offsets
+                    const #products_next: usize = Self::#products + 4 * #kernel::rows::<#produced>();
+                },
+                forward: quote! {
+                    #enter_x
+                    #carve_y
+                    #root::pow::pow::<#exponent, Set, Num, #taken, LANES>(simd, #x_in, #y);
+                },
+                backward: quote! {
+                    let #c_in = #c_next;
+                    #root::pow::scale_by_derivative::<#exponent, Set, Num, #taken, LANES>(simd, #x_in, #c_in);
+                    #leave_c
+                },
+                tangent: quote! {
+                    #enter_v
+                    #carve_v
+                    #kernel::copy(#v_in, #v_next);
+                    #root::pow::scale_by_derivative::<#exponent, Set, Num, #taken, LANES>(simd, #x_in, #v_next);
+                },
+                scratch: quote!(#entering + 2 * #kernel::rows::<#produced>()),
+                transpose: TokenStream::new(),
+                join: TokenStream::new(),
+            }
+        }
         LayerKind::Dense {
             input,
             output,

@@ -13,6 +13,7 @@ pub(super) fn storage_type(layer: &Layer) -> TokenStream {
     match &layer.kind {
         LayerKind::Flatten => quote!(#root::Flatten),
         LayerKind::Activation(activation) => activation_type(*activation),
+        LayerKind::Pow { exponent } => quote!(#root::Pow<#exponent>),
         LayerKind::Dense {
             input,
             output,
@@ -48,6 +49,9 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
             let activation = activation_type(*activation);
             quote!(let x = #root::apply(&#activation, x)?;)
         }
+        LayerKind::Pow { exponent } => {
+            quote!(let x = #root::apply(&#root::Pow::<#exponent>, x)?;)
+        }
         LayerKind::Dense { .. } => quote!(let x = #root::apply(&#this, x)?;),
     }
 }
@@ -68,7 +72,7 @@ pub(super) fn meet(produced: &[crate::model::Size], taken: &[crate::model::Size]
 /// Number of trainable scalars, as an expression.
 pub(super) fn parameters(layer: &Layer) -> TokenStream {
     match &layer.kind {
-        LayerKind::Flatten | LayerKind::Activation(_) => quote!(0),
+        LayerKind::Flatten | LayerKind::Activation(_) | LayerKind::Pow { .. } => quote!(0),
         LayerKind::Dense { input, output, .. } => {
             let (input, output) = (size_value(input), size_value(output));
             quote!((#input + 1) * #output)

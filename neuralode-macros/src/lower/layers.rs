@@ -14,6 +14,8 @@ use super::{layers_of, words::found, Lowering};
 const DENSE: &str =
     "write `Dense(inputs => outputs, activation)`, `Dense(_ => outputs)` or `Dense(outputs)`";
 
+const POW: &str = "write the exponent as a number, such as `Pow(3)`";
+
 impl Lowering<'_> {
     /// The layers of a stage or field. `current` is the shape that enters and, afterwards, leaves; `None`
     /// if unknown because of an error.
@@ -88,6 +90,7 @@ impl Lowering<'_> {
         match word {
             Some("Dense") => self.dense(name, arguments, current, feeder),
             Some("Flatten") => self.flatten(name, arguments, current),
+            Some("Pow") => self.pow(name, arguments, current.as_ref()),
             Some(word) => {
                 let kind = LayerKind::Activation(Activation::named(word)?);
                 self.no_arguments(word, arguments);
@@ -145,6 +148,43 @@ impl Lowering<'_> {
             kind: LayerKind::Flatten,
             input,
             output,
+        })
+    }
+
+    /// An integer power; the shape stays, whatever goes wrong.
+    fn pow(
+        &mut self,
+        name: &Ident,
+        arguments: Option<&[Expr]>,
+        current: Option<&Shape>,
+    ) -> Option<Layer> {
+        let Some([exponent, rest @ ..]) = arguments else {
+            self.diagnostics
+                .error(name, "`Pow` needs its exponent", POW);
+            return None;
+        };
+        if let Some(surplus) = rest.first() {
+            if !matches!(surplus, Expr::Invalid) {
+                self.diagnostics
+                    .error(surplus, "`Pow` takes no second argument", POW);
+            }
+        }
+        let exponent = match exponent {
+            Expr::Value(value @ Value::Number(minus, lit)) => {
+                check::exponent(value, minus.is_some(), lit, self.diagnostics)?
+            }
+            Expr::Invalid => return None,
+            other => {
+                let message = format!("expected a positive integer{}", found(other));
+                self.diagnostics.error(other, message, POW);
+                return None;
+            }
+        };
+        let shape = current?.clone();
+        Some(Layer {
+            kind: LayerKind::Pow { exponent },
+            input: shape.clone(),
+            output: shape,
         })
     }
 

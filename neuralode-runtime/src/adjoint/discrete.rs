@@ -21,14 +21,8 @@
 //! doi:10.1137/151002769.
 
 use crate::{
-    error::SolveError,
-    options::SolveOptions,
-    state::State,
-    stats::Stats,
-    step::weighted,
-    tableau::ButcherTableau,
-    trajectory::{Step, Trajectory},
-    vector_field::Differentiable,
+    error::SolveError, options::SolveOptions, state::State, stats::Stats, step::weighted,
+    step::Step, tableau::ButcherTableau, trajectory::Trajectory, vector_field::Differentiable,
 };
 
 use super::{add_values, by_step, Cotangent, Pullback};

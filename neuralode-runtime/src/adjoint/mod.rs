@@ -13,7 +13,8 @@ use crate::{
     options::{Adjoint, SolveOptions},
     state::State,
     stats::Stats,
-    trajectory::{Step, Trajectory},
+    step::Step,
+    trajectory::Trajectory,
     vector_field::Differentiable,
 };
 

@@ -2,10 +2,12 @@
 
 pub mod activation;
 mod dense;
+mod pow;
 mod reshape;
 
 pub use activation::Activation;
 pub use dense::Dense;
+pub use pow::Pow;
 pub use reshape::{reshape, Flatten};
 
 use dfdx::nn::Module;

@@ -14,6 +14,7 @@ mod forward;
 pub mod kernel;
 mod parallel;
 mod pool;
+pub mod pow;
 mod pullback;
 pub mod real;
 mod tiles;
@@ -31,8 +32,8 @@ use crate::{
     error::SolveError,
     options::Tolerances,
     step::Attempt,
+    step::Step,
     tableau::ButcherTableau,
-    trajectory::Step,
     vector_field::{Differentiable, VectorField},
 };
 

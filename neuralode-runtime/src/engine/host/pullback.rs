@@ -8,8 +8,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
     adjoint::{by_step, Cotangent},
+    step::Step,
     tableau::ButcherTableau,
-    trajectory::Step,
 };
 
 use super::{

@@ -331,6 +331,8 @@ real!(
 
 #[cfg(test)]
 mod tests {
+    use pulp::{Scalar, Scalar128b as Fused, Simd};
+
     use super::Real;
 
     /// Deterministic points over the whole interesting range, dense near zero.
@@ -354,45 +356,66 @@ mod tests {
     #[test]
     #[allow(clippy::cast_possible_truncation, reason = "points are rounded to f32")]
     fn tanh_and_sigmoid_in_f32_stay_within_their_bounds() {
-        let round = |x: f64| f64::from(x as f32);
-        let unit = f64::from(f32::EPSILON);
-        let tanh = worst(|x| Real::tanh(x as f32).into(), |x| round(x).tanh(), unit);
-        let sigmoid = worst(
-            |x| Real::sigmoid(x as f32).into(),
-            |x| 1.0 / (1.0 + (-round(x)).exp()),
-            unit,
-        );
-        println!("f32: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp");
-        assert!(tanh <= 5.0 && sigmoid <= 5.0, "{tanh} {sigmoid}");
+        fn check<S: Simd>() {
+            let round = |x: f64| f64::from(x as f32);
+            let unit = f64::from(f32::EPSILON);
+            let tanh = worst(
+                |x| Real::tanh::<S>(x as f32).into(),
+                |x| round(x).tanh(),
+                unit,
+            );
+            let sigmoid = worst(
+                |x| Real::sigmoid::<S>(x as f32).into(),
+                |x| 1.0 / (1.0 + (-round(x)).exp()),
+                unit,
+            );
+            println!("f32: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp");
+            assert!(tanh <= 5.0 && sigmoid <= 5.0, "{tanh} {sigmoid}");
+        }
+        check::<Fused>();
+        check::<Scalar>();
     }
 
     #[test]
     fn tanh_and_sigmoid_in_f64_stay_within_their_bounds() {
-        let tanh = worst(Real::tanh, f64::tanh, f64::EPSILON);
-        let sigmoid = worst(Real::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), f64::EPSILON);
-        println!("f64: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp");
-        assert!(tanh <= 5.0 && sigmoid <= 5.0, "{tanh} {sigmoid}");
+        fn check<S: Simd>() {
+            let tanh = worst(Real::tanh::<S>, f64::tanh, f64::EPSILON);
+            let sigmoid = worst(
+                Real::sigmoid::<S>,
+                |x| 1.0 / (1.0 + (-x).exp()),
+                f64::EPSILON,
+            );
+            println!("f64: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp");
+            assert!(tanh <= 5.0 && sigmoid <= 5.0, "{tanh} {sigmoid}");
+        }
+        check::<Fused>();
+        check::<Scalar>();
     }
 
     #[test]
     fn limits_zeros_and_nan_are_kept() {
-        fn check<E: Real>() {
+        fn check<S: Simd, E: Real>() {
             let at = |x: f64| E::from_f64(x);
             for x in [50.0, 1e30, f64::INFINITY] {
-                assert_eq!(at(x).tanh(), E::ONE);
-                assert_eq!((-at(x)).tanh(), -E::ONE);
-                assert_eq!(at(x).sigmoid(), E::ONE);
-                assert!((-at(x)).sigmoid().to_f64() < 1e-20);
+                assert_eq!(at(x).tanh::<S>(), E::ONE);
+                assert_eq!((-at(x)).tanh::<S>(), -E::ONE);
+                assert_eq!(at(x).sigmoid::<S>(), E::ONE);
+                assert!((-at(x)).sigmoid::<S>().to_f64() < 1e-20);
             }
-            assert_eq!(at(0.0).tanh().to_f64().to_bits(), 0.0_f64.to_bits());
-            assert_eq!(at(-0.0).tanh().to_f64().to_bits(), (-0.0_f64).to_bits());
-            assert_eq!(at(0.0).sigmoid(), at(0.5));
-            assert_eq!(at(1e-30).tanh(), at(1e-30));
-            for f in [E::tanh, E::sigmoid, E::sin, E::cos] {
+            assert_eq!(at(0.0).tanh::<S>().to_f64().to_bits(), 0.0_f64.to_bits());
+            assert_eq!(
+                at(-0.0).tanh::<S>().to_f64().to_bits(),
+                (-0.0_f64).to_bits()
+            );
+            assert_eq!(at(0.0).sigmoid::<S>(), at(0.5));
+            assert_eq!(at(1e-30).tanh::<S>(), at(1e-30));
+            for f in [E::tanh::<S>, E::sigmoid::<S>, E::sin, E::cos] {
                 assert!(f(at(f64::NAN)).to_f64().is_nan());
             }
         }
-        check::<f32>();
-        check::<f64>();
+        check::<Fused, f32>();
+        check::<Scalar, f32>();
+        check::<Fused, f64>();
+        check::<Scalar, f64>();
     }
 }

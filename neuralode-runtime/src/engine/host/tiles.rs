@@ -217,6 +217,11 @@ impl<E: Real, const N: usize, const L: usize> WithSimd for ScaledSquares<'_, E, 
 }
 
 impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
+    fn take(&mut self) -> Self {
+        let left = Self::unset(self.samples);
+        core::mem::replace(self, left)
+    }
+
     fn len(&self) -> usize {
         self.samples * N
     }
