@@ -42,6 +42,7 @@ pub mod vector_field;
 
 pub use backward::{take_backward_report, try_backward};
 pub use block::NeuralOde;
+pub use engine::host::FnField;
 pub use engine::tensor::TensorField;
 pub use error::SolveError;
 pub use options::{Adjoint, Controller, SaveAt, SolveOptions, Solver, Vjp};

@@ -531,8 +531,8 @@ fn add_products<
     }
 }
 
-/// Adds `c x^T` to the weights' cotangent, rows of [`WIDTH`] inputs at a time. `scratch` takes `x^T`, each
-/// sample's features in rows of `L`.
+/// Adds `c x^T` to the weights' cotangent, rows of [`WIDTH`] inputs at a time. `scratch` takes `x^T`: for every
+/// `L` features, a row of them for each sample.
 #[inline(always)]
 fn add_products_wide<S: Simd, E: Real, const I: usize, const O: usize, const L: usize>(
     simd: S,
@@ -541,23 +541,16 @@ fn add_products_wide<S: Simd, E: Real, const I: usize, const O: usize, const L: 
     weights: &mut [Sums<E>],
     scratch: &mut [Row<E, L>],
 ) {
-    let per_sample = I.div_ceil(L);
-    let transposed = &mut scratch[..L * per_sample];
+    let transposed = &mut scratch[..L * I.div_ceil(L)];
     for (i, x) in x.iter().enumerate() {
         for l in 0..L {
-            transposed[l * per_sample + i / L][i % L] = x[l];
+            transposed[i / L * L + l][i % L] = x[l];
         }
     }
     let transposed = &*transposed;
-    let mut o = 0;
-    while o + 4 <= O {
-        wide_block::<S, E, I, O, 4, L>(simd, o, c, transposed, weights);
-        o += 4;
-    }
-    while o < O {
-        wide_block::<S, E, I, O, 1, L>(simd, o, c, transposed, weights);
-        o += 1;
-    }
+    in_blocks!(O, |at, M| {
+        wide_block::<S, E, I, O, M, L>(simd, at, c, transposed, weights);
+    });
 }
 
 /// Rows `o..o + M` of [`add_products_wide`].
@@ -570,16 +563,15 @@ fn wide_block<S: Simd, E: Real, const I: usize, const O: usize, const M: usize, 
     weights: &mut [Sums<E>],
 ) {
     let lanes = E::lanes::<S>();
-    let (per_sample, per_output) = (I.div_ceil(L), I.div_ceil(WIDTH));
+    let per_output = I.div_ceil(WIDTH);
     let c: [&Row<E, L>; M] = core::array::from_fn(|m| &c[o + m]);
     // Two registers of inputs at a time, both in one row.
     let mut i = 0;
     while i < I {
-        let (row, at) = (i / L, i % L / lanes);
+        let (rows, at) = (&transposed[i / L * L..][..L], i % L / lanes);
         let mut sum = [[E::splat(simd, E::default()); SPAN]; M];
-        for l in 0..L {
-            let x = E::registers::<S>(&*transposed[l * per_sample + row]);
-            let x = &x[at..at + SPAN];
+        for (l, x) in rows.iter().enumerate() {
+            let x = &E::registers::<S>(&**x)[at..at + SPAN];
             for m in 0..M {
                 let c = E::splat(simd, c[m][l]);
                 for s in 0..SPAN {

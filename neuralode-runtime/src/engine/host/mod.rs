@@ -9,6 +9,7 @@
     reason = "only code inlined into a dispatched function runs under its vector instructions"
 )]
 
+mod closure;
 mod field;
 mod forward;
 pub mod kernel;
@@ -19,6 +20,7 @@ mod pullback;
 pub mod real;
 mod tiles;
 
+pub use closure::FnField;
 pub use field::{Generated, TileKernel, TileVjp};
 pub use pool::release_buffers;
 pub use tiles::{Params, Tiles};
