@@ -101,6 +101,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
     ///
     /// # Errors
     /// Those of the field, and [`SolveError::Device`].
+    #[inline]
     pub fn attempt(&mut self, h: f64, tolerances: &Tolerances) -> Result<f64, SolveError> {
         self.step.h = h;
         self.evaluations += S - 1;
@@ -119,6 +120,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
 
     /// Makes the attempted step the current state, at time `t1` (given, so that an end point is met
     /// exactly).
+    #[inline]
     pub fn accept(&mut self, t1: f64) {
         let step = &mut self.step;
         core::mem::swap(&mut step.y, &mut step.y1);

@@ -45,6 +45,7 @@ impl StepControl {
     }
 
     /// Judges a step with the scaled error `error`: accepted at 1 or below, never if it is not finite.
+    #[inline]
     pub(crate) fn judge(&mut self, error: f64) -> Verdict {
         if !error.is_finite() {
             return Verdict {
@@ -63,6 +64,7 @@ impl StepControl {
     }
 
     /// As in diffrax's `PIDController` with its defaults: an accepted step never shrinks the next one.
+    #[inline]
     fn judge_integral(&self, error: f64) -> Verdict {
         let accepted = error <= 1.0;
         let (low, high) = if accepted {
@@ -71,12 +73,13 @@ impl StepControl {
             (FACTOR_MIN, SAFETY)
         };
         // An error of zero gives an infinite factor, which the clamp turns into the largest one.
-        let factor = (SAFETY * error.powf(-1.0 / self.order)).clamp(low, high);
+        let factor = (SAFETY * (error.log2() * (-1.0 / self.order)).exp2()).clamp(low, high);
         Verdict { accepted, factor }
     }
 
     /// As in OrdinaryDiffEq.jl's `PIController`: `q = error^beta1 / previous^beta2 / safety`, and the step
     /// is divided by `q`. The very first step may be followed by a much larger one.
+    #[inline]
     fn judge_proportional_integral(&mut self, error: f64) -> Verdict {
         let (beta1, beta2) = (7.0 / (10.0 * self.order), 2.0 / (5.0 * self.order));
         let accepted = error <= 1.0;

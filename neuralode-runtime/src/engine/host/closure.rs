@@ -110,6 +110,7 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> VectorField for FnF
         Ok(())
     }
 
+    #[inline]
     fn attempt<const S: usize>(
         &mut self,
         tableau: &ButcherTableau<S>,
@@ -126,11 +127,15 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> VectorField for FnF
             tolerances,
         });
         if sum.is_finite() {
-            #[allow(clippy::cast_precision_loss, reason = "no array has 2^53 numbers")]
-            return Ok((sum / N.max(1) as f64).sqrt());
+            return Ok((sum * Self::MEAN).sqrt());
         }
         step.error_norm(tableau, tolerances)
     }
+}
+
+impl<F, E, const N: usize> FnField<F, E, N> {
+    #[allow(clippy::cast_precision_loss, reason = "no array has 2^53 numbers")]
+    const MEAN: f64 = if N == 0 { 1.0 } else { 1.0 / N as f64 };
 }
 
 /// The most stages that are written out one by one.
@@ -151,20 +156,31 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize, const STAGES: usize
     #[inline(always)]
     fn stage<S: Simd, const I: usize>(&mut self, h: E) {
         let (tableau, step) = (self.tableau, &mut *self.step);
-        let mut sum = [E::default(); N];
-        // The newest stage comes last, so that the others are added up while it is computed.
-        for (w, k) in tableau.a[I].iter().zip(&step.k).take(I) {
-            let w = E::from_f64(*w);
-            for n in 0..N {
-                sum[n] = w.mul_add::<S>(k[n], sum[n]);
-            }
-        }
-        let argument = core::array::from_fn(|n| h.mul_add::<S>(sum[n], step.y[n]));
+        // The newest stage comes last and costs one operation: all others are added up while it is computed.
+        let older = weighted_sum::<S, E, N>(&tableau.a[I][..I - 1], &step.k);
+        let newest = h * E::from_f64(tableau.a[I][I - 1]);
+        let argument = core::array::from_fn(|n| {
+            let partial = h.mul_add::<S>(older[n], step.y[n]);
+            newest.mul_add::<S>(step.k[I - 1][n], partial)
+        });
         step.k[I] = (self.f)(step.h.mul_add(tableau.c[I], step.t), &argument);
         if I + 1 == STAGES {
             step.y1 = argument;
         }
     }
+}
+
+/// `sum(w_j k_j)` over as many stages as there are weights.
+#[inline(always)]
+fn weighted_sum<S: Simd, E: Real, const N: usize>(weights: &[f64], k: &[[E; N]]) -> [E; N] {
+    let mut sum = [E::default(); N];
+    for (w, k) in weights.iter().zip(k) {
+        let w = E::from_f64(*w);
+        for n in 0..N {
+            sum[n] = w.mul_add::<S>(k[n], sum[n]);
+        }
+    }
+    sum
 }
 
 macro_rules! stages {
@@ -185,18 +201,17 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize, const STAGES: usize
         let h = E::from_f64(self.step.h);
         stages!(self, h, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
         let step = &*self.step;
-        let mut error = [E::default(); N];
-        for (w, k) in self.tableau.b_err.iter().zip(&step.k) {
-            let w = E::from_f64(*w);
-            for n in 0..N {
-                error[n] = w.mul_add::<S>(k[n], error[n]);
-            }
-        }
+        let weights = &self.tableau.b_err;
+        let older = weighted_sum::<S, E, N>(&weights[..STAGES - 1], &step.k);
+        let newest = h * E::from_f64(weights[STAGES - 1]);
         let mut total = 0.0;
         for n in 0..N {
             let (y0, y1) = (step.y[n].to_f64(), step.y1[n].to_f64());
             let scale = self.tolerances.atol + self.tolerances.rtol * y0.abs().max(y1.abs());
-            let scaled = (h * error[n]).to_f64() / scale;
+            // Its inverse does not wait for the last stage.
+            let inverse = 1.0 / scale;
+            let error = newest.mul_add::<S>(step.k[STAGES - 1][n], h * older[n]);
+            let scaled = error.to_f64() * inverse;
             total += scaled * scaled + y1 * 0.0;
         }
         total
