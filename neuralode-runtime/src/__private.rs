@@ -29,6 +29,7 @@ pub use crate::{
             kernel::{self, DenseParams, Tile, TileField},
             pow,
             real::Real,
+            vector,
         },
         tensor::{DeviceErr, KernelVisitor, TensorField},
     },

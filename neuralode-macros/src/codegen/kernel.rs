@@ -21,6 +21,8 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.forward).collect();
     let backward = lines.iter().rev().map(|lines| &lines.backward);
     let tangent = lines.iter().map(|lines| &lines.tangent);
+    let one_forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.one_forward).collect();
+    let one_backward = lines.iter().rev().map(|lines| &lines.one_backward);
     let scratch = lines.iter().map(|lines| &lines.scratch);
     let transposes = lines.iter().map(|lines| &lines.transpose);
     let joins = lines.iter().map(|lines| &lines.join);
@@ -119,6 +121,36 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             }
 
             #[inline(always)]
+            fn eval_one<Set: #root::Simd, Num: #root::Real>(
+                simd: Set,
+                params: &[Num],
+                transposed: &[Num],
+                _t: f64,
+                x_0: &[Num; #state],
+            ) -> [Num; #state] {
+                let x_0 = *x_0;
+                #(#one_forward)*
+                #root::vector::meet(&#x)
+            }
+
+            #[inline(always)]
+            fn vjp_one<Set: #root::Simd, Num: #root::Real>(
+                simd: Set,
+                params: &[Num],
+                transposed: &[Num],
+                _t: f64,
+                x_0: &[Num; #state],
+                c: &[Num; #state],
+                theta_bar: &mut [Num],
+            ) -> [Num; #state] {
+                let x_0 = *x_0;
+                #(#one_forward)*
+                let #c: [Num; #produced] = #root::vector::meet(c);
+                #(#one_backward)*
+                #root::vector::meet(&c_0)
+            }
+
+            #[inline(always)]
             fn join<Set: #root::Simd, Num: #root::Real>(
                 simd: Set,
                 sums: &[#root::kernel::Sums<Num>],
@@ -140,6 +172,10 @@ struct Lines {
     backward: TokenStream,
     /// From the tangent `v_k` to `v_{k+1}`.
     tangent: TokenStream,
+    /// From `x_k` to `x_{k+1}` for one sample.
+    one_forward: TokenStream,
+    /// From `c_{k+1}` to `c_k` for one sample.
+    one_backward: TokenStream,
     /// Rows of scratch space that the passes take.
     scratch: TokenStream,
     /// Its part of the transposed parameters.
@@ -208,6 +244,9 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
     let enter_x = (!sure).then(|| restate(&x, &x_in, taken));
     let enter_v = (!sure).then(|| restate(&v, &v_in, taken));
     let leave_c = (!sure).then(|| restate(&c_in, &c, before));
+    let one = |from: &Ident, to: &Ident, width: &Size| quote!(let #to: [Num; #width] = #root::vector::meet(&#from););
+    let one_enter = (!sure).then(|| one(&x, &x_in, taken));
+    let one_leave = (!sure).then(|| one(&c_in, &c, before));
     let entering = if sure {
         quote!(0)
     } else {
@@ -223,6 +262,8 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
             forward: quote!(#enter_x let #y = &*#x_in;),
             backward: quote!(let #c_in = #c_next; #leave_c),
             tangent: quote!(#enter_v let #v_next = &*#v_in;),
+            one_forward: quote!(#one_enter let #y = #x_in;),
+            one_backward: quote!(let #c_in = #c_next; #one_leave),
             scratch: entering,
             transpose: TokenStream::new(),
             join: TokenStream::new(),
@@ -251,6 +292,16 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
                     #kernel::copy(#v_in, #v_next);
                     #kernel::scale_by_derivative::<#activation, Set, Num, #taken, LANES>(simd, #x_in, #y, #v_next);
                 },
+                one_forward: quote! {
+                    #one_enter
+                    let #y = #root::vector::activate::<#activation, Set, Num, #taken>(&#x_in);
+                },
+                one_backward: quote! {
+                    let #c_in = #root::vector::scale_by_derivative::<#activation, Set, Num, #taken>(
+                        &#x_in, &#y, #c_next,
+                    );
+                    #one_leave
+                },
                 scratch: quote!(#entering + 2 * #kernel::rows::<#produced>()),
                 transpose: TokenStream::new(),
                 join: TokenStream::new(),
@@ -278,6 +329,14 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
                     #carve_v
                     #kernel::copy(#v_in, #v_next);
                     #root::pow::scale_by_derivative::<#exponent, Set, Num, #taken, LANES>(simd, #x_in, #v_next);
+                },
+                one_forward: quote! {
+                    #one_enter
+                    let #y = #root::pow::pow_one::<#exponent, Num, #taken>(&#x_in);
+                },
+                one_backward: quote! {
+                    let #c_in = #root::pow::scale_one::<#exponent, Num, #taken>(&#x_in, #c_next);
+                    #one_leave
                 },
                 scratch: quote!(#entering + 2 * #kernel::rows::<#produced>()),
                 transpose: TokenStream::new(),
@@ -320,6 +379,20 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
                     #enter_v
                     #carve_v
                     #dense.tangent::<#activation, Set, LANES>(simd, #v_in, #z, #y, #v_next);
+                },
+                one_forward: quote! {
+                    #one_enter
+                    let #dense = #layer::at(params, Self::#at);
+                    let (#z, #y) = #dense.forward_one::<#activation, Set>(
+                        &transposed[Self::#at..Self::#at_next], &#x_in,
+                    );
+                },
+                one_backward: quote! {
+                    let #c_in = #dense.backward_one::<#activation, Set>(
+                        &transposed[Self::#at..Self::#at_next], &#x_in, (&#z, &#y), #c_next,
+                        &mut theta_bar[Self::#at..Self::#at_next],
+                    );
+                    #one_leave
                 },
                 scratch: quote!(#entering + #plain::scratch(samples)),
                 transpose: quote! {

@@ -15,7 +15,9 @@ use crate::{
     adjoint::{self, Cotangent, Pullback},
     backward::report,
     engine::{
-        host::{kernel::TileField, real::Real, Generated, HostEngine, Params, Tiles},
+        host::{
+            kernel::TileField, point, real::Real, Generated, HostEngine, Params, PointEngine, Tiles,
+        },
         tensor::{
             accumulate, accumulate_flat, cut_flat, flat_parameters, DeviceErr, KernelVisitor,
             TensorField,
@@ -23,9 +25,11 @@ use crate::{
     },
     error::SolveError,
     saved_points::solve_at,
+    state::State,
     stats::Stats,
     tableau::ButcherTableau,
     trajectory::Trajectory,
+    vector_field::Differentiable,
 };
 
 use super::{portable, saved::Saved, NeuralOde};
@@ -95,15 +99,30 @@ where
     fn run<K: TileField<N>, R: Real, const L: usize>(
         self,
     ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
+        let params = same::<Vec<E>, Vec<R>>(flat_parameters(&self.block.field)?);
+        if self.y0.shape().num_elements() == N && point::fits::<K, N>() {
+            let engine = params.and_then(PointEngine::<K, R, N>::new);
+            self.solve_with::<K, R, _>(engine)
+        } else {
+            let engine = params.and_then(HostEngine::<Generated<K, R>, R, N, L>::new);
+            self.solve_with::<K, R, _>(engine)
+        }
+    }
+
+    fn solve_with<K: TileField<N>, R: Real, G>(
+        self,
+        engine: Option<G>,
+    ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>
+    where
+        G: Differentiable<State: Samples<R>, Params = Params<R>> + 'static,
+    {
         let Self {
             block,
             tableau,
             saved,
             y0,
         } = self;
-        let params = same::<Vec<E>, Vec<R>>(flat_parameters(&block.field)?);
-        let engine = params.and_then(HostEngine::<Generated<K, R>, R, N, L>::new);
-        let start = rows(&y0).map(|rows| Tiles::from_rows(&rows));
+        let start = rows(&y0).map(|rows| G::State::from_rows(&rows));
         let (Some(mut engine), Some(start)) = (engine, start) else {
             // The field's tensors are not those of its kernels: one is frozen, say.
             return portable::forward(block, tableau, saved, y0);
@@ -133,14 +152,51 @@ where
                     .zip(rows.chunks_exact(y0.shape().num_elements()))
                     .map(|(t, rows)| Cotangent {
                         t: *t,
-                        value: Tiles::from_rows(rows).with_empty_padding(),
+                        value: G::State::cotangent_from_rows(rows),
                     })
                     .collect();
                 let pulled = adjoint::pull_back(&mut engine, &trajectory, &cotangents, &options);
-                write_gradients::<K, R, N, L, _, _, _, _>(&field, pulled, &y0, gradients)
+                write_gradients::<R, N, _, _, _, _, _>(&field, K::PARAMS, pulled, &y0, gradients)
             });
         }
         Ok((out.put_tape(tape), stats))
+    }
+}
+
+/// A host engine's state as rows of features.
+trait Samples<R>: State {
+    fn from_rows(rows: &[R]) -> Self;
+    /// The same as a cotangent, which is zero where there is no sample.
+    fn cotangent_from_rows(rows: &[R]) -> Self;
+    fn to_rows(&self) -> Vec<R>;
+}
+
+impl<R: Real, const N: usize, const L: usize> Samples<R> for Tiles<R, N, L> {
+    fn from_rows(rows: &[R]) -> Self {
+        Self::from_rows(rows)
+    }
+
+    fn cotangent_from_rows(rows: &[R]) -> Self {
+        Self::from_rows(rows).with_empty_padding()
+    }
+
+    fn to_rows(&self) -> Vec<R> {
+        self.to_rows()
+    }
+}
+
+/// One sample.
+impl<R: Real, const N: usize> Samples<R> for [R; N] {
+    fn from_rows(rows: &[R]) -> Self {
+        core::array::from_fn(|n| rows.get(n).copied().unwrap_or_default())
+    }
+
+    fn cotangent_from_rows(rows: &[R]) -> Self {
+        Self::from_rows(rows)
+    }
+
+    fn to_rows(&self) -> Vec<R> {
+        self.to_vec()
     }
 }
 
@@ -153,13 +209,13 @@ fn rows<R: Real, S: Shape, E: Dtype, D: Device<E>, T>(
     same::<Vec<E>, Vec<R>>(rows)
 }
 
-/// Tiles one after the other as a tensor.
-fn tensor<R: Real, const N: usize, const L: usize, S: Shape, E: Dtype, D: Device<E>>(
-    values: &[Tiles<R, N, L>],
+/// States one after the other as a tensor.
+fn tensor<R: Real, Y: Samples<R>, S: Shape, E: Dtype, D: Device<E>>(
+    values: &[Y],
     device: &D,
     shape: S,
 ) -> Result<Tensor<S, E, D>, DeviceErr<D>> {
-    let mut values = values.iter().map(Tiles::to_rows);
+    let mut values = values.iter().map(Samples::to_rows);
     let mut rows = values.next().unwrap_or_default();
     rows.extend(values.flatten());
     let rows = same::<Vec<R>, Vec<E>>(rows).unwrap_or_default();
@@ -168,9 +224,10 @@ fn tensor<R: Real, const N: usize, const L: usize, S: Shape, E: Dtype, D: Device
 
 /// Adds what an adjoint gave to the gradients of `y0` and of the field's parameters; NaN and a report if it
 /// failed.
-fn write_gradients<K: TileField<N>, R: Real, const N: usize, const L: usize, B, E, D, F>(
+fn write_gradients<R: Real, const N: usize, Y: Samples<R>, B, E, D, F>(
     field: &F,
-    pulled: Result<Pullback<Tiles<R, N, L>, Params<R>>, SolveError>,
+    parameters: usize,
+    pulled: Result<Pullback<Y, Params<R>>, SolveError>,
     y0: &Tensor<(B, Const<N>), E, D>,
     gradients: &mut Gradients<E, D>,
 ) -> Result<(), DeviceErr<D>>
@@ -185,7 +242,7 @@ where
         Ok(pulled) => (pulled.y_bar.to_rows(), pulled.theta_bar.0, Ok(pulled.stats)),
         Err(error) => {
             let count = y0.shape().num_elements();
-            (vec![nan; count], vec![nan; K::PARAMS], Err(error))
+            (vec![nan; count], vec![nan; parameters], Err(error))
         }
     };
     report(outcome);

@@ -72,6 +72,15 @@ impl<K, E> Generated<K, E> {
         &self.params
     }
 
+    /// The parameters as products with transposed weights want them.
+    pub(super) fn transposed<const N: usize>(&self) -> &[E]
+    where
+        K: TileField<N>,
+        E: Real,
+    {
+        self.transposed.get_or_init(|| K::transpose(&self.params))
+    }
+
     /// The kernels with these parameters; `None` unless there are as many as they have.
     pub fn new<const N: usize>(params: Vec<E>) -> Option<Self>
     where

@@ -103,6 +103,26 @@ pub trait TileField<const N: usize>: 'static {
         scratch: &mut [Row<E, L>],
     );
 
+    /// `f(t, y)` for one sample; `transposed` as [`Self::transpose`] makes it.
+    fn eval_one<S: Simd, E: Real>(
+        simd: S,
+        params: &[E],
+        transposed: &[E],
+        t: f64,
+        y: &[E; N],
+    ) -> [E; N];
+
+    /// `(df/dy)^T c` for one sample; adds `(df/dtheta)^T c` to `theta_bar`.
+    fn vjp_one<S: Simd, E: Real>(
+        simd: S,
+        params: &[E],
+        transposed: &[E],
+        t: f64,
+        y: &[E; N],
+        c: &[E; N],
+        theta_bar: &mut [E],
+    ) -> [E; N];
+
     /// Adds the sums over samples to `theta_bar`, parameter by parameter.
     fn join<S: Simd, E: Real>(simd: S, sums: &[Sums<E>], theta_bar: &mut [E]);
 }
@@ -289,8 +309,8 @@ macro_rules! in_blocks {
 /// The parameters of a dense layer, borrowed from a field's.
 #[derive(Clone, Copy, Debug)]
 pub struct DenseParams<'p, E, const I: usize, const O: usize> {
-    weight: &'p [[E; I]],
-    bias: &'p [E],
+    pub(super) weight: &'p [[E; I]],
+    pub(super) bias: &'p [E],
 }
 
 impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {

@@ -14,14 +14,17 @@ mod field;
 mod forward;
 pub mod kernel;
 mod parallel;
+pub(crate) mod point;
 mod pool;
 pub mod pow;
 mod pullback;
 pub mod real;
 mod tiles;
+pub mod vector;
 
 pub use closure::FnField;
 pub use field::{Generated, TileKernel, TileVjp};
+pub use point::PointEngine;
 pub use pool::release_buffers;
 pub use tiles::{Params, Tiles};
 

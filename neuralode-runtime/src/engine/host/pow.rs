@@ -42,7 +42,42 @@ pub fn scale_by_derivative<
     }
 }
 
+/// `x^EXPONENT` for one sample.
+#[inline(always)]
+pub fn pow_one<const EXPONENT: i32, E: Real, const N: usize>(x: &[E; N]) -> [E; N] {
+    x.map(|x| scalar_power(x, EXPONENT))
+}
+
+/// Multiplies the cotangent `c` of one sample by the derivative of `x^EXPONENT`.
+#[inline(always)]
+pub fn scale_one<const EXPONENT: i32, E: Real, const N: usize>(
+    x: &[E; N],
+    mut c: [E; N],
+) -> [E; N] {
+    let factor = E::from_f64(f64::from(EXPONENT));
+    for (c, x) in c.iter_mut().zip(x) {
+        *c = *c * (factor * scalar_power(*x, EXPONENT - 1));
+    }
+    c
+}
+
 /// `x^n` for `n >= 0`.
+#[inline(always)]
+fn scalar_power<E: Real>(x: E, mut n: i32) -> E {
+    let (mut square, mut product) = (x, E::ONE);
+    loop {
+        if n & 1 == 1 {
+            product = product * square;
+        }
+        n >>= 1;
+        if n <= 0 {
+            return product;
+        }
+        square = square * square;
+    }
+}
+
+/// `x^n` for `n >= 0`, lane by lane.
 #[inline(always)]
 fn power<S: Simd, E: Real>(simd: S, x: E::Register<S>, mut n: i32) -> E::Register<S> {
     let (mut square, mut product) = (x, E::splat(simd, E::ONE));
