@@ -51,7 +51,7 @@ models! {
     Bare: 7, [sin, Dense(7 => 5), tanh, sigmoid, Dense(5 => 7)];
     Constants: WIDTH, [Dense(_ => 11, tanh), Dense(WIDTH)];
     Nothing: 2, [tanh, identity];
-    Cubes: 2, [Pow(3), Dense(2 => 9, tanh), Pow(2), Pow(1), Dense(9 => 2)];
+    Cubes: 2, [tanh, Pow(3), Dense(2 => 9, tanh), Pow(2), Pow(1), Dense(9 => 2)];
 }
 
 /// Products and values of the kernels at one point, as rows.
