@@ -16,7 +16,8 @@ use crate::{
     backward::report,
     engine::{
         host::{
-            kernel::TileField, point, real::Real, Generated, HostEngine, Params, PointEngine, Tiles,
+            isa, kernel::TileField, point, real::Real, Generated, HostEngine, Params, PointEngine,
+            Tiles,
         },
         tensor::{
             accumulate, accumulate_flat, cut_flat, flat_parameters, DeviceErr, KernelVisitor,
@@ -42,7 +43,7 @@ const LANES_F64: usize = 16;
 pub(super) fn covers<E: Dtype, D: Device<E>>() -> bool {
     let dtype = TypeId::of::<E>();
     let known = dtype == TypeId::of::<f32>() || dtype == TypeId::of::<f64>();
-    known && TypeId::of::<D>() == TypeId::of::<Cpu>()
+    known && TypeId::of::<D>() == TypeId::of::<Cpu>() && isa::has_vectors()
 }
 
 /// `a` as a `B`, if that is what it is.
@@ -78,7 +79,8 @@ where
     type Output = Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>;
 
     fn visit<K: TileField<N>>(self) -> Self::Output {
-        if TypeId::of::<E>() == TypeId::of::<f32>() {
+        // Known while compiling, so that one of them is: `covers` lets no third type through.
+        if const { size_of::<E>() == size_of::<f32>() } {
             self.run::<K, f32, LANES_F32>()
         } else {
             self.run::<K, f64, LANES_F64>()

@@ -11,6 +11,7 @@ use crate::{
 
 use super::{
     field::TileKernel,
+    isa::Compiled,
     kernel::{Row, Tile},
     point::{attempt, PointKernel},
     real::Real,
@@ -67,6 +68,10 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> FnField<F, E, N> {
     {
         HostEngine::with_field(self)
     }
+}
+
+impl<F, E, const N: usize> Compiled for FnField<F, E, N> {
+    const BASELINE: bool = true;
 }
 
 impl<F: Fn(f64, &[E; N]) -> [E; N] + Sync, E: Real, const N: usize, const L: usize>

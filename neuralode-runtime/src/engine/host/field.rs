@@ -4,15 +4,16 @@ use core::{fmt, marker::PhantomData};
 
 use std::sync::OnceLock;
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 use super::{
+    isa::{has_vectors, Compiled},
     kernel::{Row, Sums, Tile, TileField},
     real::Real,
 };
 
 /// A vector field over tiles of `L` samples with `N` features.
-pub trait TileKernel<E: Real, const N: usize, const L: usize>: Sync {
+pub trait TileKernel<E: Real, const N: usize, const L: usize>: Compiled + Sync {
     /// Rows of scratch space that a call needs.
     fn scratch(&self) -> usize;
 
@@ -81,12 +82,13 @@ impl<K, E> Generated<K, E> {
         self.transposed.get_or_init(|| K::transpose(&self.params))
     }
 
-    /// The kernels with these parameters; `None` unless there are as many as they have.
+    /// The kernels with these parameters; `None` unless there are as many as they have, and the
+    /// processor has vector instructions.
     pub fn new<const N: usize>(params: Vec<E>) -> Option<Self>
     where
         K: TileField<N>,
     {
-        (params.len() == K::PARAMS).then_some(Self {
+        (params.len() == K::PARAMS && has_vectors()).then_some(Self {
             params,
             transposed: OnceLock::new(),
             kernels: PhantomData,
@@ -100,6 +102,10 @@ impl<K, E> fmt::Debug for Generated<K, E> {
             .field("params", &self.params.len())
             .finish_non_exhaustive()
     }
+}
+
+impl<K, E> Compiled for Generated<K, E> {
+    const BASELINE: bool = false;
 }
 
 impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileKernel<E, N, L>
@@ -122,7 +128,15 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileKernel<E, N, 
         dy: &mut Tile<E, N, L>,
         scratch: &mut [Row<E, L>],
     ) {
-        K::eval(simd, &self.params, t, y, dy, scratch);
+        // A function of its own, compiled once and called from steps and evaluations.
+        simd.vectorize(Eval::<K, E, N, L> {
+            params: &self.params,
+            t,
+            y,
+            dy,
+            scratch,
+            kernels: PhantomData,
+        });
     }
 }
 
@@ -148,22 +162,70 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileVjp<E, N, L>
         sums: &mut [Sums<E>],
         scratch: &mut [Row<E, L>],
     ) {
-        let transposed = self.transposed.get_or_init(|| K::transpose(&self.params));
-        K::vjp(
-            simd,
-            &self.params,
-            transposed,
+        simd.vectorize(Vjp::<K, E, N, L> {
+            params: &self.params,
+            transposed: self.transposed(),
             t,
             y,
             c,
             y_bar,
             sums,
             scratch,
-        );
+            kernels: PhantomData,
+        });
     }
 
     #[inline(always)]
     fn join<S: Simd>(&self, simd: S, sums: &[Sums<E>], theta_bar: &mut [E]) {
         K::join(simd, sums, theta_bar);
+    }
+}
+
+struct Eval<'a, K, E, const N: usize, const L: usize> {
+    params: &'a [E],
+    t: f64,
+    y: &'a Tile<E, N, L>,
+    dy: &'a mut Tile<E, N, L>,
+    scratch: &'a mut [Row<E, L>],
+    kernels: PhantomData<K>,
+}
+
+impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Eval<'_, K, E, N, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        K::eval(simd, self.params, self.t, self.y, self.dy, self.scratch);
+    }
+}
+
+struct Vjp<'a, K, E, const N: usize, const L: usize> {
+    params: &'a [E],
+    transposed: &'a [E],
+    t: f64,
+    y: &'a Tile<E, N, L>,
+    c: &'a Tile<E, N, L>,
+    y_bar: &'a mut Tile<E, N, L>,
+    sums: &'a mut [Sums<E>],
+    scratch: &'a mut [Row<E, L>],
+    kernels: PhantomData<K>,
+}
+
+impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Vjp<'_, K, E, N, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        K::vjp(
+            simd,
+            self.params,
+            self.transposed,
+            self.t,
+            self.y,
+            self.c,
+            self.y_bar,
+            self.sums,
+            self.scratch,
+        );
     }
 }

@@ -8,6 +8,7 @@ use crate::{options::Tolerances, step::Attempt, tableau::ButcherTableau};
 
 use super::{
     field::TileKernel,
+    isa::dispatch,
     kernel::{carve, Row, Tile, TileField},
     parallel::first_half,
     real::Real,
@@ -24,13 +25,18 @@ pub(super) fn eval<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usi
 ) {
     match scratch {
         [] => {}
-        [scratch] => arch.dispatch(Eval {
-            field,
-            t,
-            y,
-            dy,
-            scratch,
-        }),
+        [scratch] => {
+            dispatch::<G, _>(
+                arch,
+                Eval {
+                    field,
+                    t,
+                    y,
+                    dy,
+                    scratch,
+                },
+            );
+        }
         _ => {
             let at = first_half(y.len(), scratch.len());
             let (y_low, y_high) = y.split_at(at);
@@ -224,12 +230,17 @@ fn attempt_part<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize,
 ) {
     match scratch {
         [] => {}
-        [scratch] => arch.dispatch(AttemptPart {
-            field,
-            coefficients,
-            part,
-            scratch,
-        }),
+        [scratch] => {
+            dispatch::<G, _>(
+                arch,
+                AttemptPart {
+                    field,
+                    coefficients,
+                    part,
+                    scratch,
+                },
+            );
+        }
         _ => {
             let at = first_half(part.y.len(), scratch.len());
             let (part_low, part_high) = part.split_at(at);

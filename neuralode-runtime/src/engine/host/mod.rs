@@ -12,6 +12,7 @@
 mod closure;
 mod field;
 mod forward;
+pub(crate) mod isa;
 pub mod kernel;
 mod parallel;
 pub(crate) mod point;
@@ -24,6 +25,7 @@ pub mod vector;
 
 pub use closure::FnField;
 pub use field::{Generated, TileKernel, TileVjp};
+pub use isa::Compiled;
 pub use point::PointEngine;
 pub use pool::release_buffers;
 pub use tiles::{Params, Tiles};
@@ -118,15 +120,19 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
     ) {
         self.provide_scratch(1);
         for scratch in self.scratch.iter_mut().take(1) {
-            self.arch.dispatch(forward::Jvp::<K, E, N, L> {
-                params: self.field.params(),
-                t,
-                y: &y.tiles,
-                v: &v.tiles,
-                out: &mut out.tiles,
-                scratch,
-                field: core::marker::PhantomData,
-            });
+            let done = isa::dispatch::<Generated<K, E>, _>(
+                self.arch,
+                forward::Jvp::<K, E, N, L> {
+                    params: self.field.params(),
+                    t,
+                    y: &y.tiles,
+                    v: &v.tiles,
+                    out: &mut out.tiles,
+                    scratch,
+                    field: core::marker::PhantomData,
+                },
+            );
+            debug_assert!(done.is_some(), "such engines exist with vectors only");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One sample at a time: states are arrays, and a step is straight-line code.
 
-use core::fmt;
+use core::{fmt, marker::PhantomData};
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -14,10 +14,16 @@ use crate::{
     vector_field::{Differentiable, VectorField},
 };
 
-use super::{field::Generated, kernel::TileField, real::Real, tiles::Params};
+use super::{
+    field::Generated,
+    isa::{dispatch, Compiled},
+    kernel::TileField,
+    real::Real,
+    tiles::Params,
+};
 
 /// A vector field over one sample of `N` features.
-pub(super) trait PointKernel<E, const N: usize> {
+pub(super) trait PointKernel<E, const N: usize>: Compiled {
     /// `f(t, y)`.
     fn eval<S: Simd>(&self, simd: S, t: f64, y: &[E; N]) -> [E; N];
 }
@@ -25,7 +31,31 @@ pub(super) trait PointKernel<E, const N: usize> {
 impl<K: TileField<N>, E: Real, const N: usize> PointKernel<E, N> for Generated<K, E> {
     #[inline(always)]
     fn eval<S: Simd>(&self, simd: S, t: f64, y: &[E; N]) -> [E; N] {
-        K::eval_one(simd, self.params(), self.transposed(), t, y)
+        // A function of its own, compiled once for all stages.
+        simd.vectorize(EvalOne::<K, E, N> {
+            params: self.params(),
+            transposed: self.transposed(),
+            t,
+            y,
+            kernels: PhantomData,
+        })
+    }
+}
+
+struct EvalOne<'a, K, E, const N: usize> {
+    params: &'a [E],
+    transposed: &'a [E],
+    t: f64,
+    y: &'a [E; N],
+    kernels: PhantomData<K>,
+}
+
+impl<K: TileField<N>, E: Real, const N: usize> WithSimd for EvalOne<'_, K, E, N> {
+    type Output = [E; N];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> [E; N] {
+        K::eval_one(simd, self.params, self.transposed, self.t, self.y)
     }
 }
 
@@ -78,7 +108,9 @@ impl<K: TileField<N>, E: Real, const N: usize> VectorField for PointEngine<K, E,
 
     fn eval(&mut self, t: f64, y: &[E; N], dy: &mut [E; N]) -> Result<(), SolveError> {
         let field = &self.field;
-        *dy = self.arch.dispatch(Eval { field, t, y });
+        if let Some(value) = dispatch::<Generated<K, E>, _>(self.arch, Eval { field, t, y }) {
+            *dy = value;
+        }
         Ok(())
     }
 
@@ -108,13 +140,16 @@ impl<K: TileField<N>, E: Real, const N: usize> Differentiable for PointEngine<K,
         theta_bar: &mut Params<E>,
     ) -> Result<(), SolveError> {
         theta_bar.0.fill(E::default());
-        *y_bar = self.arch.dispatch(Vjp {
+        let product = Vjp {
             field: &self.field,
             t,
             y,
             c: cotangent,
             theta_bar: &mut theta_bar.0,
-        });
+        };
+        if let Some(value) = dispatch::<Generated<K, E>, _>(self.arch, product) {
+            *y_bar = value;
+        }
         Ok(())
     }
 
@@ -126,14 +161,15 @@ impl<K: TileField<N>, E: Real, const N: usize> Differentiable for PointEngine<K,
         lambda: &mut [E; N],
         theta_bar: &mut Params<E>,
     ) -> Result<usize, SolveError> {
-        Ok(self.arch.dispatch(PullBack {
+        let walk = PullBack {
             field: &self.field,
             tableau,
             steps,
             cotangents,
             lambda,
             theta_bar: &mut theta_bar.0,
-        }))
+        };
+        Ok(dispatch::<Generated<K, E>, _>(self.arch, walk).unwrap_or_default())
     }
 }
 
@@ -181,7 +217,6 @@ impl<K: TileField<N>, E: Real, const N: usize, const STAGES: usize> WithSimd
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> usize {
         let Self { field, tableau, .. } = self;
-        let (params, transposed) = (field.params(), field.transposed());
         let mut lambda = *self.lambda;
         let mut products = 0;
         let parts = by_step(self.steps, self.cotangents);
@@ -212,15 +247,13 @@ impl<K: TileField<N>, E: Real, const N: usize, const STAGES: usize> WithSimd
                 let argument = argument::<S, E, N>(&step.y, h, &row[..i], &step.stages);
                 let t = step.h.mul_add(tableau.c[i], step.t);
                 let k_bar = scaled(h, &k_bars[i]);
-                let y_bar = K::vjp_one(
-                    simd,
-                    params,
-                    transposed,
+                let y_bar = simd.vectorize(Vjp {
+                    field,
                     t,
-                    &argument,
-                    &k_bar,
-                    self.theta_bar,
-                );
+                    y: &argument,
+                    c: &k_bar,
+                    theta_bar: &mut *self.theta_bar,
+                });
                 products += 1;
                 for (j, (a, k_bar)) in row[..i].iter().zip(&mut k_bars).enumerate() {
                     if *a != 0.0 {
@@ -279,16 +312,19 @@ pub(super) fn attempt<G: PointKernel<E, N>, E: Real, const N: usize, const S: us
 ) -> Result<f64, SolveError> {
     if S > STAGES {
         return step.by_parts(tableau, tolerances, |t, y, dy| {
-            *dy = arch.dispatch(Eval { field, t, y });
+            if let Some(value) = dispatch::<G, _>(arch, Eval { field, t, y }) {
+                *dy = value;
+            }
             Ok(())
         });
     }
-    let sum = arch.dispatch(Straight {
+    let straight = Straight {
         field,
         tableau,
-        step,
+        step: &mut *step,
         tolerances,
-    });
+    };
+    let sum = dispatch::<G, _>(arch, straight).unwrap_or(f64::NAN);
     if sum.is_finite() {
         #[allow(clippy::cast_precision_loss, reason = "no array has 2^53 numbers")]
         let mean = const {

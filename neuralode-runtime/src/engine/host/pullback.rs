@@ -15,6 +15,7 @@ use crate::{
 use super::{
     field::TileVjp,
     forward::{combine, Terms},
+    isa::dispatch,
     kernel::{carve, Row, Sums, Tile},
     parallel, pool,
     real::Real,
@@ -77,11 +78,14 @@ pub(super) fn vjp<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     let threads = parallel::threads(3 * field.products() * y.len() * L, groups.len());
     vjp_groups(arch, field, t, (y, c), y_bar, &mut groups, (size, threads));
     theta_bar.fill(E::default());
-    arch.dispatch(Join::<G, E, N, L> {
-        field,
-        groups: &groups,
-        theta_bar,
-    });
+    dispatch::<G, _>(
+        arch,
+        Join::<G, E, N, L> {
+            field,
+            groups: &groups,
+            theta_bar,
+        },
+    );
 }
 
 /// Adds the sums of all groups, in order, to the parameters' cotangent.
@@ -119,15 +123,18 @@ fn vjp_groups<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
             .zip(c.chunks(size))
             .zip(y_bar.chunks_mut(size));
         for (((y, c), y_bar), group) in tiles.zip(groups) {
-            arch.dispatch(Vjp {
-                field,
-                t,
-                y,
-                c,
-                y_bar,
-                sums: &mut group.sums,
-                scratch: &mut group.scratch,
-            });
+            dispatch::<G, _>(
+                arch,
+                Vjp {
+                    field,
+                    t,
+                    y,
+                    c,
+                    y_bar,
+                    sums: &mut group.sums,
+                    scratch: &mut group.scratch,
+                },
+            );
         }
         return;
     }
@@ -294,11 +301,14 @@ pub(super) fn pull_back_steps<
     let work = 3 * field.products() * lambda.len() * L * products;
     let threads = parallel::threads(work, groups.len());
     pull_back_groups(arch, field, plan, (0, lambda), &mut groups, (size, threads));
-    arch.dispatch(Join::<G, E, N, L> {
-        field,
-        groups: &groups,
-        theta_bar,
-    });
+    dispatch::<G, _>(
+        arch,
+        Join::<G, E, N, L> {
+            field,
+            groups: &groups,
+            theta_bar,
+        },
+    );
     products
 }
 
@@ -318,14 +328,17 @@ fn pull_back_groups<
 ) {
     if threads <= 1 {
         for (index, (lambda, group)) in lambda.chunks_mut(size).zip(groups).enumerate() {
-            arch.dispatch(PullBack {
-                field,
-                plan,
-                first: first + index * size,
-                lambda,
-                sums: &mut group.sums,
-                scratch: &mut group.scratch,
-            });
+            dispatch::<G, _>(
+                arch,
+                PullBack {
+                    field,
+                    plan,
+                    first: first + index * size,
+                    lambda,
+                    sums: &mut group.sums,
+                    scratch: &mut group.scratch,
+                },
+            );
         }
         return;
     }

@@ -1,0 +1,37 @@
+//! The instruction sets under which kernels run.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Whether this processor has vector instructions with fused multiply-adds, for which generated kernels are
+/// compiled. Without them a generated field runs through the portable operations.
+pub(crate) fn has_vectors() -> bool {
+    !matches!(Arch::new(), Arch::Scalar)
+}
+
+/// A field of kernels, by the processors that it is compiled for.
+pub trait Compiled {
+    /// Whether that includes those without vector instructions. Others never get there ([`has_vectors`] keeps
+    /// them away), and are not compiled once more for it.
+    const BASELINE: bool;
+}
+
+/// Runs `op`, which belongs to the field `G`, under the widest instructions of `arch`; `None` where it was not
+/// compiled for them.
+#[inline]
+pub(super) fn dispatch<G: Compiled, O: WithSimd>(arch: Arch, op: O) -> Option<O::Output> {
+    match arch {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(simd) => Some(Simd::vectorize(simd, op)),
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(simd) => Some(Simd::vectorize(simd, op)),
+        #[cfg(target_arch = "aarch64")]
+        Arch::Neon(simd) => Some(Simd::vectorize(simd, op)),
+        _ => {
+            if const { G::BASELINE } {
+                Some(Simd::vectorize(pulp::Scalar, op))
+            } else {
+                None
+            }
+        }
+    }
+}
