@@ -14,7 +14,7 @@ pub use dfdx::{
         ToDevice,
     },
     shapes::{Const, Dim, Dtype, HasShape},
-    tensor::{Cpu, Tape, Tensor},
+    tensor::{Cpu, Gradients, NoneTape, OwnedTape, Tape, Tensor},
     tensor_ops::Device,
 };
 
@@ -28,6 +28,7 @@ pub use crate::{
         },
         tensor::{DeviceErr, KernelVisitor, TensorField},
     },
+    entry::{enter_dense, AsGiven, Data, Entry},
     error::SolveError,
     layer::{
         activation::{Identity, Relu, Sigmoid, Sin, Tanh},

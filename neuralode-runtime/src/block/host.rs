@@ -17,7 +17,7 @@ use crate::{
     engine::{
         host::{kernel::TileField, real::Real, HostEngine, Params, Tiles},
         tensor::{
-            accumulate, accumulate_flat, cut_flat, flat_parameters, DeviceErr, KernelVisitor,
+            accumulate_numbers, accumulate_params, flat_parameters, DeviceErr, KernelVisitor,
             TensorField,
         },
     },
@@ -168,8 +168,7 @@ where
     };
     report(outcome);
     let y_bar = same::<Vec<R>, Vec<E>>(y_bar).unwrap_or_default();
-    let y_bar = y0.device().try_tensor_from_vec(y_bar, *y0.shape())?;
-    accumulate(y0, y_bar, gradients)?;
+    accumulate_numbers(y0, &y_bar, gradients)?;
     let theta_bar = same::<Vec<R>, Vec<E>>(theta_bar).unwrap_or_default();
-    accumulate_flat(field, cut_flat(field, &theta_bar)?, gradients)
+    accumulate_params(field, &theta_bar, gradients)
 }

@@ -2,10 +2,12 @@
 
 pub mod activation;
 mod dense;
+mod fused;
 mod reshape;
 
 pub use activation::Activation;
 pub use dense::Dense;
+pub(crate) use dense::InputGradient;
 pub use reshape::{reshape, Flatten};
 
 use dfdx::nn::Module;

@@ -8,8 +8,11 @@
     reason = "only code inlined into a dispatched function runs under its vector instructions"
 )]
 
+pub mod buffer;
 pub mod kernel;
 pub mod real;
+pub mod rows;
+pub(crate) mod storage;
 
 use core::{fmt, marker::PhantomData};
 
