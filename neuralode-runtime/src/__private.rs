@@ -17,7 +17,7 @@ pub use dfdx::{
         ToDevice,
     },
     shapes::{Const, Dim, Dtype, HasShape},
-    tensor::{Cpu, Tape, Tensor},
+    tensor::{Cpu, Gradients, NoneTape, OwnedTape, Tape, Tensor},
     tensor_ops::Device,
 };
 
@@ -33,6 +33,7 @@ pub use crate::{
         },
         tensor::{DeviceErr, KernelVisitor, TensorField},
     },
+    entry::{enter_dense, AsGiven, Data, Entry},
     error::SolveError,
     layer::{
         activation::{Identity, Relu, Sigmoid, Sin, Tanh},

@@ -25,6 +25,7 @@ mod block;
 mod check;
 mod controller;
 pub mod engine;
+mod entry;
 pub mod error;
 pub mod layer;
 pub mod options;

@@ -56,6 +56,21 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
     }
 }
 
+/// `let x = ...;` for the first layer with parameters of a model, where the tape begins.
+pub(super) fn first_call(layer: &Layer, this: &TokenStream) -> TokenStream {
+    let root = root();
+    match &layer.kind {
+        LayerKind::Dense { .. } => quote!(let x = #root::enter_dense(entry, &#this, x)?;),
+        LayerKind::Flatten | LayerKind::Activation(_) | LayerKind::Pow { .. } => {
+            let call = call(layer, this);
+            quote! {
+                let x = #root::Entry::enter(entry, x);
+                #call
+            }
+        }
+    }
+}
+
 /// Restates the shape of `x` where the widths of two neighbours are equal only by a condition on constants,
 /// so that a failed condition is the only error.
 pub(super) fn meet(produced: &[crate::model::Size], taken: &[crate::model::Size]) -> TokenStream {

@@ -1,13 +1,10 @@
 //! A block through generated kernels, on the processor.
 //!
-//! Rust cannot say "if `D` is `Cpu` and `E` is `f32`" in a type, so the types are compared here, once per
-//! call, and values that have the same type under another name are passed on as that.
-
-use core::any::{Any, TypeId};
+//! The types are compared once per call, in [`crate::engine::host::storage`].
 
 use dfdx::{
     shapes::{Const, Dim, Dtype, HasShape, Shape},
-    tensor::{Cpu, Gradients, PutTape, SplitTape, Tape, Tensor},
+    tensor::{Gradients, PutTape, SplitTape, Tape, Tensor},
     tensor_ops::Device,
 };
 
@@ -16,11 +13,15 @@ use crate::{
     backward::report,
     engine::{
         host::{
-            isa, kernel::TileField, point, real::Real, Generated, HostEngine, Params, PointEngine,
-            Tiles,
+            kernel::TileField,
+            point,
+            real::Real,
+            rows::RowScalar,
+            storage::{numbers_mut, read, same},
+            Generated, HostEngine, Params, PointEngine, Tiles,
         },
         tensor::{
-            accumulate, accumulate_flat, cut_flat, flat_parameters, DeviceErr, KernelVisitor,
+            accumulate_numbers, accumulate_params, flat_parameters, DeviceErr, KernelVisitor,
             TensorField,
         },
     },
@@ -38,20 +39,6 @@ use super::{portable, saved::Saved, NeuralOde};
 /// Samples per tile: two vectors of the widest registers in either type.
 const LANES_F32: usize = 32;
 const LANES_F64: usize = 16;
-
-/// Whether kernels run on this device with this dtype.
-pub(super) fn covers<E: Dtype, D: Device<E>>() -> bool {
-    let dtype = TypeId::of::<E>();
-    let known = dtype == TypeId::of::<f32>() || dtype == TypeId::of::<f64>();
-    known && TypeId::of::<D>() == TypeId::of::<Cpu>() && isa::has_vectors()
-}
-
-/// `a` as a `B`, if that is what it is.
-fn same<A: 'static, B: 'static>(a: A) -> Option<B> {
-    let mut slot = Some(a);
-    let slot: &mut dyn Any = &mut slot;
-    slot.downcast_mut::<Option<B>>()?.take()
-}
 
 /// A solve from a contiguous `y0` that is not empty, waiting for the kernels of its field.
 pub(super) struct Forward<'b, const S: usize, const N: usize, B, E, D, T, F, W>
@@ -98,7 +85,7 @@ where
     W: Saved<B, N, E, D>,
 {
     /// `R` is `E` under the name that the kernels know.
-    fn run<K: TileField<N>, R: Real, const L: usize>(
+    fn run<K: TileField<N>, R: RowScalar, const L: usize>(
         self,
     ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
         let params = same::<Vec<E>, Vec<R>>(flat_parameters(&self.block.field)?);
@@ -111,7 +98,7 @@ where
         }
     }
 
-    fn solve_with<K: TileField<N>, R: Real, G>(
+    fn solve_with<K: TileField<N>, R: RowScalar, G>(
         self,
         engine: Option<G>,
     ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>
@@ -124,7 +111,7 @@ where
             saved,
             y0,
         } = self;
-        let start = rows(&y0).map(|rows| G::State::from_rows(&rows));
+        let start = read::<_, _, _, _, R>(&y0).map(|rows| G::State::from_rows(rows.as_slice()));
         let (Some(mut engine), Some(start)) = (engine, start) else {
             // The field's tensors are not those of its kernels: one is frozen, say.
             return portable::forward(block, tableau, saved, y0);
@@ -145,8 +132,8 @@ where
         if let Some(trajectory) = trajectory {
             let (field, out) = (block.field.clone(), out.clone());
             tape.add_backward_op(move |gradients| {
-                gradients.try_alloc_for(&out)?;
-                let Some(rows) = rows::<R, _, _, _, _>(&gradients.get(&out)) else {
+                let cotangent = numbers_mut::<E, D, R>(gradients.get_or_alloc_mut(&out)?);
+                let Some(rows) = cotangent else {
                     return Ok(());
                 };
                 let times = saved.times().iter();
@@ -202,17 +189,8 @@ impl<R: Real, const N: usize> Samples<R> for [R; N] {
     }
 }
 
-/// The numbers of a contiguous tensor, if `R` is `E`.
-fn rows<R: Real, S: Shape, E: Dtype, D: Device<E>, T>(
-    tensor: &Tensor<S, E, D, T>,
-) -> Option<Vec<R>> {
-    let mut rows = vec![E::default(); tensor.shape().num_elements()];
-    tensor.copy_into(&mut rows);
-    same::<Vec<E>, Vec<R>>(rows)
-}
-
 /// States one after the other as a tensor.
-fn tensor<R: Real, Y: Samples<R>, S: Shape, E: Dtype, D: Device<E>>(
+fn tensor<R: RowScalar, Y: Samples<R>, S: Shape, E: Dtype, D: Device<E>>(
     values: &[Y],
     device: &D,
     shape: S,
@@ -226,7 +204,7 @@ fn tensor<R: Real, Y: Samples<R>, S: Shape, E: Dtype, D: Device<E>>(
 
 /// Adds what an adjoint gave to the gradients of `y0` and of the field's parameters; NaN and a report if it
 /// failed.
-fn write_gradients<R: Real, const N: usize, Y: Samples<R>, B, E, D, F>(
+fn write_gradients<R: RowScalar, const N: usize, Y: Samples<R>, B, E, D, F>(
     field: &F,
     parameters: usize,
     pulled: Result<Pullback<Y, Params<R>>, SolveError>,
@@ -249,8 +227,7 @@ where
     };
     report(outcome);
     let y_bar = same::<Vec<R>, Vec<E>>(y_bar).unwrap_or_default();
-    let y_bar = y0.device().try_tensor_from_vec(y_bar, *y0.shape())?;
-    accumulate(y0, y_bar, gradients)?;
+    accumulate_numbers(y0, &y_bar, gradients)?;
     let theta_bar = same::<Vec<R>, Vec<E>>(theta_bar).unwrap_or_default();
-    accumulate_flat(field, cut_flat(field, &theta_bar)?, gradients)
+    accumulate_params(field, &theta_bar, gradients)
 }

@@ -13,7 +13,7 @@ use dfdx::{
 
 use crate::{
     engine::{
-        host::kernel::TileField,
+        host::{kernel::TileField, storage},
         tensor::{KernelVisitor, TensorField},
     },
     error::SolveError,
@@ -86,7 +86,7 @@ pub fn has_kernels<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E, 
         fn visit<K: TileField<N>>(self) {}
     }
 
-    host::covers::<E, D>() && F::with_kernel(Look).is_ok()
+    storage::covers::<E, D>() && F::with_kernel(Look).is_ok()
 }
 
 impl<F> NeuralOde<F> {
@@ -222,7 +222,7 @@ impl<F> NeuralOde<F> {
             saved,
             y0,
         };
-        if self.options.vjp == Vjp::Generated && host::covers::<E, D>() {
+        if self.options.vjp == Vjp::Generated && storage::covers::<E, D>() {
             F::with_kernel(visitor).unwrap_or_else(|visitor| {
                 portable::forward(self, tableau, visitor.saved, visitor.y0)
             })

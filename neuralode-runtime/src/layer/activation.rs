@@ -9,6 +9,8 @@ use dfdx::{
     tensor_ops::{ChooseFrom, Device, TryLe},
 };
 
+use crate::engine::host::kernel::TileActivation;
+
 /// A scalar function of type `A` that [`super::Dense`] applies after its affine map, and that a model may
 /// use as a layer of its own.
 pub trait Activation: 'static + Copy + Default + fmt::Debug + Send + Sync {
@@ -19,6 +21,24 @@ pub trait Activation: 'static + Copy + Default + fmt::Debug + Send + Sync {
     fn try_apply<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         x: Tensor<S, E, D, T>,
     ) -> Result<Tensor<S, E, D, T>, D::Err>;
+
+    /// Shows the function's kernel to `visitor`, if there is one. A layer whose activation has none runs
+    /// through dfdx's operations everywhere.
+    ///
+    /// # Errors
+    /// The visitor itself, if there is none.
+    fn with_kernel<V: ActivationVisitor>(visitor: V) -> Result<V::Output, V> {
+        Err(visitor)
+    }
+}
+
+/// Something to do with the kernel of an activation, whatever its type.
+pub trait ActivationVisitor {
+    /// Its result.
+    type Output;
+
+    /// Does it.
+    fn visit<A: TileActivation>(self) -> Self::Output;
 }
 
 macro_rules! activations {
@@ -32,6 +52,10 @@ macro_rules! activations {
                 $x: Tensor<S, E, D, T>,
             ) -> Result<Tensor<S, E, D, T>, D::Err> {
                 $apply
+            }
+
+            fn with_kernel<V: ActivationVisitor>(visitor: V) -> Result<V::Output, V> {
+                Ok(visitor.visit::<Self>())
             }
         }
 

@@ -4,19 +4,23 @@ use core::marker::PhantomData;
 
 use dfdx::{
     nn::{Module, ModuleVisitor, NonMutableModule, TensorCollection, TensorOptions},
-    shapes::{Const, Dim, Dtype, HasShape, Rank1, Rank2},
+    shapes::{Const, Dim, Dtype, HasShape, Rank1, Rank2, Shape},
     tensor::{HasErr, Tape, Tensor},
     tensor_ops::{BroadcastTo, Device, PermuteTo, TryAdd, TryMatMul},
 };
 use rand::{distributions::Distribution, Rng};
 
-use super::Activation;
+use super::{fused::Fused, Activation};
+use crate::engine::host::storage::{covers, is_contiguous};
 
 /// `A(x W^T + b)`: an affine map from `I` to `O` features, followed by the activation `A`.
 ///
 /// Starts with Glorot uniform weights, `U(-l, l)` with `l = sqrt(6 / (I + O))`, and zero biases, drawn from
 /// the device's generator. The draws are made in f64, so that equal seeds give equal models in f32 and
 /// f64 up to rounding.
+///
+/// On `Cpu` in f32 and f64 the layer is one operation on the tape, with kernels of its own; elsewhere, or with
+/// an activation of your own, it consists of dfdx's operations. The two differ by rounding.
 ///
 /// # Shapes
 /// `(B, I)` to `(B, O)`.
@@ -106,6 +110,48 @@ where
     type Error = D::Err;
 
     fn try_forward(&self, x: Tensor<(B, Const<I>), E, D, T>) -> Result<Self::Output, D::Err> {
+        self.try_forward_from(x, InputGradient::Wanted)
+    }
+}
+
+/// Whether a backward pass computes the gradient of a layer's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InputGradient {
+    /// Yes: somebody may ask for it.
+    Wanted,
+    /// No: the input is data.
+    Unwanted,
+}
+
+impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>> Dense<I, O, A, E, D> {
+    /// The layer's forward pass: one operation on the tape where the processor has kernels for it.
+    pub(crate) fn try_forward_from<B: Dim, T: Tape<E, D>>(
+        &self,
+        x: Tensor<(B, Const<I>), E, D, T>,
+        input_gradient: InputGradient,
+    ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
+        let fusible = covers::<E, D>()
+            && x.shape().num_elements() > 0
+            && O > 0
+            && is_contiguous(&self.weight)
+            && is_contiguous(&self.bias);
+        if !fusible {
+            return self.try_forward_by_operations(x);
+        }
+        let visitor = Fused {
+            layer: self,
+            x,
+            input_gradient,
+        };
+        A::with_kernel(visitor)
+            .unwrap_or_else(|Fused { layer, x, .. }| layer.try_forward_by_operations(x))
+    }
+
+    /// The same in dfdx's operations, on any device.
+    pub(super) fn try_forward_by_operations<B: Dim, T: Tape<E, D>>(
+        &self,
+        x: Tensor<(B, Const<I>), E, D, T>,
+    ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
         let weight: Tensor<Rank2<I, O>, E, D, T> = self.weight.retaped::<T>().try_permute()?;
         let affine = x.try_matmul(weight)?;
         let shape = *affine.shape();

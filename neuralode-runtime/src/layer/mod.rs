@@ -2,11 +2,13 @@
 
 pub mod activation;
 mod dense;
+mod fused;
 mod pow;
 mod reshape;
 
 pub use activation::Activation;
 pub use dense::Dense;
+pub(crate) use dense::InputGradient;
 pub use pow::Pow;
 pub use reshape::{reshape, Flatten};
 

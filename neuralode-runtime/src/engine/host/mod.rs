@@ -9,6 +9,7 @@
     reason = "only code inlined into a dispatched function runs under its vector instructions"
 )]
 
+pub mod buffer;
 mod closure;
 mod field;
 mod forward;
@@ -20,6 +21,8 @@ mod pool;
 pub mod pow;
 mod pullback;
 pub mod real;
+pub mod rows;
+pub(crate) mod storage;
 mod tiles;
 pub mod vector;
 

@@ -4,11 +4,13 @@
 mod params;
 
 pub use params::Flat;
-pub(crate) use params::{accumulate, accumulate_flat, cut_flat, flat_parameters};
+pub(crate) use params::{
+    accumulate, accumulate_flat, accumulate_numbers, accumulate_params, flat_parameters,
+};
 
 use params::flat_gradients;
 
-use core::{fmt, marker::PhantomData};
+use core::{any::TypeId, fmt, marker::PhantomData};
 
 use dfdx::{
     nn::TensorCollection,
@@ -18,7 +20,11 @@ use dfdx::{
 };
 
 use crate::{
-    engine::host::kernel::TileField,
+    engine::host::{
+        kernel::TileField,
+        rows::all_finite,
+        storage::{covers, read},
+    },
     error::SolveError,
     options::Tolerances,
     state::{exact_square_sum, worst_of, State},
@@ -161,7 +167,8 @@ fn to_f64<E: Dtype>(x: E) -> f64 {
 
 /// The index of the first sample (along the first axis) with a NaN or an infinity.
 ///
-/// One sum on the device where all is well; the tensor is read back only where it is not.
+/// One pass on the processor. On other devices one sum where all is well; the tensor is read back only where
+/// it is not.
 ///
 /// # Errors
 /// [`SolveError::Device`] if the device fails.
@@ -169,6 +176,9 @@ pub fn first_non_finite<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tensor: &Tensor<S, E, D, T>,
 ) -> Result<Option<usize>, SolveError> {
     let untaped = tensor.retaped::<dfdx::tensor::NoneTape>();
+    if is_finite_here(&untaped).map_err(SolveError::device::<D::Err>)? {
+        return Ok(None);
+    }
     let sum = untaped
         .try_sum::<Rank0, S::AllAxes>()
         .map_err(SolveError::device)?;
@@ -181,6 +191,21 @@ pub fn first_non_finite<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         .into_iter()
         .position(|x| !to_f64(x).is_finite())
         .map(|index| index / per_sample))
+}
+
+/// Whether `tensor` is on the processor, of a dtype with kernels, and finite.
+fn is_finite_here<S: Shape, E: Dtype, D: Device<E>>(
+    tensor: &Tensor<S, E, D>,
+) -> Result<bool, D::Err> {
+    if !covers::<E, D>() {
+        return Ok(false);
+    }
+    let tensor = tensor.clone().try_contiguous()?;
+    Ok(if TypeId::of::<E>() == TypeId::of::<f32>() {
+        read::<_, _, _, _, f32>(&tensor).is_some_and(|x| all_finite(x.as_slice()))
+    } else {
+        read::<_, _, _, _, f64>(&tensor).is_some_and(|x| all_finite(x.as_slice()))
+    })
 }
 
 /// Scalars per index of the first axis.

@@ -1,13 +1,18 @@
 //! The parameters of a module as numbers: read, cut into tensors, and their gradients gathered and added to.
 
+use core::any::TypeId;
+
 use dfdx::{
     nn::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorRef},
     shapes::{Dtype, HasShape, Rank0, Shape},
-    tensor::{Gradients, Tensor, Trace},
+    tensor::{Cpu, Gradients, Tensor, Trace},
     tensor_ops::{Backward, Device, ReshapeTo, SumTo, TryAdd, TryMul},
 };
 
-use crate::error::SolveError;
+use crate::{
+    engine::host::storage::{is_contiguous, numbers_mut},
+    error::SolveError,
+};
 
 /// The cotangent of one parameter, flattened: parameters of different shapes form one `Vec`.
 pub type Flat<E, D> = Tensor<(usize,), E, D>;
@@ -99,8 +104,88 @@ pub(crate) fn accumulate_flat<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>
     Ok(())
 }
 
+/// Adds the cotangents of all parameters of `module`, as [`flat_parameters`] orders them, to their gradients.
+pub(crate) fn accumulate_params<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+    cotangents: &[E],
+    gradients: &mut Gradients<E, D>,
+) -> Result<(), D::Err> {
+    struct Scatter<'g, E: Dtype, D: Device<E>> {
+        gradients: &'g mut Gradients<E, D>,
+        cotangents: &'g [E],
+    }
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Scatter<'_, E, D> {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            let count = tensor.shape().num_elements();
+            if let (true, Some((cotangent, rest))) = (
+                options.do_gradient_update,
+                self.cotangents.split_at_checked(count),
+            ) {
+                self.cotangents = rest;
+                accumulate_numbers(tensor, cotangent, self.gradients)?;
+            }
+            Ok(None)
+        }
+    }
+
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: &mut Scatter {
+            gradients,
+            cotangents,
+        },
+    })?;
+    Ok(())
+}
+
 /// Adds `cotangent` to the gradient of `tensor`, on whatever device both live.
 pub(crate) fn accumulate<S: Shape, E: Dtype, D: Device<E>>(
+    tensor: &Tensor<S, E, D>,
+    cotangent: Tensor<S, E, D>,
+    gradients: &mut Gradients<E, D>,
+) -> Result<(), D::Err> {
+    if TypeId::of::<D>() == TypeId::of::<Cpu>() {
+        let cotangent = cotangent.try_contiguous()?;
+        let mut numbers = vec![E::default(); cotangent.shape().num_elements()];
+        cotangent.copy_into(&mut numbers);
+        return accumulate_numbers(tensor, &numbers, gradients);
+    }
+    accumulate_anywhere(tensor, cotangent, gradients)
+}
+
+/// Adds `cotangent`, in the order of the elements of `tensor`, to its gradient. On the processor this is one
+/// loop over the gradient's memory.
+pub(crate) fn accumulate_numbers<S: Shape, E: Dtype, D: Device<E>>(
+    tensor: &Tensor<S, E, D>,
+    cotangent: &[E],
+    gradients: &mut Gradients<E, D>,
+) -> Result<(), D::Err> {
+    if is_contiguous(tensor) {
+        let storage = gradients.get_or_alloc_mut(tensor)?;
+        if let Some(gradient) = numbers_mut::<E, D, E>(storage) {
+            for (gradient, cotangent) in gradient.iter_mut().zip(cotangent) {
+                *gradient += *cotangent;
+            }
+            return Ok(());
+        }
+    }
+    let device = tensor.device();
+    let cotangent = device.try_tensor_from_vec(cotangent.to_vec(), *tensor.shape())?;
+    accumulate_anywhere(tensor, cotangent, gradients)
+}
+
+/// Adds `cotangent` to the gradient of `tensor` by dfdx's operations.
+fn accumulate_anywhere<S: Shape, E: Dtype, D: Device<E>>(
     tensor: &Tensor<S, E, D>,
     cotangent: Tensor<S, E, D>,
     gradients: &mut Gradients<E, D>,
@@ -139,7 +224,12 @@ pub(crate) fn flat_parameters<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>
             tensor: &Tensor<S, E, D>,
         ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
             if options.do_gradient_update {
-                self.0.extend(tensor.as_vec());
+                let contiguous = tensor.clone().try_contiguous()?;
+                let start = self.0.len();
+                let count = contiguous.shape().num_elements();
+                self.0.resize(start + count, E::default());
+                // `as_vec` would visit the elements one by one.
+                contiguous.copy_into(&mut self.0[start..]);
             }
             Ok(None)
         }
@@ -154,6 +244,10 @@ pub(crate) fn flat_parameters<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>
     Ok(read.0)
 }
 
+#[allow(
+    dead_code,
+    reason = "the counterpart of `flat_parameters` for other devices"
+)]
 /// Cuts `values`, in the order of [`flat_parameters`], into one flat tensor per parameter.
 pub(crate) fn cut_flat<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
     module: &M,

@@ -1,0 +1,112 @@
+//! Memory that a training step takes and gives back, so that the next one finds it without page faults.
+
+use core::{any::Any, cell::RefCell, fmt};
+
+/// Buffers of one type that a thread keeps; the oldest makes room.
+const KEPT: usize = 32;
+
+/// A scalar with a store of buffers per thread.
+pub trait Pooled: 'static + Copy + Default {
+    /// Shows the thread's store to `f`, unless the thread is ending.
+    fn with_store<T>(f: impl FnOnce(&mut Vec<Vec<Self>>) -> T) -> Option<T>;
+}
+
+macro_rules! pooled {
+    ($($t:ident $store:ident),*) => {
+        thread_local! {
+            $(static $store: RefCell<Vec<Vec<$t>>> = const { RefCell::new(Vec::new()) };)*
+        }
+
+        $(impl Pooled for $t {
+            fn with_store<T>(f: impl FnOnce(&mut Vec<Vec<Self>>) -> T) -> Option<T> {
+                $store.try_with(|store| f(&mut store.borrow_mut())).ok()
+            }
+        })*
+    };
+}
+
+pooled!(f32 STORE_F32, f64 STORE_F64);
+
+/// `len` numbers in memory that goes back to the thread's store at the end.
+pub struct Buffer<E: Pooled> {
+    /// At least `len` numbers: shortening would cost a fill when it grows again.
+    numbers: Vec<E>,
+    len: usize,
+}
+
+impl<E: Pooled> fmt::Debug for Buffer<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Pooled> Buffer<E> {
+    /// Numbers of any value.
+    pub fn new(len: usize) -> Self {
+        let stored = E::with_store(|store| {
+            let fitting = store.iter().enumerate().filter(|(_, b)| b.len() >= len);
+            let best = fitting.min_by_key(|(_, b)| b.len()).map(|(at, _)| at);
+            best.map(|at| store.swap_remove(at))
+        });
+        let numbers = stored.flatten().unwrap_or_else(|| vec![E::default(); len]);
+        Self { numbers, len }
+    }
+
+    /// A copy of `numbers`.
+    pub fn copy_of(numbers: &[E]) -> Self {
+        let mut copy = Self::new(numbers.len());
+        copy.as_mut_slice().copy_from_slice(numbers);
+        copy
+    }
+
+    /// The numbers.
+    pub fn as_slice(&self) -> &[E] {
+        &self.numbers[..self.len]
+    }
+
+    /// The numbers.
+    pub fn as_mut_slice(&mut self) -> &mut [E] {
+        &mut self.numbers[..self.len]
+    }
+
+    /// The numbers under another name of their type, if it is one.
+    pub fn as_mut_slice_of<Other: 'static>(&mut self) -> Option<&mut [Other]> {
+        let numbers: &mut dyn Any = &mut self.numbers;
+        numbers
+            .downcast_mut::<Vec<Other>>()
+            .and_then(|numbers| numbers.get_mut(..self.len))
+    }
+}
+
+impl<E: Pooled> Drop for Buffer<E> {
+    fn drop(&mut self) {
+        let numbers = core::mem::take(&mut self.numbers);
+        E::with_store(|store| {
+            if store.len() >= KEPT {
+                store.remove(0);
+            }
+            store.push(numbers);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Buffer, Pooled, KEPT};
+
+    #[test]
+    fn a_buffer_is_used_again_and_the_store_stays_small() {
+        let first = Buffer::<f64>::new(1000);
+        let at = first.as_slice().as_ptr();
+        drop(first);
+        let again = Buffer::<f64>::new(900);
+        assert_eq!(
+            (again.as_slice().as_ptr(), again.as_slice().len()),
+            (at, 900)
+        );
+        drop((0..3 * KEPT).map(Buffer::<f64>::new).collect::<Vec<_>>());
+        assert_eq!(f64::with_store(|store| store.len()), Some(KEPT));
+    }
+}

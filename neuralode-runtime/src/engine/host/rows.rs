@@ -1,0 +1,457 @@
+//! Affine maps over contiguous rows, `(batch, I)` to `(batch, O)`: the kernels of layers between blocks.
+//!
+//! Vectors run along a row's features. Products are computed in blocks that stay in registers; every call runs
+//! under the processor's widest instructions, and every sum has one order on one kind of processor.
+
+use core::marker::PhantomData;
+
+use dfdx::shapes::Unit;
+use pulp::{Arch, Simd, WithSimd};
+
+use super::{
+    buffer::Pooled,
+    isa::{dispatch, Compiled},
+    kernel::TileActivation,
+    real::Real,
+};
+
+/// A scalar whose rows need not fill registers.
+pub trait RowScalar: Real + Pooled + Unit {
+    /// The whole registers in `x`, and what is left.
+    fn vectors<S: Simd>(x: &[Self]) -> (&[Self::Register<S>], &[Self]);
+    /// The whole registers in `x`, and what is left.
+    fn vectors_mut<S: Simd>(x: &mut [Self]) -> (&mut [Self::Register<S>], &mut [Self]);
+    /// The first numbers of a register whose others are zero.
+    fn partial<S: Simd>(simd: S, x: &[Self]) -> Self::Register<S>;
+    /// Writes the first numbers of a register.
+    fn store_partial<S: Simd>(simd: S, x: &mut [Self], v: Self::Register<S>);
+}
+
+macro_rules! row_scalar {
+    ($t:ident, $v:ident, $as:ident, $as_mut:ident, $load:ident, $store:ident) => {
+        impl RowScalar for $t {
+            #[inline(always)]
+            fn vectors<S: Simd>(x: &[Self]) -> (&[S::$v], &[Self]) {
+                S::$as(x)
+            }
+            #[inline(always)]
+            fn vectors_mut<S: Simd>(x: &mut [Self]) -> (&mut [S::$v], &mut [Self]) {
+                S::$as_mut(x)
+            }
+            #[inline(always)]
+            fn partial<S: Simd>(simd: S, x: &[Self]) -> S::$v {
+                simd.$load(x)
+            }
+            #[inline(always)]
+            fn store_partial<S: Simd>(simd: S, x: &mut [Self], v: S::$v) {
+                simd.$store(x, v);
+            }
+        }
+    };
+}
+
+row_scalar!(
+    f32,
+    f32s,
+    as_simd_f32s,
+    as_mut_simd_f32s,
+    partial_load_f32s,
+    partial_store_f32s
+);
+row_scalar!(
+    f64,
+    f64s,
+    as_simd_f64s,
+    as_mut_simd_f64s,
+    partial_load_f64s,
+    partial_store_f64s
+);
+
+/// These kernels are not compiled for plain scalars.
+struct Rows;
+
+impl Compiled for Rows {
+    const BASELINE: bool = false;
+}
+
+/// Runs `op` under this processor's vector instructions; without any, nobody calls it.
+fn run<O: WithSimd>(op: O) -> Option<O::Output> {
+    dispatch::<Rows, O>(Arch::new(), op)
+}
+
+/// `y = x W^T + b` for rows `x` of `I` and `y` of `O` scalars.
+pub fn affine<E: RowScalar, const I: usize, const O: usize>(
+    x: &[E],
+    w: &[E],
+    b: &[E],
+    y: &mut [E],
+) {
+    struct Affine<'a, E, const I: usize, const O: usize>(&'a [E], &'a [E], &'a [E], &'a mut [E]);
+
+    impl<E: RowScalar, const I: usize, const O: usize> WithSimd for Affine<'_, E, I, O> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(x, w, b, y) = self;
+            if S::REGISTER_COUNT < 32 {
+                dots::<S, E, I, O, 2, 4>(simd, x, w, b, y);
+            } else if O % 5 == 0 {
+                dots::<S, E, I, O, 4, 5>(simd, x, w, b, y);
+            } else {
+                dots::<S, E, I, O, 4, 4>(simd, x, w, b, y);
+            }
+        }
+    }
+
+    run(Affine::<E, I, O>(x, w, b, y));
+}
+
+/// Dot products, in blocks of `R` rows and `K` outputs.
+#[inline(always)]
+fn dots<S: Simd, E: RowScalar, const I: usize, const O: usize, const R: usize, const K: usize>(
+    simd: S,
+    x: &[E],
+    w: &[E],
+    b: &[E],
+    y: &mut [E],
+) {
+    let rows = y.len() / O;
+    let mut row = 0;
+    while row + R <= rows {
+        dots_of_rows::<S, E, I, O, R, K>(simd, row, x, w, b, y);
+        row += R;
+    }
+    while row < rows {
+        dots_of_rows::<S, E, I, O, 1, K>(simd, row, x, w, b, y);
+        row += 1;
+    }
+}
+
+#[inline(always)]
+fn dots_of_rows<
+    S: Simd,
+    E: RowScalar,
+    const I: usize,
+    const O: usize,
+    const R: usize,
+    const K: usize,
+>(
+    simd: S,
+    row: usize,
+    x: &[E],
+    w: &[E],
+    b: &[E],
+    y: &mut [E],
+) {
+    let mut o = 0;
+    while o + K <= O {
+        dot_block::<S, E, I, O, R, K>(simd, row, o, x, w, b, y);
+        o += K;
+    }
+    while o < O {
+        dot_block::<S, E, I, O, R, 1>(simd, row, o, x, w, b, y);
+        o += 1;
+    }
+}
+
+#[inline(always)]
+fn dot_block<
+    S: Simd,
+    E: RowScalar,
+    const I: usize,
+    const O: usize,
+    const R: usize,
+    const K: usize,
+>(
+    simd: S,
+    row: usize,
+    o: usize,
+    x: &[E],
+    w: &[E],
+    b: &[E],
+    y: &mut [E],
+) {
+    let x: [_; R] = core::array::from_fn(|r| E::vectors::<S>(&x[(row + r) * I..][..I]));
+    let w: [_; K] = core::array::from_fn(|k| E::vectors::<S>(&w[(o + k) * I..][..I]));
+    let mut sums = [[E::splat(simd, E::default()); K]; R];
+    for c in 0..I / E::lanes::<S>() {
+        let w: [_; K] = core::array::from_fn(|k| w[k].0[c]);
+        for r in 0..R {
+            let x = x[r].0[c];
+            for k in 0..K {
+                sums[r][k] = E::fma(simd, x, w[k], sums[r][k]);
+            }
+        }
+    }
+    if I % E::lanes::<S>() > 0 {
+        let w: [_; K] = core::array::from_fn(|k| E::partial(simd, w[k].1));
+        for r in 0..R {
+            let x = E::partial(simd, x[r].1);
+            for k in 0..K {
+                sums[r][k] = E::fma(simd, x, w[k], sums[r][k]);
+            }
+        }
+    }
+    for r in 0..R {
+        let y = &mut y[(row + r) * O + o..][..K];
+        let b = &b[o..][..K];
+        for k in 0..K {
+            y[k] = b[k] + E::reduce(simd, sums[r][k]);
+        }
+    }
+}
+
+/// Adds `c^T x` to the gradient `(O, I)` of the weights, where `c` is the cotangent of the affine map.
+pub fn add_weight_gradient<E: RowScalar, const I: usize, const O: usize>(
+    x: &[E],
+    c: &[E],
+    weight_bar: &mut [E],
+) {
+    struct Add<'a, E, const I: usize, const O: usize>(&'a [E], &'a [E], &'a mut [E]);
+
+    impl<E: RowScalar, const I: usize, const O: usize> WithSimd for Add<'_, E, I, O> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(x, c, weight_bar) = self;
+            let left = Left {
+                numbers: c,
+                row: 1,
+                column: O,
+            };
+            products::<S, E, I>(simd, left, x, weight_bar);
+        }
+    }
+
+    run(Add::<E, I, O>(x, c, weight_bar));
+}
+
+/// Adds `c W` to the gradient of the rows `x`, where `c` is the cotangent of the affine map.
+pub fn add_input_gradient<E: RowScalar, const I: usize, const O: usize>(
+    w: &[E],
+    c: &[E],
+    x_bar: &mut [E],
+) {
+    struct Add<'a, E, const I: usize, const O: usize>(&'a [E], &'a [E], &'a mut [E]);
+
+    impl<E: RowScalar, const I: usize, const O: usize> WithSimd for Add<'_, E, I, O> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(w, c, x_bar) = self;
+            let left = Left {
+                numbers: c,
+                row: O,
+                column: 1,
+            };
+            products::<S, E, I>(simd, left, w, x_bar);
+        }
+    }
+
+    run(Add::<E, I, O>(w, c, x_bar));
+}
+
+/// The left factor of a product, in either layout.
+#[derive(Clone, Copy)]
+struct Left<'a, E> {
+    numbers: &'a [E],
+    /// Distance of two rows.
+    row: usize,
+    /// Distance of two columns.
+    column: usize,
+}
+
+/// Adds `left * right` to `out`; `right` and `out` have rows of `N` scalars.
+#[inline(always)]
+fn products<S: Simd, E: RowScalar, const N: usize>(
+    simd: S,
+    left: Left<'_, E>,
+    right: &[E],
+    out: &mut [E],
+) {
+    if S::REGISTER_COUNT >= 32 {
+        product_panels::<S, E, N, 5, 4>(simd, left, right, out);
+    } else {
+        product_panels::<S, E, N, 4, 2>(simd, left, right, out);
+    }
+}
+
+#[inline(always)]
+fn product_panels<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: usize>(
+    simd: S,
+    left: Left<'_, E>,
+    right: &[E],
+    out: &mut [E],
+) {
+    let lanes = E::lanes::<S>();
+    let mut n = 0;
+    while n + V * lanes <= N {
+        panel::<S, E, N, K, V>(simd, left, right, out, n);
+        n += V * lanes;
+    }
+    while n < N {
+        panel::<S, E, N, K, 1>(simd, left, right, out, n);
+        n += lanes;
+    }
+}
+
+/// `V` vectors of columns from the column `n` on; a single vector may reach beyond the last column.
+#[inline(always)]
+fn panel<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: usize>(
+    simd: S,
+    left: Left<'_, E>,
+    right: &[E],
+    out: &mut [E],
+    n: usize,
+) {
+    let rows = out.len() / N;
+    let mut row = 0;
+    while row + K <= rows {
+        panel_rows::<S, E, N, K, V>(simd, left, right, out, n, row);
+        row += K;
+    }
+    while row < rows {
+        panel_rows::<S, E, N, 1, V>(simd, left, right, out, n, row);
+        row += 1;
+    }
+}
+
+#[inline(always)]
+fn panel_rows<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: usize>(
+    simd: S,
+    left: Left<'_, E>,
+    right: &[E],
+    out: &mut [E],
+    n: usize,
+    row: usize,
+) {
+    let lanes = E::lanes::<S>();
+    let width = (V * lanes).min(N - n);
+    let mut sums = [[E::splat(simd, E::default()); V]; K];
+    for (j, right) in right.chunks_exact(N).enumerate() {
+        let right = &right[n..n + width];
+        let right: [_; V] = if width < lanes {
+            [E::partial(simd, right); V]
+        } else {
+            let (right, _) = E::vectors::<S>(right);
+            core::array::from_fn(|v| right[v])
+        };
+        let start = row * left.row + j * left.column;
+        let numbers = &left.numbers[start..start + (K - 1) * left.row + 1];
+        for k in 0..K {
+            let factor = E::splat(simd, numbers[k * left.row]);
+            for v in 0..V {
+                sums[k][v] = E::fma(simd, factor, right[v], sums[k][v]);
+            }
+        }
+    }
+    for k in 0..K {
+        let out = &mut out[(row + k) * N + n..][..width];
+        if width < lanes {
+            let sum = E::sum(simd, E::partial(simd, out), sums[k][0]);
+            E::store_partial(simd, out, sum);
+        } else {
+            let (out, _) = E::vectors_mut::<S>(out);
+            for v in 0..V {
+                out[v] = E::sum(simd, out[v], sums[k][v]);
+            }
+        }
+    }
+}
+
+/// Adds the sums of the columns of `c` to the gradient of the biases.
+pub fn add_bias_gradient<E: RowScalar, const O: usize>(c: &[E], bias_bar: &mut [E]) {
+    struct Add<'a, E, const O: usize>(&'a [E], &'a mut [E]);
+
+    impl<E: RowScalar, const O: usize> WithSimd for Add<'_, E, O> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            let Self(c, bias_bar) = self;
+            let mut sums = [E::default(); O];
+            for c in c.chunks_exact(O) {
+                for o in 0..O {
+                    sums[o] += c[o];
+                }
+            }
+            for (bar, sum) in bias_bar.iter_mut().zip(sums) {
+                *bar += sum;
+            }
+        }
+    }
+
+    run(Add::<E, O>(c, bias_bar));
+}
+
+/// `y = A(y)`, number by number.
+pub fn activate<A: TileActivation, E: RowScalar>(y: &mut [E]) {
+    struct Activate<'a, A, E>(&'a mut [E], PhantomData<A>);
+
+    impl<A: TileActivation, E: RowScalar> WithSimd for Activate<'_, A, E> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            for y in self.0 {
+                *y = A::value::<S, E>(*y);
+            }
+        }
+    }
+
+    run(Activate::<A, E>(y, PhantomData));
+}
+
+/// Multiplies a cotangent of `y = A(z)` by the derivative; `saved` holds `z` if the derivative needs the
+/// argument, `y` otherwise.
+pub fn scale_by_derivative<A: TileActivation, E: RowScalar>(saved: &[E], c: &mut [E]) {
+    struct Scale<'a, A, E>(&'a [E], &'a mut [E], PhantomData<A>);
+
+    impl<A: TileActivation, E: RowScalar> WithSimd for Scale<'_, A, E> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            for (c, saved) in self.1.iter_mut().zip(self.0) {
+                // The derivative reads one of the two.
+                *c = *c * A::derivative::<S, E>(*saved, *saved);
+            }
+        }
+    }
+
+    run(Scale::<A, E>(saved, c, PhantomData));
+}
+
+/// Whether no number is NaN or infinite.
+pub fn all_finite<E: RowScalar>(x: &[E]) -> bool {
+    struct Guard<'a, E>(&'a [E]);
+
+    impl<E: RowScalar> WithSimd for Guard<'_, E> {
+        type Output = bool;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> bool {
+            // Zero for a finite number, NaN otherwise.
+            let zero = E::splat(simd, E::default());
+            let mut sums = [zero; 8];
+            let (vectors, rest) = E::vectors::<S>(self.0);
+            let (chunks, left) = vectors.as_chunks::<8>();
+            for chunk in chunks {
+                for (sum, x) in sums.iter_mut().zip(chunk) {
+                    *sum = E::fma(simd, *x, zero, *sum);
+                }
+            }
+            for x in left {
+                sums[0] = E::fma(simd, *x, zero, sums[0]);
+            }
+            sums[1] = E::fma(simd, E::partial(simd, rest), zero, sums[1]);
+            let sum = sums.into_iter().fold(zero, |a, b| E::sum(simd, a, b));
+            E::reduce(simd, sum) == E::default()
+        }
+    }
+
+    run(Guard(x)).unwrap_or_else(|| x.iter().all(|x| x.to_f64().is_finite()))
+}

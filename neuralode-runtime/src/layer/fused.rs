@@ -1,0 +1,126 @@
+//! The affine layer on the processor: product, bias and activation as one operation on the tape.
+
+use dfdx::{
+    shapes::{Const, Dim, Dtype, HasShape},
+    tensor::{PutTape, SplitTape, Tape, Tensor},
+    tensor_ops::{Device, ReshapeTo},
+};
+
+use super::{
+    activation::ActivationVisitor,
+    dense::{Dense, InputGradient},
+    Activation,
+};
+use crate::engine::host::{
+    buffer::Buffer,
+    kernel::TileActivation,
+    rows::{self, RowScalar},
+    storage::{numbers_mut, read, same},
+};
+
+/// A forward pass of `layer` on an input with elements, waiting for the kernel of its activation.
+pub(super) struct Fused<'l, const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T> {
+    pub(super) layer: &'l Dense<I, O, A, E, D>,
+    pub(super) x: Tensor<(B, Const<I>), E, D, T>,
+    pub(super) input_gradient: InputGradient,
+}
+
+impl<const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T> ActivationVisitor
+    for Fused<'_, I, O, A, B, E, D, T>
+where
+    A: Activation,
+    T: Tape<E, D>,
+{
+    type Output = Result<Tensor<(B, Const<O>), E, D, T>, D::Err>;
+
+    fn visit<K: TileActivation>(self) -> Self::Output {
+        // Known while compiling, so that one of them is: `covers` lets no third type through.
+        if const { size_of::<E>() == size_of::<f32>() } {
+            self.run::<K, f32>()
+        } else {
+            self.run::<K, f64>()
+        }
+    }
+}
+
+impl<const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T>
+    Fused<'_, I, O, A, B, E, D, T>
+where
+    A: Activation,
+    T: Tape<E, D>,
+{
+    /// `R` is `E` under the name that the kernels know.
+    fn run<K: TileActivation, R: RowScalar>(
+        self,
+    ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
+        let Self {
+            layer,
+            x,
+            input_gradient,
+        } = self;
+        let x = x.try_contiguous()?;
+        let numbers = (
+            read::<_, _, _, _, R>(&x),
+            read::<_, _, _, _, R>(&layer.weight),
+            read::<_, _, _, _, R>(&layer.bias),
+        );
+        let (Some(x_numbers), Some(weight), Some(bias)) = numbers else {
+            return layer.try_forward_by_operations(x);
+        };
+        let (x, mut tape) = x.split_tape();
+        let (batch, _) = *x.shape();
+        let mut y = vec![R::default(); batch.size() * O];
+        rows::affine::<R, I, O>(
+            x_numbers.as_slice(),
+            weight.as_slice(),
+            bias.as_slice(),
+            &mut y,
+        );
+        // What the derivative of the activation needs.
+        let mut saved = None;
+        if T::OWNS_TAPE && K::FROM_ARGUMENT {
+            saved = Some(Buffer::copy_of(&y));
+        }
+        rows::activate::<K, R>(&mut y);
+        if T::OWNS_TAPE && !K::FROM_ARGUMENT {
+            saved = Some(Buffer::copy_of(&y));
+        }
+        let device = x.device();
+        let y = same::<Vec<R>, Vec<E>>(y).unwrap_or_default();
+        let y = device.try_tensor_from_vec(y, (batch, Const::<O>))?;
+        if let Some(saved) = saved {
+            let (x, y) = (x.ghost(), y.ghost());
+            let (layer_weight, layer_bias) = (layer.weight.ghost(), layer.bias.ghost());
+            let wanted = input_gradient == InputGradient::Wanted;
+            let weight = wanted.then_some(weight);
+            tape.add_backward_op(move |gradients| {
+                let cotangent = numbers_mut::<E, D, R>(gradients.get_or_alloc_mut(&y)?);
+                let Some(mut cotangent) = cotangent.map(|c| Buffer::copy_of(c)) else {
+                    return Ok(());
+                };
+                rows::scale_by_derivative::<K, R>(saved.as_slice(), cotangent.as_mut_slice());
+                let cotangent = cotangent.as_slice();
+                let weight_bar = gradients.get_or_alloc_mut(&layer_weight)?;
+                if let Some(weight_bar) = numbers_mut::<E, D, R>(weight_bar) {
+                    rows::add_weight_gradient::<R, I, O>(
+                        x_numbers.as_slice(),
+                        cotangent,
+                        weight_bar,
+                    );
+                }
+                let bias_bar = gradients.get_or_alloc_mut(&layer_bias)?;
+                if let Some(bias_bar) = numbers_mut::<E, D, R>(bias_bar) {
+                    rows::add_bias_gradient::<R, O>(cotangent, bias_bar);
+                }
+                if let Some(weight) = weight {
+                    let x_bar = gradients.get_or_alloc_mut(&x)?;
+                    if let Some(x_bar) = numbers_mut::<E, D, R>(x_bar) {
+                        rows::add_input_gradient::<R, I, O>(weight.as_slice(), cotangent, x_bar);
+                    }
+                }
+                Ok(())
+            });
+        }
+        Ok(y.put_tape(tape))
+    }
+}
