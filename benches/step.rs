@@ -108,14 +108,18 @@ fn solve(c: &mut Criterion) {
         model.ode.options.vjp = vjp;
         let mut optimizer = Adam::new(&model, AdamConfig::default());
         let mut model = model.clone();
+        let mut kept = Some(model.alloc_grads());
         c.bench_function(&format!("training step, {adjoint:?}, {vjp:?}"), |b| {
             b.iter(|| {
-                let logits = model
-                    .try_forward(images.trace(model.alloc_grads()))
+                let gradients = kept.take().unwrap();
+                let (logits, _) = model
+                    .try_forward_traced(images.clone(), gradients)
                     .unwrap();
                 let loss = cross_entropy_with_logits_loss(logits, targets.clone());
-                let (gradients, _) = try_backward(loss).unwrap();
+                let (mut gradients, _) = try_backward(loss).unwrap();
                 optimizer.update(&mut model, &gradients).unwrap();
+                model.zero_grads(&mut gradients);
+                kept = Some(gradients);
             });
         });
     }
