@@ -112,9 +112,7 @@ fn solve(c: &mut Criterion) {
         c.bench_function(&format!("training step, {adjoint:?}, {vjp:?}"), |b| {
             b.iter(|| {
                 let gradients = kept.take().unwrap();
-                let (logits, _) = model
-                    .try_forward_traced(images.clone(), gradients)
-                    .unwrap();
+                let (logits, _) = model.try_forward_traced(images.clone(), gradients).unwrap();
                 let loss = cross_entropy_with_logits_loss(logits, targets.clone());
                 let (mut gradients, _) = try_backward(loss).unwrap();
                 optimizer.update(&mut model, &gradients).unwrap();

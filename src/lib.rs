@@ -11,8 +11,8 @@
 
 pub use dfdx;
 pub use neuralode_runtime::{
-    adjoint, engine, error, layer, options, saved_points, solve, state, stepper, tableau,
-    take_backward_report, trajectory, try_backward, vector_field, Adjoint, Controller,
+    adjoint, engine, error, layer, options, saved_points, solve, state, step, stepper, tableau,
+    take_backward_report, trajectory, try_backward, vector_field, Adjoint, Controller, FnField,
     LayerSummary, NeuralOde, SaveAt, SolveError, SolveOptions, Solver, Stats, Summary, TensorField,
     Vjp,
 };

@@ -3,12 +3,12 @@
 use std::error::Error;
 
 use diffsol::{NalgebraMat, OdeBuilder, OdeSolverMethod, OdeSolverStopReason};
-use neuralode::SolveOptions;
+use neuralode::{solve::solve, tableau::TSIT5, FnField, SolveOptions};
 use ode_solvers::{dop_shared::OutputType, Dopri5, System, Vector3};
 
 use crate::{
     measure::{time, Facts, Results},
-    plain, Outcome,
+    Outcome,
 };
 
 const TOLERANCE: f64 = 1e-8;
@@ -31,8 +31,9 @@ type Solved = Result<([f64; 3], usize), Box<dyn Error>>;
 /// Solves to `t1` and returns the state there with the number of steps.
 fn ours(t1: f64, tolerance: f64) -> Solved {
     let options = SolveOptions::new(0.0, t1, tolerance, tolerance).with_max_steps(1 << 20);
-    let ([y], stats) = plain::solve(|_, y| field(y), [START], &options)?;
-    Ok((y, stats.accepted + stats.rejected))
+    let mut field = FnField::new(|_, y| field(y));
+    let solution = solve(&mut field, &TSIT5, START, &options, &mut ())?;
+    Ok((solution.y, solution.accepted + solution.rejected))
 }
 
 struct Lorenz;

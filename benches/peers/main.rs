@@ -10,7 +10,6 @@ mod lorenz;
 mod measure;
 mod mnist;
 mod numpy;
-mod plain;
 mod stiffening;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -70,6 +69,8 @@ fn run(case: &str, cli: &Cli, results: &mut Results) -> Outcome {
 
 fn main() -> Outcome {
     let cli = Cli::parse();
+    // cargo starts benches in their package's folder; paths are meant from the repository's root.
+    std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     numpy::check();
     let results = if let Some(file) = &cli.read {
         Results::read(file)?

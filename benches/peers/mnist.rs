@@ -78,7 +78,7 @@ pub(crate) fn run<const BATCH: usize>(
             |(mut model, mut optimizer)| -> Result<_, Box<dyn Error>> {
                 let mut zeroed = gradients.take().unwrap_or_else(|| model.alloc_grads());
                 model.zero_grads(&mut zeroed);
-                let (logits, stats) = model.try_forward_with_stats(images.trace(zeroed))?;
+                let (logits, stats) = model.try_forward_traced(images.clone(), zeroed)?;
                 let loss = cross_entropy_with_logits_loss(logits, targets.clone());
                 let value = loss.array();
                 let (found, _) = try_backward(loss)?;
