@@ -108,10 +108,10 @@ fn solve(c: &mut Criterion) {
         let mut model = model.clone();
         c.bench_function(&format!("training step, {adjoint:?}, {vjp:?}"), |b| {
             b.iter(|| {
-                let logits = model
-                    .try_forward(images.trace(model.alloc_grads()))
+                let (logits, _) = model
+                    .try_forward_traced(images.clone(), model.alloc_grads())
                     .unwrap();
-                let loss = cross_entropy_with_logits_loss(logits, targets.clone());
+                let loss = softmax_cross_entropy(logits, targets.clone());
                 let (gradients, _) = try_backward(loss).unwrap();
                 optimizer.update(&mut model, &gradients).unwrap();
             });

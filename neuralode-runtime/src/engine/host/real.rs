@@ -49,6 +49,8 @@ pub trait Real:
     fn tanh(self) -> Self;
     /// `1 / (1 + exp(-x))`; within 5 units in the last place where the result is a normal number.
     fn sigmoid(self) -> Self;
+    /// `exp(x)` for `x <= 0`; within 5 units in the last place where the result is a normal number.
+    fn exp_below_one(self) -> Self;
     /// Sine, from the standard library.
     fn sin(self) -> Self;
     /// Cosine, from the standard library.
@@ -177,6 +179,21 @@ macro_rules! real {
                 }
             }
             #[inline(always)]
+            fn exp_below_one(self) -> Self {
+                let x = if self < -$exp_limit {
+                    -$exp_limit
+                } else {
+                    self
+                };
+                let (p, scale) = $parts(x);
+                let exp = scale.mul_add(p, scale);
+                if self < -$exp_limit {
+                    0.0
+                } else {
+                    exp
+                }
+            }
+            #[inline(always)]
             fn sin(self) -> Self {
                 $t::sin(self)
             }
@@ -224,16 +241,26 @@ mod tests {
             |x| 1.0 / (1.0 + (-round(x)).exp()),
             unit,
         );
-        println!("f32: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp");
-        assert!(tanh <= 5.0 && sigmoid <= 5.0, "{tanh} {sigmoid}");
+        let exp = worst(
+            |x| Real::exp_below_one(-(x.abs() as f32)).into(),
+            |x| (-round(x).abs()).exp(),
+            unit,
+        );
+        println!("f32: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp, exp {exp:.2} ulp");
+        assert!(tanh <= 5.0 && sigmoid <= 5.0 && exp <= 5.0);
     }
 
     #[test]
     fn tanh_and_sigmoid_in_f64_stay_within_their_bounds() {
         let tanh = worst(Real::tanh, f64::tanh, f64::EPSILON);
         let sigmoid = worst(Real::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), f64::EPSILON);
-        println!("f64: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp");
-        assert!(tanh <= 5.0 && sigmoid <= 5.0, "{tanh} {sigmoid}");
+        let exp = worst(
+            |x| Real::exp_below_one(-x.abs()),
+            |x| (-x.abs()).exp(),
+            f64::EPSILON,
+        );
+        println!("f64: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp, exp {exp:.2} ulp");
+        assert!(tanh <= 5.0 && sigmoid <= 5.0 && exp <= 5.0);
     }
 
     #[test]
@@ -250,7 +277,11 @@ mod tests {
             assert_eq!(at(-0.0).tanh().to_f64().to_bits(), (-0.0_f64).to_bits());
             assert_eq!(at(0.0).sigmoid(), at(0.5));
             assert_eq!(at(1e-30).tanh(), at(1e-30));
-            for f in [E::tanh, E::sigmoid, E::sin, E::cos] {
+            for x in [2e3, 1e30, f64::INFINITY] {
+                assert_eq!((-at(x)).exp_below_one(), E::default());
+            }
+            assert_eq!(at(0.0).exp_below_one(), E::ONE);
+            for f in [E::tanh, E::sigmoid, E::exp_below_one, E::sin, E::cos] {
                 assert!(f(at(f64::NAN)).to_f64().is_nan());
             }
         }
