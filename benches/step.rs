@@ -113,7 +113,7 @@ fn solve(c: &mut Criterion) {
             b.iter(|| {
                 let gradients = kept.take().unwrap();
                 let (logits, _) = model.try_forward_traced(images.clone(), gradients).unwrap();
-                let loss = cross_entropy_with_logits_loss(logits, targets.clone());
+                let loss = softmax_cross_entropy(logits, targets.clone());
                 let (mut gradients, _) = try_backward(loss).unwrap();
                 optimizer.update(&mut model, &gradients).unwrap();
                 model.zero_grads(&mut gradients);

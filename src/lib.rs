@@ -11,10 +11,10 @@
 
 pub use dfdx;
 pub use neuralode_runtime::{
-    adjoint, engine, error, layer, options, saved_points, solve, state, step, stepper, tableau,
-    take_backward_report, trajectory, try_backward, vector_field, Adjoint, Controller, FnField,
-    LayerSummary, NeuralOde, SaveAt, SolveError, SolveOptions, Solver, Stats, Summary, TensorField,
-    Vjp,
+    adjoint, engine, error, layer, options, saved_points, softmax_cross_entropy, solve, state,
+    step, stepper, tableau, take_backward_report, trajectory, try_backward,
+    try_softmax_cross_entropy, vector_field, Adjoint, Controller, FnField, LayerSummary, NeuralOde,
+    SaveAt, SolveError, SolveOptions, Solver, Stats, Summary, TensorField, Vjp,
 };
 
 #[doc(hidden)]
@@ -30,7 +30,8 @@ pub use neuralode_macros::neural_ode;
 /// here but at the root of the crate.
 pub mod prelude {
     pub use crate::{
-        neural_ode, try_backward, NeuralOde, SolveError, SolveOptions, Stats, Summary, TensorField,
+        neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy, NeuralOde,
+        SolveError, SolveOptions, Stats, Summary, TensorField,
     };
     pub use dfdx::{
         data::OneHotEncode,

@@ -229,6 +229,10 @@ fn every_error_says_what_to_do() {
         SolveError::InvalidStepSize { found: -1.0 },
         SolveError::InvalidMaxSteps,
         SolveError::EmptyBatch { shape: vec![0] },
+        SolveError::ShapeMismatch {
+            expected: vec![3, 10],
+            found: vec![2, 10],
+        },
         SolveError::NonFinite {
             quantity: Quantity::Step,
             t: 0.1,

@@ -46,13 +46,17 @@ impl Images {
 
     /// The images at `indices`, as numbers from 0 to 1.
     fn inputs<D: Device<f32>>(&self, device: &D, indices: &[usize]) -> Result<Inputs<D>, String> {
-        let pixels = indices.iter().flat_map(|&index| {
-            let image = self.pixels.iter().skip(index * PIXELS).take(PIXELS);
-            image.map(|&pixel| f32::from(pixel) / 255.0)
-        });
+        let mut pixels = Vec::with_capacity(indices.len() * PIXELS);
+        for image in indices.iter().filter_map(|index| self.image(*index)) {
+            pixels.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
+        }
         device
-            .try_tensor_from_vec(pixels.collect(), (indices.len(), Const, Const))
+            .try_tensor_from_vec(pixels, (indices.len(), Const, Const))
             .map_err(|error| error.to_string())
+    }
+
+    fn image(&self, index: usize) -> Option<&[u8]> {
+        self.pixels.chunks_exact(PIXELS).nth(index)
     }
 
     /// The labels at `indices`, one-hot.
@@ -95,8 +99,8 @@ pub(crate) fn train<D: Device<f32>>(
                 images.inputs(device, batch)?,
                 images.targets(device, batch)?,
             );
-            let (logits, forward) = model.try_forward_with_stats(inputs.traced(gradients))?;
-            let loss = cross_entropy_with_logits_loss(logits, targets);
+            let (logits, forward) = model.try_forward_traced(inputs, gradients)?;
+            let loss = try_softmax_cross_entropy(logits, targets)?;
             let value: f32 = loss.as_vec().into_iter().sum();
             let backward;
             (gradients, backward) = try_backward(loss)?;

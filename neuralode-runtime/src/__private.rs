@@ -23,7 +23,7 @@ pub use dfdx::{
 
 pub use crate::{
     block::{has_kernels, NeuralOde},
-    check::{model_input, model_output},
+    check::{model_batch, model_input, model_output},
     engine::{
         host::{
             kernel::{self, DenseParams, Tile, TileField},

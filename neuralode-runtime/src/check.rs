@@ -11,13 +11,13 @@ use crate::{
     error::{Quantity, SolveError},
 };
 
-/// Passes `x` on if it has elements and all of them are finite.
+/// An error if a number of `x` is not finite.
 fn finite<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    x: Tensor<S, E, D, T>,
+    x: &Tensor<S, E, D, T>,
     quantity: Quantity,
-) -> Result<Tensor<S, E, D, T>, SolveError> {
-    match first_non_finite(&x)? {
-        None => Ok(x),
+) -> Result<(), SolveError> {
+    match first_non_finite(x)? {
+        None => Ok(()),
         sample => Err(SolveError::NonFinite {
             quantity,
             t: 0.0,
@@ -27,26 +27,44 @@ fn finite<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     }
 }
 
-/// Passes the input of a model on if it holds at least one sample and finite numbers only.
+/// An error if a number of a model's input `x` is not finite.
+pub(crate) fn finite_input<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    x: &Tensor<S, E, D, T>,
+) -> Result<(), SolveError> {
+    finite(x, Quantity::Input)
+}
+
+/// An error unless the input `x` of a model holds at least one sample.
 ///
 /// # Errors
-/// [`SolveError::EmptyBatch`], [`SolveError::NonFinite`], and [`SolveError::Device`] if the device fails.
-pub fn model_input<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    x: Tensor<S, E, D, T>,
-) -> Result<Tensor<S, E, D, T>, SolveError> {
+/// [`SolveError::EmptyBatch`].
+pub fn model_batch<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    x: &Tensor<S, E, D, T>,
+) -> Result<(), SolveError> {
     if x.shape().num_elements() == 0 {
         let shape = x.shape().concrete().into();
         return Err(SolveError::EmptyBatch { shape });
     }
-    finite(x, Quantity::Input)
+    Ok(())
 }
 
-/// Passes the output of a model on if its numbers are finite.
+/// An error unless the input `x` of a model holds at least one sample and finite numbers only.
+///
+/// # Errors
+/// [`SolveError::EmptyBatch`], [`SolveError::NonFinite`], and [`SolveError::Device`] if the device fails.
+pub fn model_input<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    x: &Tensor<S, E, D, T>,
+) -> Result<(), SolveError> {
+    model_batch(x)?;
+    finite_input(x)
+}
+
+/// An error unless the output `x` of a model holds finite numbers only.
 ///
 /// # Errors
 /// [`SolveError::NonFinite`], and [`SolveError::Device`] if the device fails.
 pub fn model_output<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    x: Tensor<S, E, D, T>,
-) -> Result<Tensor<S, E, D, T>, SolveError> {
+    x: &Tensor<S, E, D, T>,
+) -> Result<(), SolveError> {
     finite(x, Quantity::Output)
 }

@@ -1,6 +1,6 @@
 //! Where a model's tape begins: at its input, or at its first layer with parameters.
 
-use core::{fmt, marker::PhantomData};
+use core::{cell::Cell, fmt, marker::PhantomData};
 
 use dfdx::{
     shapes::{Const, Dim, Dtype, Shape},
@@ -9,8 +9,9 @@ use dfdx::{
 };
 
 use crate::{
+    check::finite_input,
     error::SolveError,
-    layer::{Activation, Dense, InputGradient},
+    layer::{Activation, Dense, Input},
 };
 
 /// How an input enters a model. Generated models have one forward pass for all ways.
@@ -82,14 +83,16 @@ impl<E: Dtype, D: Device<E>> Entry<E, D> for Data<E, D> {
     }
 }
 
-/// Applies the first layer with parameters, a dense one.
+/// Applies the first layer with parameters, a dense one. With `check` it makes sure on the way that all numbers
+/// of its input are finite: it reads them anyhow.
 ///
 /// # Errors
-/// [`SolveError::Device`] if the device fails.
+/// [`SolveError::NonFinite`], and [`SolveError::Device`] if the device fails.
 pub fn enter_dense<const I: usize, const O: usize, A, B, E, D, N>(
     entry: N,
     layer: &Dense<I, O, A, E, D>,
     x: Tensor<(B, Const<I>), E, D, N::Before>,
+    check: bool,
 ) -> Result<Tensor<(B, Const<O>), E, D, N::After>, SolveError>
 where
     A: Activation,
@@ -98,12 +101,17 @@ where
     D: Device<E>,
     N: Entry<E, D>,
 {
-    let input_gradient = if N::INPUT_GRADIENT {
-        InputGradient::Wanted
-    } else {
-        InputGradient::Unwanted
+    let untaped = x.retaped::<NoneTape>();
+    let finite = Cell::new(None);
+    let input = Input {
+        gradient: N::INPUT_GRADIENT,
+        finite: check.then_some(&finite),
     };
-    layer
-        .try_forward_from(entry.enter(x), input_gradient)
-        .map_err(SolveError::device)
+    let y = layer
+        .try_forward_from(entry.enter(x), input)
+        .map_err(SolveError::device)?;
+    if check && finite.get() != Some(true) {
+        finite_input(&untaped)?;
+    }
+    Ok(y)
 }

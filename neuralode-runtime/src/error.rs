@@ -108,6 +108,13 @@ pub enum SolveError {
         /// Its shape.
         shape: Vec<usize>,
     },
+    /// Two tensors that must have the same shape and do not.
+    ShapeMismatch {
+        /// The shape of the first.
+        expected: Vec<usize>,
+        /// The shape of the second.
+        found: Vec<usize>,
+    },
     /// A number that is NaN or infinite.
     NonFinite {
         /// Where it appeared.
@@ -228,6 +235,10 @@ impl fmt::Display for SolveError {
             Self::EmptyBatch { shape } => write!(
                 f,
                 "a tensor of shape {shape:?} holds no element: pass at least one sample"
+            ),
+            Self::ShapeMismatch { expected, found } => write!(
+                f,
+                "a tensor of shape {found:?} was given where {expected:?} is needed: pass as many samples"
             ),
             Self::NonFinite {
                 quantity: quantity @ (Quantity::Input | Quantity::Output),

@@ -8,11 +8,17 @@ use crate::{error::SolveError, options::Tolerances};
 /// larger states from smaller ones. Combinations write into a given state, so that an engine that owns
 /// its buffers allocates nothing.
 pub trait State: Clone {
-    /// The state by value, leaving one of the same shape whose contents mean nothing. Cheaper than a clone
-    /// where an engine has a buffer to leave.
+    /// A state of the same shape whose contents mean nothing. Cheaper than a clone where an engine has buffers.
+    #[must_use]
+    fn unset(&self) -> Self {
+        self.clone()
+    }
+
+    /// The state by value, leaving one whose contents mean nothing.
     #[must_use]
     fn take(&mut self) -> Self {
-        self.clone()
+        let left = self.unset();
+        core::mem::replace(self, left)
     }
 
     /// Number of scalars.

@@ -44,8 +44,8 @@ impl<Y: State, const S: usize> Attempt<Y, S> {
         Self {
             t,
             h: 0.0,
-            k: core::array::from_fn(|_| y.clone()),
-            y1: y.clone(),
+            k: core::array::from_fn(|_| y.unset()),
+            y1: y.unset(),
             y,
             parts: None,
         }

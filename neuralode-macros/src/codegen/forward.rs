@@ -6,7 +6,7 @@ use syn::Ident;
 
 use crate::{
     ast::plain,
-    model::{Model, Ode, Shape, StageKind},
+    model::{LayerKind, Model, Ode, Shape, StageKind},
 };
 
 use super::{batch_shape, kernel, layers, root, size_value, Storage};
@@ -157,7 +157,12 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     // The solver has checked its own result.
     let solved =
         matches!(model.stages.last(), Some(stage) if matches!(stage.kind, StageKind::Ode(_)));
-    let output_check = (!solved).then(|| quote!(let x = #root::model_output(x)?;));
+    let output_check = (!solved).then(|| quote!(#root::model_output(&x)?;));
+    let input_check = if dense_reads_input(model) {
+        quote!(#root::model_batch(&x)?;)
+    } else {
+        quote!(#root::model_input(&x)?;)
+    };
     quote! {
         /// The model's output with the statistics of its forward solves.
         ///
@@ -196,7 +201,7 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             entry: Start,
             x: #before,
         ) -> #root::Result<(#after, #root::Stats), #root::SolveError> {
-            let x = #root::model_input(x)?;
+            #input_check
             let mut stats: #root::Stats = ::core::default::Default::default();
             let (batch, ..) = *#root::HasShape::shape(&x);
             #body
@@ -208,11 +213,30 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
+/// Whether the first thing that happens to a model's input, its shape apart, is a dense layer, which can look
+/// at the numbers while it reads them.
+fn dense_reads_input(model: &Model) -> bool {
+    for stage in &model.stages {
+        let StageKind::Layers(chain) = &stage.kind else {
+            return false;
+        };
+        for layer in &chain.layers {
+            match layer.kind {
+                LayerKind::Flatten => {}
+                LayerKind::Dense { .. } => return true,
+                LayerKind::Activation(_) | LayerKind::Pow { .. } => return false,
+            }
+        }
+    }
+    false
+}
+
 /// The stages in order, from `x` to `x`; the first layer or block with parameters takes `entry`.
 fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let root = root();
     let enter = quote!(let x = #root::Entry::enter(entry, x););
     let mut shape = model.input.clone();
+    let check = dense_reads_input(model);
     let mut entered = false;
     let mut body = TokenStream::new();
     for storage in storage {
@@ -220,7 +244,12 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         match &storage.stage.kind {
             StageKind::Layers(_) => {
                 let this = quote!(self.#stage);
-                body.extend(chain_calls(storage, &this, &mut shape, &mut entered));
+                body.extend(chain_calls(
+                    storage,
+                    &this,
+                    &mut shape,
+                    (&mut entered, check),
+                ));
             }
             StageKind::Ode(ode) => {
                 let state = vec![ode.state.clone()];
@@ -242,13 +271,13 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     body
 }
 
-/// The calls of a chain of layers stored at `this`; `shape` is the shape before and, afterwards, behind, and
-/// `entered` whether the tape has begun.
+/// The calls of a chain of layers stored at `this`; `shape` is the shape before and, afterwards, behind,
+/// `entered` whether the tape has begun, and `check` whether the layer where it does looks at the input.
 fn chain_calls(
     storage: &Storage<'_>,
     this: &TokenStream,
     shape: &mut Shape,
-    entered: &mut bool,
+    (entered, check): (&mut bool, bool),
 ) -> TokenStream {
     let mut calls = TokenStream::new();
     for (index, layer) in storage.stage.chain().layers.iter().enumerate() {
@@ -260,7 +289,7 @@ fn chain_calls(
         };
         calls.extend(layers::meet(shape, &layer.input));
         if layer.kind.has_parameters() && !core::mem::replace(entered, true) {
-            calls.extend(layers::first_call(layer, &place));
+            calls.extend(layers::first_call(layer, &place, check));
         } else {
             calls.extend(layers::call(layer, &place));
         }
@@ -275,7 +304,7 @@ fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let state = &ode.state;
     let state_shape = vec![state.clone()];
     let mut shape = state_shape.clone();
-    let calls = chain_calls(storage, &quote!(self), &mut shape, &mut true);
+    let calls = chain_calls(storage, &quote!(self), &mut shape, (&mut true, false));
     let back = layers::meet(&shape, &state_shape);
     let tensor = tensor(&state_shape, &quote!(Tp));
     let kernel_name = format_ident!(

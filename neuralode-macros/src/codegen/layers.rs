@@ -56,11 +56,12 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
     }
 }
 
-/// `let x = ...;` for the first layer with parameters of a model, where the tape begins.
-pub(super) fn first_call(layer: &Layer, this: &TokenStream) -> TokenStream {
+/// `let x = ...;` for the first layer with parameters of a model, where the tape begins. With
+/// `check` it finds out whether the model's input is finite.
+pub(super) fn first_call(layer: &Layer, this: &TokenStream, check: bool) -> TokenStream {
     let root = root();
     match &layer.kind {
-        LayerKind::Dense { .. } => quote!(let x = #root::enter_dense(entry, &#this, x)?;),
+        LayerKind::Dense { .. } => quote!(let x = #root::enter_dense(entry, &#this, x, #check)?;),
         LayerKind::Flatten | LayerKind::Activation(_) | LayerKind::Pow { .. } => {
             let call = call(layer, this);
             quote! {

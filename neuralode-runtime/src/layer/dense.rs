@@ -1,6 +1,6 @@
 //! The affine layer.
 
-use core::marker::PhantomData;
+use core::{cell::Cell, marker::PhantomData};
 
 use dfdx::{
     nn::{Module, ModuleVisitor, NonMutableModule, TensorCollection, TensorOptions},
@@ -110,17 +110,21 @@ where
     type Error = D::Err;
 
     fn try_forward(&self, x: Tensor<(B, Const<I>), E, D, T>) -> Result<Self::Output, D::Err> {
-        self.try_forward_from(x, InputGradient::Wanted)
+        let input = Input {
+            gradient: true,
+            finite: None,
+        };
+        self.try_forward_from(x, input)
     }
 }
 
-/// Whether a backward pass computes the gradient of a layer's input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InputGradient {
-    /// Yes: somebody may ask for it.
-    Wanted,
-    /// No: the input is data.
-    Unwanted,
+/// What a layer's caller knows of its input, and wants to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input<'c> {
+    /// Whether a backward pass computes its gradient: somebody may ask for it.
+    pub(crate) gradient: bool,
+    /// Where to say whether its numbers are finite, if the layer reads them.
+    pub(crate) finite: Option<&'c Cell<Option<bool>>>,
 }
 
 impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>> Dense<I, O, A, E, D> {
@@ -128,7 +132,7 @@ impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>> Dens
     pub(crate) fn try_forward_from<B: Dim, T: Tape<E, D>>(
         &self,
         x: Tensor<(B, Const<I>), E, D, T>,
-        input_gradient: InputGradient,
+        input: Input<'_>,
     ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
         let fusible = covers::<E, D>()
             && x.shape().num_elements() > 0
@@ -141,7 +145,7 @@ impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>> Dens
         let visitor = Fused {
             layer: self,
             x,
-            input_gradient,
+            input,
         };
         A::with_kernel(visitor)
             .unwrap_or_else(|Fused { layer, x, .. }| layer.try_forward_by_operations(x))

@@ -8,7 +8,7 @@ use dfdx::{
 
 use super::{
     activation::ActivationVisitor,
-    dense::{Dense, InputGradient},
+    dense::{Dense, Input},
     Activation,
 };
 use crate::engine::host::{
@@ -22,7 +22,7 @@ use crate::engine::host::{
 pub(super) struct Fused<'l, const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T> {
     pub(super) layer: &'l Dense<I, O, A, E, D>,
     pub(super) x: Tensor<(B, Const<I>), E, D, T>,
-    pub(super) input_gradient: InputGradient,
+    pub(super) input: Input<'l>,
 }
 
 impl<const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T> ActivationVisitor
@@ -53,11 +53,7 @@ where
     fn run<K: TileActivation, R: RowScalar>(
         self,
     ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
-        let Self {
-            layer,
-            x,
-            input_gradient,
-        } = self;
+        let Self { layer, x, input } = self;
         let x = x.try_contiguous()?;
         let numbers = (
             read::<_, _, _, _, R>(&x),
@@ -67,6 +63,9 @@ where
         let (Some(x_numbers), Some(weight), Some(bias)) = numbers else {
             return layer.try_forward_by_operations(x);
         };
+        if let Some(finite) = input.finite {
+            finite.set(Some(rows::all_finite(x_numbers.as_slice())));
+        }
         let (x, mut tape) = x.split_tape();
         let (batch, _) = *x.shape();
         let mut y = vec![R::default(); batch.size() * O];
@@ -91,8 +90,7 @@ where
         if let Some(saved) = saved {
             let (x, y) = (x.ghost(), y.ghost());
             let (layer_weight, layer_bias) = (layer.weight.ghost(), layer.bias.ghost());
-            let wanted = input_gradient == InputGradient::Wanted;
-            let weight = wanted.then_some(weight);
+            let weight = input.gradient.then_some(weight);
             tape.add_backward_op(move |gradients| {
                 let cotangent = numbers_mut::<E, D, R>(gradients.get_or_alloc_mut(&y)?);
                 let Some(mut cotangent) = cotangent.map(|c| Buffer::copy_of(c)) else {

@@ -8,7 +8,7 @@ mod reshape;
 
 pub use activation::Activation;
 pub use dense::Dense;
-pub(crate) use dense::InputGradient;
+pub(crate) use dense::Input;
 pub use pow::Pow;
 pub use reshape::{reshape, Flatten};
 

@@ -90,6 +90,8 @@ pub trait Real:
     fn tanh<S: Simd>(self) -> Self;
     /// `1 / (1 + exp(-x))`; within 5 units in the last place where the result is a normal number.
     fn sigmoid<S: Simd>(self) -> Self;
+    /// `exp(x)` for `x <= 0`; within 5 units in the last place where the result is a normal number.
+    fn exp_below_one<S: Simd>(self) -> Self;
     /// Sine, from the standard library.
     fn sin(self) -> Self;
     /// Cosine, from the standard library.
@@ -279,6 +281,21 @@ macro_rules! real {
                 }
             }
             #[inline(always)]
+            fn exp_below_one<S: Simd>(self) -> Self {
+                let x = if self < -$exp_limit {
+                    -$exp_limit
+                } else {
+                    self
+                };
+                let (p, scale) = $parts::<S>(x);
+                let exp = Real::mul_add::<S>(scale, p, scale);
+                if self < -$exp_limit {
+                    0.0
+                } else {
+                    exp
+                }
+            }
+            #[inline(always)]
             fn sin(self) -> Self {
                 $t::sin(self)
             }
@@ -369,8 +386,13 @@ mod tests {
                 |x| 1.0 / (1.0 + (-round(x)).exp()),
                 unit,
             );
-            println!("f32: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp");
-            assert!(tanh <= 5.0 && sigmoid <= 5.0, "{tanh} {sigmoid}");
+            let exp = worst(
+                |x| Real::exp_below_one::<S>(-(x.abs() as f32)).into(),
+                |x| (-round(x).abs()).exp(),
+                unit,
+            );
+            println!("f32: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp, exp {exp:.2} ulp");
+            assert!(tanh <= 5.0 && sigmoid <= 5.0 && exp <= 5.0);
         }
         check::<Fused>();
         check::<Scalar>();
@@ -385,8 +407,13 @@ mod tests {
                 |x| 1.0 / (1.0 + (-x).exp()),
                 f64::EPSILON,
             );
-            println!("f64: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp");
-            assert!(tanh <= 5.0 && sigmoid <= 5.0, "{tanh} {sigmoid}");
+            let exp = worst(
+                |x| Real::exp_below_one::<S>(-x.abs()),
+                |x| (-x.abs()).exp(),
+                f64::EPSILON,
+            );
+            println!("f64: tanh {tanh:.2} ulp, sigmoid {sigmoid:.2} ulp, exp {exp:.2} ulp");
+            assert!(tanh <= 5.0 && sigmoid <= 5.0 && exp <= 5.0);
         }
         check::<Fused>();
         check::<Scalar>();
@@ -409,7 +436,17 @@ mod tests {
             );
             assert_eq!(at(0.0).sigmoid::<S>(), at(0.5));
             assert_eq!(at(1e-30).tanh::<S>(), at(1e-30));
-            for f in [E::tanh::<S>, E::sigmoid::<S>, E::sin, E::cos] {
+            for x in [2e3, 1e30, f64::INFINITY] {
+                assert_eq!((-at(x)).exp_below_one::<S>(), E::default());
+            }
+            assert_eq!(at(0.0).exp_below_one::<S>(), E::ONE);
+            for f in [
+                E::tanh::<S>,
+                E::sigmoid::<S>,
+                E::exp_below_one::<S>,
+                E::sin,
+                E::cos,
+            ] {
                 assert!(f(at(f64::NAN)).to_f64().is_nan());
             }
         }

@@ -26,7 +26,7 @@ pub struct Tiles<E: Real, const N: usize, const L: usize> {
 
 impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
     /// Tiles whose contents mean nothing.
-    fn unset(samples: usize) -> Self {
+    fn of_any(samples: usize) -> Self {
         let mut tiles = pool::take();
         tiles.resize(samples.div_ceil(L), [Row::default(); N]);
         Self { samples, tiles }
@@ -35,7 +35,7 @@ impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
     /// From `samples` rows of `N` features.
     pub fn from_rows(rows: &[E]) -> Self {
         let samples = rows.len() / N.max(1);
-        let mut this = Self::unset(samples);
+        let mut this = Self::of_any(samples);
         for (index, tile) in this.tiles.iter_mut().enumerate() {
             for lane in 0..L {
                 let sample = (index * L + lane).min(samples - 1);
@@ -217,9 +217,8 @@ impl<E: Real, const N: usize, const L: usize> WithSimd for ScaledSquares<'_, E, 
 }
 
 impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
-    fn take(&mut self) -> Self {
-        let left = Self::unset(self.samples);
-        core::mem::replace(self, left)
+    fn unset(&self) -> Self {
+        Self::of_any(self.samples)
     }
 
     fn len(&self) -> usize {
