@@ -79,7 +79,7 @@ pub(crate) fn run<const BATCH: usize>(
                 let mut zeroed = gradients.take().unwrap_or_else(|| model.alloc_grads());
                 model.zero_grads(&mut zeroed);
                 let (logits, stats) = model.try_forward_traced(images.clone(), zeroed)?;
-                let loss = cross_entropy_with_logits_loss(logits, targets.clone());
+                let loss = softmax_cross_entropy(logits, targets.clone());
                 let value = loss.array();
                 let (found, _) = try_backward(loss)?;
                 optimizer.update(&mut model, &found)?;
