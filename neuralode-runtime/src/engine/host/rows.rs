@@ -1,12 +1,14 @@
 //! Affine maps over contiguous rows, `(batch, I)` to `(batch, O)`: the kernels of layers between blocks.
 //!
-//! Vectors run along a row's features. Products are computed in blocks that stay in registers; every call runs
-//! under the processor's widest instructions, and every sum has one order on one kind of processor.
+//! Vectors run along a row's features. Products are computed in blocks that stay in registers, and calls run under
+//! the processor's widest instructions. The order of a sum depends on the width of the vectors alone: not on the
+//! size of the batch, nor on the number of threads among which large products are split by rows of their result.
 
 use core::marker::PhantomData;
 
 use dfdx::shapes::Unit;
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 use super::{buffer::Pooled, kernel::TileActivation, real::Real};
 
@@ -112,6 +114,23 @@ row_scalar!(
     reduce_sum_f64s
 );
 
+/// Multiply-adds below which a product is not worth the start of a second thread (about 80 us on one).
+const WORTH_THREADS: usize = 8 << 20;
+
+/// Rows of the result per thread, for a product with `work` multiply-adds per row; `None` for one thread.
+///
+/// A number of the result is always summed by one thread in one order: the split does not change it.
+fn rows_per_thread(rows: usize, work: usize) -> Option<usize> {
+    /// A multiple of all block heights.
+    const BLOCKS: usize = 20;
+    if rows.saturating_mul(work) < WORTH_THREADS {
+        return None;
+    }
+    let threads = rayon::current_num_threads();
+    let share = rows.div_ceil(threads).next_multiple_of(BLOCKS);
+    (share < rows).then_some(share)
+}
+
 /// `y = x W^T + b` for rows `x` of `I` and `y` of `O` scalars.
 pub fn affine<E: RowScalar, const I: usize, const O: usize>(
     x: &[E],
@@ -129,7 +148,7 @@ pub fn affine<E: RowScalar, const I: usize, const O: usize>(
             let Self(x, w, b, y) = self;
             if S::REGISTER_COUNT < 32 {
                 dots::<S, E, I, O, 2, 4>(simd, x, w, b, y);
-            } else if O % 5 == 0 {
+            } else if O.is_multiple_of(5) {
                 dots::<S, E, I, O, 4, 5>(simd, x, w, b, y);
             } else {
                 dots::<S, E, I, O, 4, 4>(simd, x, w, b, y);
@@ -137,7 +156,14 @@ pub fn affine<E: RowScalar, const I: usize, const O: usize>(
         }
     }
 
-    Arch::new().dispatch(Affine::<E, I, O>(x, w, b, y));
+    let arch = Arch::new();
+    match rows_per_thread(y.len() / O, I * O) {
+        None => arch.dispatch(Affine::<E, I, O>(x, w, b, y)),
+        Some(rows) => y
+            .par_chunks_mut(rows * O)
+            .zip(x.par_chunks(rows * I))
+            .for_each(|(y, x)| arch.dispatch(Affine::<E, I, O>(x, w, b, y))),
+    }
 }
 
 /// Dot products, in blocks of `R` rows and `K` outputs.
@@ -217,7 +243,7 @@ fn dot_block<
             }
         }
     }
-    if I % E::lanes::<S>() > 0 {
+    if !I.is_multiple_of(E::lanes::<S>()) {
         let w: [_; K] = core::array::from_fn(|k| E::partial(simd, w[k].1));
         for r in 0..R {
             let x = E::partial(simd, x[r].1);
@@ -258,7 +284,18 @@ pub fn add_weight_gradient<E: RowScalar, const I: usize, const O: usize>(
         }
     }
 
-    Arch::new().dispatch(Add::<E, I, O>(x, c, weight_bar));
+    let arch = Arch::new();
+    match rows_per_thread(O, x.len()) {
+        None => arch.dispatch(Add::<E, I, O>(x, c, weight_bar)),
+        Some(rows) => {
+            weight_bar
+                .par_chunks_mut(rows * I)
+                .enumerate()
+                .for_each(|(chunk, weight_bar)| {
+                    arch.dispatch(Add::<E, I, O>(x, &c[chunk * rows..], weight_bar));
+                })
+        }
+    }
 }
 
 /// Adds `c W` to the gradient of the rows `x`, where `c` is the cotangent of the affine map.
@@ -284,7 +321,14 @@ pub fn add_input_gradient<E: RowScalar, const I: usize, const O: usize>(
         }
     }
 
-    Arch::new().dispatch(Add::<E, I, O>(w, c, x_bar));
+    let arch = Arch::new();
+    match rows_per_thread(x_bar.len() / I, I * O) {
+        None => arch.dispatch(Add::<E, I, O>(w, c, x_bar)),
+        Some(rows) => x_bar
+            .par_chunks_mut(rows * I)
+            .zip(c.par_chunks(rows * O))
+            .for_each(|(x_bar, c)| arch.dispatch(Add::<E, I, O>(w, c, x_bar))),
+    }
 }
 
 /// The left factor of a product, in either layout.
@@ -373,7 +417,7 @@ fn panel_rows<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: us
             core::array::from_fn(|v| right[v])
         };
         let start = row * left.row + j * left.column;
-        let numbers = &left.numbers[start..start + (K - 1) * left.row + 1];
+        let numbers = &left.numbers[start..=start + (K - 1) * left.row];
         for k in 0..K {
             let factor = E::splat(simd, numbers[k * left.row]);
             for v in 0..V {
