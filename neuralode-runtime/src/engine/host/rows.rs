@@ -288,12 +288,10 @@ pub fn add_weight_gradient<E: RowScalar, const I: usize, const O: usize>(
     match rows_per_thread(O, x.len()) {
         None => arch.dispatch(Add::<E, I, O>(x, c, weight_bar)),
         Some(rows) => {
-            weight_bar
-                .par_chunks_mut(rows * I)
-                .enumerate()
-                .for_each(|(chunk, weight_bar)| {
-                    arch.dispatch(Add::<E, I, O>(x, &c[chunk * rows..], weight_bar));
-                })
+            let chunks = weight_bar.par_chunks_mut(rows * I).enumerate();
+            chunks.for_each(|(chunk, weight_bar)| {
+                arch.dispatch(Add::<E, I, O>(x, &c[chunk * rows..], weight_bar));
+            });
         }
     }
 }
@@ -531,4 +529,87 @@ pub fn all_finite<E: RowScalar>(x: &[E]) -> bool {
     }
 
     Arch::new().dispatch(Guard(x))
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::{Scalar, Simd};
+
+    use super::{dots, product_panels, Left};
+
+    /// Small integers: their sums are exact in any order.
+    fn integers(count: usize, step: usize) -> Vec<f64> {
+        let small = |i: usize| u8::try_from(i * step % 11).unwrap();
+        (0..count).map(|i| f64::from(small(i)) - 5.0).collect()
+    }
+
+    /// `start + left * right`, number by number; `left` is read by row and column.
+    fn product(
+        start: &[f64],
+        columns: usize,
+        inner: usize,
+        left: impl Fn(usize, usize) -> f64,
+        right: impl Fn(usize, usize) -> f64,
+    ) -> Vec<f64> {
+        let sum = |(at, start): (usize, &f64)| {
+            let (row, column) = (at / columns, at % columns);
+            let products = (0..inner).map(|k| left(row, k) * right(k, column));
+            start + products.sum::<f64>()
+        };
+        start.iter().enumerate().map(sum).collect()
+    }
+
+    fn check<S: Simd, const I: usize, const O: usize>(simd: S) {
+        for rows in 1..8 {
+            let (x, w, b) = (integers(rows * I, 3), integers(O * I, 7), integers(O, 4));
+            let c = integers(rows * O, 5);
+
+            let mut y = vec![0.0; rows * O];
+            dots::<S, f64, I, O, 2, 4>(simd, &x, &w, &b, &mut y);
+            let start = b.repeat(rows);
+            let expected = product(&start, O, I, |r, i| x[r * I + i], |i, o| w[o * I + i]);
+            assert_eq!(y, expected);
+
+            let start = integers(O * I, 2);
+            let mut weight_bar = start.clone();
+            let left = Left {
+                numbers: &c,
+                row: 1,
+                column: O,
+            };
+            product_panels::<S, f64, I, 4, 2>(simd, left, &x, &mut weight_bar);
+            let expected = product(&start, I, rows, |o, r| c[r * O + o], |r, i| x[r * I + i]);
+            assert_eq!(weight_bar, expected);
+
+            let start = integers(rows * I, 6);
+            let mut x_bar = start.clone();
+            let left = Left {
+                numbers: &c,
+                row: O,
+                column: 1,
+            };
+            product_panels::<S, f64, I, 4, 2>(simd, left, &w, &mut x_bar);
+            let expected = product(&start, I, O, |r, o| c[r * O + o], |o, i| w[o * I + i]);
+            assert_eq!(x_bar, expected);
+        }
+    }
+
+    fn check_sizes<S: Simd>(simd: S) {
+        check::<S, 1, 1>(simd);
+        check::<S, 3, 5>(simd);
+        check::<S, 8, 4>(simd);
+        check::<S, 21, 6>(simd);
+        check::<S, 40, 2>(simd);
+    }
+
+    #[test]
+    fn products_are_exact_under_all_instructions_of_this_processor() {
+        check_sizes(Scalar::new());
+        #[cfg(target_arch = "x86_64")]
+        {
+            use pulp::x86::{V3, V4};
+            V3::try_new().map_or_else(|| println!("no AVX2 here"), check_sizes);
+            V4::try_new().map_or_else(|| println!("no AVX-512 here"), check_sizes);
+        }
+    }
 }
