@@ -1,15 +1,17 @@
 //! Affine maps over contiguous rows, `(batch, I)` to `(batch, O)`: the kernels of layers between blocks.
 //!
-//! Vectors run along a row's features. Products are computed in blocks that stay in registers; every call runs
-//! under the processor's widest instructions, and every sum has one order on one kind of processor.
+//! Vectors run along a row's features. Products are computed in blocks that stay in registers, and calls run under
+//! the processor's widest instructions. The order of a sum depends on the width of the vectors alone: not on the
+//! size of the batch, nor on the number of threads among which large products are split by rows of their result.
 
 use core::marker::PhantomData;
 
 use dfdx::shapes::Unit;
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 use super::{
-    buffer::Pooled,
+    buffer::{Buffer, Pooled},
     isa::{dispatch, Compiled},
     kernel::TileActivation,
     real::Real,
@@ -79,6 +81,30 @@ fn run<O: WithSimd>(op: O) -> Option<O::Output> {
     dispatch::<Rows, O>(Arch::new(), op)
 }
 
+/// Multiply-adds below which a product is not worth the start of a second thread (about 80 us on one).
+const WORTH_THREADS: usize = 8 << 20;
+
+/// Most groups of samples whose weight gradients are summed apart, and fewest samples of one. The groups depend
+/// on the number of samples alone, and are added up in order: the same bits on any number of threads.
+const GROUPS: usize = 16;
+const GROUP_ROWS: usize = 512;
+/// Samples that stay in the cache while all panels of a weight gradient read them.
+const CACHED_ROWS: usize = 128;
+
+/// Rows of the result per thread, for a product with `work` multiply-adds per row; `None` for one thread.
+///
+/// A number of the result is always summed by one thread in one order: the split does not change it.
+fn rows_per_thread(rows: usize, work: usize) -> Option<usize> {
+    /// A multiple of all block heights.
+    const BLOCKS: usize = 20;
+    if rows.saturating_mul(work) < WORTH_THREADS {
+        return None;
+    }
+    let threads = rayon::current_num_threads();
+    let share = rows.div_ceil(threads).next_multiple_of(BLOCKS);
+    (share < rows).then_some(share)
+}
+
 /// `y = x W^T + b` for rows `x` of `I` and `y` of `O` scalars.
 pub fn affine<E: RowScalar, const I: usize, const O: usize>(
     x: &[E],
@@ -96,7 +122,7 @@ pub fn affine<E: RowScalar, const I: usize, const O: usize>(
             let Self(x, w, b, y) = self;
             if S::REGISTER_COUNT < 32 {
                 dots::<S, E, I, O, 2, 4>(simd, x, w, b, y);
-            } else if O % 5 == 0 {
+            } else if O.is_multiple_of(5) {
                 dots::<S, E, I, O, 4, 5>(simd, x, w, b, y);
             } else {
                 dots::<S, E, I, O, 4, 4>(simd, x, w, b, y);
@@ -104,7 +130,17 @@ pub fn affine<E: RowScalar, const I: usize, const O: usize>(
         }
     }
 
-    run(Affine::<E, I, O>(x, w, b, y));
+    match rows_per_thread(y.len() / O, I * O) {
+        None => {
+            run(Affine::<E, I, O>(x, w, b, y));
+        }
+        Some(rows) => y
+            .par_chunks_mut(rows * O)
+            .zip(x.par_chunks(rows * I))
+            .for_each(|(y, x)| {
+                run(Affine::<E, I, O>(x, w, b, y));
+            }),
+    }
 }
 
 /// Dot products, in blocks of `R` rows and `K` outputs.
@@ -184,7 +220,7 @@ fn dot_block<
             }
         }
     }
-    if I % E::lanes::<S>() > 0 {
+    if !I.is_multiple_of(E::lanes::<S>()) {
         let w: [_; K] = core::array::from_fn(|k| E::partial(simd, w[k].1));
         for r in 0..R {
             let x = E::partial(simd, x[r].1);
@@ -216,16 +252,40 @@ pub fn add_weight_gradient<E: RowScalar, const I: usize, const O: usize>(
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
             let Self(x, c, weight_bar) = self;
-            let left = Left {
-                numbers: c,
-                row: 1,
-                column: O,
-            };
-            products::<S, E, I>(simd, left, x, weight_bar);
+            for (x, c) in x.chunks(CACHED_ROWS * I).zip(c.chunks(CACHED_ROWS * O)) {
+                let left = Left {
+                    numbers: c,
+                    row: 1,
+                    column: O,
+                };
+                products::<S, E, I>(simd, left, x, weight_bar);
+            }
         }
     }
 
-    run(Add::<E, I, O>(x, c, weight_bar));
+    let rows = c.len() / O.max(1);
+    let group = rows.div_ceil(GROUPS).max(GROUP_ROWS);
+    let parts = x.par_chunks(group * I).zip(c.par_chunks(group * O));
+    if rows <= group || rows.saturating_mul(I * O) < WORTH_THREADS {
+        // The same sums in the same order.
+        for (x, c) in x.chunks(group * I).zip(c.chunks(group * O)) {
+            run(Add::<E, I, O>(x, c, weight_bar));
+        }
+        return;
+    }
+    let sums: Vec<Buffer<E>> = parts
+        .map(|(x, c)| {
+            let mut sum = Buffer::new(weight_bar.len());
+            sum.as_mut_slice().fill(E::default());
+            run(Add::<E, I, O>(x, c, sum.as_mut_slice()));
+            sum
+        })
+        .collect();
+    for sum in sums {
+        for (bar, sum) in weight_bar.iter_mut().zip(sum.as_slice()) {
+            *bar += *sum;
+        }
+    }
 }
 
 /// Adds `c W` to the gradient of the rows `x`, where `c` is the cotangent of the affine map.
@@ -251,7 +311,17 @@ pub fn add_input_gradient<E: RowScalar, const I: usize, const O: usize>(
         }
     }
 
-    run(Add::<E, I, O>(w, c, x_bar));
+    match rows_per_thread(x_bar.len() / I, I * O) {
+        None => {
+            run(Add::<E, I, O>(w, c, x_bar));
+        }
+        Some(rows) => x_bar
+            .par_chunks_mut(rows * I)
+            .zip(c.par_chunks(rows * O))
+            .for_each(|(x_bar, c)| {
+                run(Add::<E, I, O>(w, c, x_bar));
+            }),
+    }
 }
 
 /// The left factor of a product, in either layout.
@@ -340,7 +410,7 @@ fn panel_rows<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: us
             core::array::from_fn(|v| right[v])
         };
         let start = row * left.row + j * left.column;
-        let numbers = &left.numbers[start..start + (K - 1) * left.row + 1];
+        let numbers = &left.numbers[start..=start + (K - 1) * left.row];
         for k in 0..K {
             let factor = E::splat(simd, numbers[k * left.row]);
             for v in 0..V {
@@ -454,4 +524,87 @@ pub fn all_finite<E: RowScalar>(x: &[E]) -> bool {
     }
 
     run(Guard(x)).unwrap_or_else(|| x.iter().all(|x| x.to_f64().is_finite()))
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::{Scalar, Simd};
+
+    use super::{dots, product_panels, Left};
+
+    /// Small integers: their sums are exact in any order.
+    fn integers(count: usize, step: usize) -> Vec<f64> {
+        let small = |i: usize| u8::try_from(i * step % 11).unwrap();
+        (0..count).map(|i| f64::from(small(i)) - 5.0).collect()
+    }
+
+    /// `start + left * right`, number by number; `left` is read by row and column.
+    fn product(
+        start: &[f64],
+        columns: usize,
+        inner: usize,
+        left: impl Fn(usize, usize) -> f64,
+        right: impl Fn(usize, usize) -> f64,
+    ) -> Vec<f64> {
+        let sum = |(at, start): (usize, &f64)| {
+            let (row, column) = (at / columns, at % columns);
+            let products = (0..inner).map(|k| left(row, k) * right(k, column));
+            start + products.sum::<f64>()
+        };
+        start.iter().enumerate().map(sum).collect()
+    }
+
+    fn check<S: Simd, const I: usize, const O: usize>(simd: S) {
+        for rows in 1..8 {
+            let (x, w, b) = (integers(rows * I, 3), integers(O * I, 7), integers(O, 4));
+            let c = integers(rows * O, 5);
+
+            let mut y = vec![0.0; rows * O];
+            dots::<S, f64, I, O, 2, 4>(simd, &x, &w, &b, &mut y);
+            let start = b.repeat(rows);
+            let expected = product(&start, O, I, |r, i| x[r * I + i], |i, o| w[o * I + i]);
+            assert_eq!(y, expected);
+
+            let start = integers(O * I, 2);
+            let mut weight_bar = start.clone();
+            let left = Left {
+                numbers: &c,
+                row: 1,
+                column: O,
+            };
+            product_panels::<S, f64, I, 4, 2>(simd, left, &x, &mut weight_bar);
+            let expected = product(&start, I, rows, |o, r| c[r * O + o], |r, i| x[r * I + i]);
+            assert_eq!(weight_bar, expected);
+
+            let start = integers(rows * I, 6);
+            let mut x_bar = start.clone();
+            let left = Left {
+                numbers: &c,
+                row: O,
+                column: 1,
+            };
+            product_panels::<S, f64, I, 4, 2>(simd, left, &w, &mut x_bar);
+            let expected = product(&start, I, O, |r, o| c[r * O + o], |o, i| w[o * I + i]);
+            assert_eq!(x_bar, expected);
+        }
+    }
+
+    fn check_sizes<S: Simd>(simd: S) {
+        check::<S, 1, 1>(simd);
+        check::<S, 3, 5>(simd);
+        check::<S, 8, 4>(simd);
+        check::<S, 21, 6>(simd);
+        check::<S, 40, 2>(simd);
+    }
+
+    #[test]
+    fn products_are_exact_under_all_instructions_of_this_processor() {
+        check_sizes(Scalar::new());
+        #[cfg(target_arch = "x86_64")]
+        {
+            use pulp::x86::{V3, V4};
+            V3::try_new().map_or_else(|| println!("no AVX2 here"), check_sizes);
+            V4::try_new().map_or_else(|| println!("no AVX-512 here"), check_sizes);
+        }
+    }
 }
