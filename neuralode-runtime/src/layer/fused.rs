@@ -63,18 +63,19 @@ where
         let (Some(x_numbers), Some(weight), Some(bias)) = numbers else {
             return layer.try_forward_by_operations(x);
         };
-        if let Some(finite) = input.finite {
-            finite.set(Some(rows::all_finite(x_numbers.as_slice())));
-        }
         let (x, mut tape) = x.split_tape();
         let (batch, _) = *x.shape();
         let mut y = vec![R::default(); batch.size() * O];
-        rows::affine::<R, I, O>(
+        let is_finite = rows::affine::<R, I, O>(
             x_numbers.as_slice(),
             weight.as_slice(),
             bias.as_slice(),
             &mut y,
+            input.finite.is_some(),
         );
+        if let Some(finite) = input.finite {
+            finite.set(Some(is_finite));
+        }
         // What the derivative of the activation needs.
         let mut saved = None;
         if T::OWNS_TAPE && K::FROM_ARGUMENT {

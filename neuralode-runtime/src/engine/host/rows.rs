@@ -105,41 +105,53 @@ fn rows_per_thread(rows: usize, work: usize) -> Option<usize> {
     (share < rows).then_some(share)
 }
 
-/// `y = x W^T + b` for rows `x` of `I` and `y` of `O` scalars.
+/// `y = x W^T + b` for rows `x` of `I` and `y` of `O` scalars. With `check` it says whether all of `x` are finite,
+/// without another way through memory; otherwise it says yes.
 pub fn affine<E: RowScalar, const I: usize, const O: usize>(
     x: &[E],
     w: &[E],
     b: &[E],
     y: &mut [E],
-) {
-    struct Affine<'a, E, const I: usize, const O: usize>(&'a [E], &'a [E], &'a [E], &'a mut [E]);
+    check: bool,
+) -> bool {
+    struct Affine<'a, E, const I: usize, const O: usize>(
+        &'a [E],
+        &'a [E],
+        &'a [E],
+        &'a mut [E],
+        bool,
+    );
 
     impl<E: RowScalar, const I: usize, const O: usize> WithSimd for Affine<'_, E, I, O> {
-        type Output = ();
+        type Output = bool;
 
         #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) {
-            let Self(x, w, b, y) = self;
-            if S::REGISTER_COUNT < 32 {
-                dots::<S, E, I, O, 2, 4>(simd, x, w, b, y);
-            } else if O.is_multiple_of(5) {
-                dots::<S, E, I, O, 4, 5>(simd, x, w, b, y);
-            } else {
-                dots::<S, E, I, O, 4, 4>(simd, x, w, b, y);
+        fn with_simd<S: Simd>(self, simd: S) -> bool {
+            let Self(x, w, b, y, check) = self;
+            let mut finite = true;
+            let chunks = x.chunks(CACHED_ROWS * I);
+            for (x, y) in chunks.zip(y.chunks_mut(CACHED_ROWS * O)) {
+                finite &= !check || is_finite::<S, E>(simd, x);
+                if S::REGISTER_COUNT < 32 {
+                    dots::<S, E, I, O, 2, 4>(simd, x, w, b, y);
+                } else if O.is_multiple_of(5) {
+                    dots::<S, E, I, O, 4, 5>(simd, x, w, b, y);
+                } else {
+                    dots::<S, E, I, O, 4, 4>(simd, x, w, b, y);
+                }
             }
+            finite
         }
     }
 
+    let part = |x: &[E], y: &mut [E]| run(Affine::<E, I, O>(x, w, b, y, check)) == Some(true);
     match rows_per_thread(y.len() / O, I * O) {
-        None => {
-            run(Affine::<E, I, O>(x, w, b, y));
-        }
+        None => part(x, y),
         Some(rows) => y
             .par_chunks_mut(rows * O)
             .zip(x.par_chunks(rows * I))
-            .for_each(|(y, x)| {
-                run(Affine::<E, I, O>(x, w, b, y));
-            }),
+            .map(|(y, x)| part(x, y))
+            .reduce(|| true, |a, b| a & b),
     }
 }
 
@@ -504,26 +516,31 @@ pub fn all_finite<E: RowScalar>(x: &[E]) -> bool {
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) -> bool {
-            // Zero for a finite number, NaN otherwise.
-            let zero = E::splat(simd, E::default());
-            let mut sums = [zero; 8];
-            let (vectors, rest) = E::vectors::<S>(self.0);
-            let (chunks, left) = vectors.as_chunks::<8>();
-            for chunk in chunks {
-                for (sum, x) in sums.iter_mut().zip(chunk) {
-                    *sum = E::fma(simd, *x, zero, *sum);
-                }
-            }
-            for x in left {
-                sums[0] = E::fma(simd, *x, zero, sums[0]);
-            }
-            sums[1] = E::fma(simd, E::partial(simd, rest), zero, sums[1]);
-            let sum = sums.into_iter().fold(zero, |a, b| E::sum(simd, a, b));
-            E::reduce(simd, sum) == E::default()
+            is_finite::<S, E>(simd, self.0)
         }
     }
 
     run(Guard(x)).unwrap_or_else(|| x.iter().all(|x| x.to_f64().is_finite()))
+}
+
+#[inline(always)]
+fn is_finite<S: Simd, E: RowScalar>(simd: S, x: &[E]) -> bool {
+    // Zero for a finite number, NaN otherwise.
+    let zero = E::splat(simd, E::default());
+    let mut sums = [zero; 8];
+    let (vectors, rest) = E::vectors::<S>(x);
+    let (chunks, left) = vectors.as_chunks::<8>();
+    for chunk in chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum = E::fma(simd, *x, zero, *sum);
+        }
+    }
+    for x in left {
+        sums[0] = E::fma(simd, *x, zero, sums[0]);
+    }
+    sums[1] = E::fma(simd, E::partial(simd, rest), zero, sums[1]);
+    let sum = sums.into_iter().fold(zero, |a, b| E::sum(simd, a, b));
+    E::reduce(simd, sum) == E::default()
 }
 
 #[cfg(test)]
