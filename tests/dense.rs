@@ -80,7 +80,7 @@ where
     let dev = Cpu::default();
     let layer = layer::<I, O, A, E>(&dev, 1);
     let x = batch::<I, E, _>(&dev, &numbers(rows * I, 5));
-    let found = pass(&layer, &x, |layer, x| layer.forward(x));
+    let found = pass(&layer, &x, Module::forward);
     let expected = pass(&layer, &x, operations);
     for (name, (found, expected)) in ["y", "weight", "bias", "x"]
         .iter()
