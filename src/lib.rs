@@ -2,10 +2,14 @@
 //!
 //! # Where things are
 //! * [`neural_ode!`] declares a model; [`prelude`] brings it, dfdx and the rest of daily use into scope.
-//! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand.
+//! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand, [`FnField`] a closure that
+//!   [`solve`](mod@solve) takes as it is.
+//! * [`try_backward`] is dfdx's backward pass with failures as errors, [`softmax_cross_entropy`] a loss in one
+//!   operation.
 //! * [`options`] holds everything about a solve that can be chosen; [`error`](mod@error) everything that can go wrong.
-//! * [`adjoint`], [`tableau`], [`solve`](mod@solve), [`stepper`] and [`trajectory`] are the parts of which a solve
-//!   is made.
+//! * [`tableau`], [`step`], [`vector_field`], [`stepper`], [`trajectory`], [`solve`](mod@solve), [`saved_points`] and
+//!   [`adjoint`] are the parts of which a solve is made; [`engine`] holds states and fields, and
+//!   [`release_buffers`](engine::host::release_buffers) frees the memory that solves keep for the next one.
 
 #![forbid(unsafe_code)]
 

@@ -3,9 +3,10 @@
 //! Use it through the facade crate `neuralode`, which adds the macros and re-exports everything here.
 //!
 //! Modules depend on each other in one direction only, from left to right:
-//! `error`, `options`, `stats` <- `state` <- `tableau` <- `step` <- `vector_field` <- `stepper` <- `trajectory`,
-//! `controller` <- `solve` <- `saved_points` <- `adjoint` <- `engine` <- `block`, `layer`; only the default of
-//! [`vector_field::Differentiable::pull_back_steps`] reaches to the right.
+//! `error`, `options`, `stats` <- `state`, `tableau` <- `step` <- `vector_field` <- `stepper` <- `trajectory`,
+//! `controller` <- `solve` <- `saved_points` <- `adjoint` <- `engine`, `layer` <- `block`, `loss`, `check` <- `entry`.
+//! Only [`vector_field::Differentiable::pull_back_steps`] reaches to the right, for its default and the cotangents of
+//! [`adjoint`]; [`engine::host`] and [`layer`] know each other.
 
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -47,8 +47,8 @@ pub enum Adjoint {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Vjp {
-    /// By the kernels that the macro generated, on `Cpu`; a field or device without them uses
-    /// [`Vjp::Tape`].
+    /// By the kernels that the macro generated, on `Cpu` in f32 and f64; a field, a device or a processor
+    /// without them uses [`Vjp::Tape`].
     #[default]
     Generated,
     /// By dfdx's operations and tape, on any device.

@@ -20,7 +20,7 @@ use super::{
 
 /// A vector field `f(t, y)` of `N` numbers without parameters, as a closure.
 ///
-/// As it stands it solves one system whose state is an array: no buffer, no tile. [`FnField::batch`] makes an
+/// It has no vector-Jacobian product, hence no gradients. As it stands it solves one system whose state is an array: no buffer, no tile. [`FnField::batch`] makes an
 /// engine that solves many at once, with one step size for all.
 ///
 /// # Examples
@@ -60,7 +60,7 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> FnField<F, E, N> {
         }
     }
 
-    /// An engine for a batch of states, in tiles of `L` samples (32 of f32, 16 of f64). The closure runs for
+    /// An engine for a batch of states, in tiles of `L` samples, a multiple of 16 (32 of f32, 16 of f64). The closure runs for
     /// all samples of a tile at once where the compiler can vectorise it: it is fastest without branches.
     pub fn batch<const L: usize>(self) -> HostEngine<Self, E, N, L>
     where

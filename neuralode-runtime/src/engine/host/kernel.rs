@@ -72,7 +72,8 @@ pub trait TileField<const N: usize>: 'static {
         scratch: &mut [Row<E, L>],
     );
 
-    /// The parameters as [`Self::vjp`] wants them besides: see [`DenseParams::transpose`].
+    /// The parameters as [`Self::vjp`], [`Self::eval_one`] and [`Self::vjp_one`] want them besides: see
+    /// [`DenseParams::transpose`].
     fn transpose<E: Real>(params: &[E]) -> Vec<E>;
 
     /// Writes `(df/dy)^T c` into `y_bar` and adds `(df/dtheta)^T c` to the sums over samples `sums`.

@@ -1,8 +1,15 @@
-//! The host engine: states in flat, tile-ordered buffers on the processor, fields as kernels over tiles.
+//! The host engine: states on the processor in tiles of samples or as one array, fields as kernels or closures.
 //!
-//! Nothing is allocated or dispatched inside a solver's step: a call picks the processor's widest vector
-//! instructions once and runs straight-line code over all tiles. A whole step, forward or backward, visits one
-//! tile after the other, so that its stages stay in the first cache, and threads share the tiles.
+//! A call picks the processor's widest vector instructions once and runs straight-line code over all tiles; states
+//! and scratch space come from a list of buffers that earlier solves left. A whole step, forward or backward, visits
+//! one tile after the other, so that its stages stay in the first cache, and threads share the tiles without changing
+//! a bit. [`HostEngine`] does that for [`Generated`] fields and for [`FnField::batch`]; [`PointEngine`] and [`FnField`]
+//! itself solve one sample, whose state is an array.
+//!
+//! Generated kernels are compiled for AVX2 with FMA, AVX-512 and NEON. On other processors a block runs through the
+//! [tensor engine](crate::engine::tensor); a closure is compiled for plain scalars too.
+//!
+//! [`rows`] and [`buffer`] belong to the dense layers and losses around blocks.
 
 #![allow(
     clippy::inline_always,
@@ -105,7 +112,8 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine
 impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
     HostEngine<Generated<K, E>, E, N, L>
 {
-    /// A generated field with these parameters; `None` unless there are as many as it has.
+    /// A generated field with these parameters; `None` unless there are as many as it has, and the processor
+    /// has vector instructions.
     pub fn new(params: Vec<E>) -> Option<Self> {
         const {
             assert!(L.is_multiple_of(WIDTH), "tiles are whole vectors");

@@ -79,7 +79,8 @@ impl<K, E, const N: usize> fmt::Debug for PointEngine<K, E, N> {
 }
 
 impl<K: TileField<N>, E: Real, const N: usize> PointEngine<K, E, N> {
-    /// A generated field with these parameters; `None` unless there are as many as it has.
+    /// A generated field with these parameters; `None` unless there are as many as it has, and the processor
+    /// has vector instructions.
     pub fn new(params: Vec<E>) -> Option<Self> {
         Some(Self {
             field: Generated::new(params)?,

@@ -56,7 +56,7 @@ pub(super) fn filled<T: Copy + 'static>(length: usize, value: T) -> Vec<T> {
 /// Frees the memory that the host engine keeps on this thread for later solves.
 ///
 /// States, stages and scratch space of a solve go back to a list per thread and type, like dfdx's own cache
-/// of tensors. A program that solved something large once, and will not again, may want it back.
+/// of tensors; the few that dense layers and losses keep are apart. A program that solved something large once, and will not again, may want it back.
 pub fn release_buffers() {
     // Neither a borrow under way nor a thread that ends is an error here.
     let _ = FREE.try_with(|free| free.try_borrow_mut().map(|mut free| free.clear()));

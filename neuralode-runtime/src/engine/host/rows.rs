@@ -1,8 +1,9 @@
 //! Affine maps over contiguous rows, `(batch, I)` to `(batch, O)`: the kernels of layers between blocks.
 //!
 //! Vectors run along a row's features. Products are computed in blocks that stay in registers, and calls run under
-//! the processor's widest instructions. The order of a sum depends on the width of the vectors alone: not on the
-//! size of the batch, nor on the number of threads among which large products are split by rows of their result.
+//! the processor's widest instructions. The order of a sum depends on the width of the vectors, and that of a
+//! parameter's gradient on the number of samples; never on the number of threads among which large products are
+//! split, by rows of their result or by groups of samples.
 
 use core::marker::PhantomData;
 
