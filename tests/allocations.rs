@@ -1,0 +1,207 @@
+//! What solves allocate: nothing inside a step.
+
+#![allow(missing_docs, reason = "a test program")]
+#![allow(clippy::cast_precision_loss, reason = "small numbers")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use neuralode::{
+    adjoint::{pull_back, Cotangent},
+    engine::{
+        host::{kernel::TileField, Generated, HostEngine, Tiles},
+        tensor::KernelVisitor,
+    },
+    prelude::*,
+    solve::solve,
+    tableau::TSIT5,
+    trajectory::Trajectory,
+    vector_field::VectorField,
+    Adjoint, Controller, FnField,
+};
+
+thread_local! {
+    /// Allocations and reallocations of this thread: what other tests do is not counted.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+impl Counting {
+    fn count() {
+        // A thread that ends may still allocate.
+        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+    }
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller's promises are those that `System` wants.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Self::count();
+        // SAFETY: as in `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::count();
+        // SAFETY: as in `alloc`; `at` came from `System`.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: `at` came from `System`, with this layout.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The allocations of `run`.
+fn allocations<T>(run: impl FnOnce() -> T) -> (usize, T) {
+    let before = COUNT.get();
+    let value = run();
+    (COUNT.get() - before, value)
+}
+
+fn equal_steps(steps: usize) -> SolveOptions {
+    SolveOptions::new(0.0, 1.0, 1e-3, 1e-3).with_controller(Controller::Constant {
+        dt: 1.0 / steps as f64,
+    })
+}
+
+/// The allocations of a solve in so many equal steps.
+fn of_solve<F: VectorField>(field: &mut F, y0: &F::State, steps: usize) -> usize {
+    let options = equal_steps(steps);
+    let (count, solution) =
+        allocations(|| solve(field, &TSIT5, y0.clone(), &options, &mut ()).unwrap());
+    assert_eq!(solution.accepted, steps);
+    count
+}
+
+fn pendulum(_: f64, [angle, speed]: &[f64; 2]) -> [f64; 2] {
+    [*speed, -angle.sin()]
+}
+
+#[test]
+fn a_solve_of_one_system_allocates_nothing() {
+    let mut field = FnField::new(pendulum);
+    assert_eq!(of_solve(&mut field, &[0.1, 0.0], 5), 0);
+    assert_eq!(of_solve(&mut field, &[0.1, 0.0], 500), 0);
+}
+
+#[test]
+fn a_solve_of_a_batch_allocates_the_same_for_any_number_of_steps() {
+    let mut engine = FnField::new(pendulum).batch::<16>();
+    let y0 = Tiles::from_rows(&[0.1; 2 * 40]);
+    of_solve(&mut engine, &y0, 500);
+    let few = of_solve(&mut engine, &y0, 5);
+    assert_eq!(of_solve(&mut engine, &y0, 500), few);
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Small {
+        input: [6],
+        encoder: Dense(6 => 4, tanh),
+        ode: Ode {
+            field(t, y): [Dense(4 => 8, tanh), Dense(8 => 4)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+        head: Dense(4 => 3),
+    }
+}
+
+/// Counts what the generated kernels of a field allocate, forward and backward.
+struct Kernels(Vec<f32>);
+
+impl<const N: usize> KernelVisitor<N> for Kernels {
+    type Output = ();
+
+    fn visit<K: TileField<N>>(self) {
+        let mut engine = HostEngine::<Generated<K, f32>, f32, N, 32>::new(self.0).unwrap();
+        let y0 = Tiles::from_rows(&[0.1; 40].repeat(N));
+        of_solve(&mut engine, &y0, 500);
+        let few = of_solve(&mut engine, &y0, 5);
+        assert_eq!(of_solve(&mut engine, &y0, 500), few, "forward");
+
+        let mut of_adjoint = |steps| {
+            let options = equal_steps(steps);
+            let mut trajectory = Trajectory::new(&TSIT5);
+            let start = y0.clone();
+            let solution = solve(&mut engine, &TSIT5, start, &options, &mut trajectory).unwrap();
+            let cotangents = [Cotangent {
+                t: 1.0,
+                value: solution.y.with_empty_padding(),
+            }];
+            allocations(|| pull_back(&mut engine, &trajectory, &cotangents, &options).unwrap()).0
+        };
+        of_adjoint(500);
+        let few = of_adjoint(5);
+        assert_eq!(of_adjoint(500), few, "backward");
+    }
+}
+
+#[test]
+fn generated_kernels_allocate_the_same_for_any_number_of_steps() {
+    let count = 4 * 8 + 8 + 8 * 4 + 4;
+    let params = (0..count).map(|i| (i as f32).sin() * 0.3).collect();
+    if SmallOdeField::<f32, Cpu>::with_kernel(Kernels(params)).is_err() {
+        panic!("a generated field has kernels");
+    }
+}
+
+/// The allocations of a training step with so many equal steps of the solver.
+fn of_training_step(adjoint: Adjoint, few: usize, many: usize) -> [usize; 2] {
+    let dev = Cpu::seed_from_u64(0);
+    let mut model = Small::<f32, _>::build(&dev);
+    model.ode.options.adjoint = adjoint;
+    let x: Tensor<Rank2<40, 6>, f32, _> = dev.sample_uniform();
+    let targets = dev.one_hot_encode(Const::<3>, [1; 40]);
+    let mut optimizer = Adam::new(&model, AdamConfig::default());
+    let mut kept = Some(model.alloc_grads());
+    let mut step = |steps: usize| {
+        model.ode.options.controller = equal_steps(steps).controller;
+        let (count, work) = allocations(|| {
+            let gradients = kept.take().unwrap();
+            let (logits, work) = model.try_forward_traced(x.clone(), gradients).unwrap();
+            let loss = softmax_cross_entropy(logits, targets.clone());
+            let (mut gradients, _) = try_backward(loss).unwrap();
+            optimizer.update(&mut model, &gradients).unwrap();
+            model.zero_grads(&mut gradients);
+            kept = Some(gradients);
+            work
+        });
+        assert_eq!(work.accepted, steps);
+        count
+    };
+    for _ in 0..3 {
+        step(many);
+    }
+    let found = [step(few), step(many)];
+    println!("{adjoint:?}: {found:?}");
+    found
+}
+
+#[test]
+fn a_training_step_allocates_no_more_for_more_steps_than_the_list_of_them() {
+    let [few, many] = of_training_step(Adjoint::Discrete, 4, 64);
+    // The list of steps doubles from 4 to 64; their states come from the thread's pool.
+    assert_eq!(many - few, 4, "{few} and {many}");
+}
+
+#[test]
+fn the_interpolating_adjoint_allocates_no_more_for_more_steps_either() {
+    // Its backward solve keeps no steps: the list is the forward one.
+    let [few, many] = of_training_step(Adjoint::Interpolating, 4, 64);
+    assert_eq!(many - few, 4, "{few} and {many}");
+}
