@@ -21,8 +21,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.forward).collect();
     let backward = lines.iter().rev().map(|lines| &lines.backward);
     let tangent = lines.iter().map(|lines| &lines.tangent);
-    let one_forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.one_forward).collect();
-    let one_backward = lines.iter().rev().map(|lines| &lines.one_backward);
+    let one_sample = one_sample(ode, &lines);
     let scratch = lines.iter().map(|lines| &lines.scratch);
     let transposes = lines.iter().map(|lines| &lines.transpose);
     let joins = lines.iter().map(|lines| &lines.join);
@@ -37,12 +36,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
         format_ident!("c_{count}"),
         format_ident!("v_{count}"),
     );
-    let produced = ode
-        .field
-        .layers
-        .last()
-        .and_then(|layer| layer.output.first())
-        .unwrap_or(state);
+    let produced = produced(ode);
     let tile = quote!(#root::Tile<Num, #state, LANES>);
     let row = quote!(#root::kernel::Row<Num, LANES>);
     quote! {
@@ -68,7 +62,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             }
 
             fn transpose<Num: #root::Real>(params: &[Num]) -> #root::Vec<Num> {
-                let mut transposed = #root::Vec::from(params);
+                let mut transposed = params.to_vec();
                 #(#transposes)*
                 transposed
             }
@@ -120,35 +114,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
                 #root::kernel::copy(#v, out);
             }
 
-            #[inline(always)]
-            fn eval_one<Set: #root::Simd, Num: #root::Real>(
-                simd: Set,
-                params: &[Num],
-                transposed: &[Num],
-                _t: f64,
-                x_0: &[Num; #state],
-            ) -> [Num; #state] {
-                let x_0 = *x_0;
-                #(#one_forward)*
-                #root::vector::meet(&#x)
-            }
-
-            #[inline(always)]
-            fn vjp_one<Set: #root::Simd, Num: #root::Real>(
-                simd: Set,
-                params: &[Num],
-                transposed: &[Num],
-                _t: f64,
-                x_0: &[Num; #state],
-                c: &[Num; #state],
-                theta_bar: &mut [Num],
-            ) -> [Num; #state] {
-                let x_0 = *x_0;
-                #(#one_forward)*
-                let #c: [Num; #produced] = #root::vector::meet(c);
-                #(#one_backward)*
-                #root::vector::meet(&c_0)
-            }
+            #one_sample
 
             #[inline(always)]
             fn join<Set: #root::Simd, Num: #root::Real>(
@@ -160,6 +126,55 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             }
         }
     }
+}
+
+/// The passes over one sample.
+fn one_sample(ode: &Ode, lines: &[Lines]) -> TokenStream {
+    let root = root();
+    let state = &ode.state;
+    let one_forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.one_forward).collect();
+    let one_backward = lines.iter().rev().map(|lines| &lines.one_backward);
+    let count = lines.len();
+    let (x, c) = (format_ident!("x_{count}"), format_ident!("c_{count}"));
+    let produced = produced(ode);
+    quote! {
+        #[inline(always)]
+        fn eval_one<Set: #root::Simd, Num: #root::Real>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            _t: f64,
+            x_0: &[Num; #state],
+        ) -> [Num; #state] {
+            let x_0 = *x_0;
+            #(#one_forward)*
+            #root::vector::meet(&#x)
+        }
+
+        #[inline(always)]
+        fn vjp_one<Set: #root::Simd, Num: #root::Real>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            _t: f64,
+            x_0: &[Num; #state],
+            c: &[Num; #state],
+            theta_bar: &mut [Num],
+        ) -> [Num; #state] {
+            let x_0 = *x_0;
+            #(#one_forward)*
+            let #c: [Num; #produced] = #root::vector::meet(c);
+            #(#one_backward)*
+            #root::vector::meet(&c_0)
+        }
+    }
+}
+
+/// Width of what the field's last layer gives.
+fn produced(ode: &Ode) -> &Size {
+    let last = ode.field.layers.last();
+    last.and_then(|layer| layer.output.first())
+        .unwrap_or(&ode.state)
 }
 
 /// What one layer adds to the passes.
@@ -214,201 +229,302 @@ struct Widths<'m> {
 }
 
 fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
+    let place = Place::new(index, widths);
     let root = root();
-    let kernel = quote!(#root::kernel);
-    let next_index = index + 1;
-    let name = |letter: &str| format_ident!("{letter}_{index}");
-    let next = |letter: &str| format_ident!("{letter}_{next_index}");
-    let (x, y, z) = (name("x"), next("x"), name("z"));
-    let (c, c_next, v, v_next) = (name("c"), next("c"), name("v"), next("v"));
-    let (at, at_next, sums, sums_next) = (name("AT"), next("AT"), name("SUMS"), next("SUMS"));
-    let (products, products_next) = (name("PRODUCTS"), next("PRODUCTS"));
-    let dense = name("layer");
-    let Widths {
-        before,
-        taken,
-        produced,
-    } = widths;
-    // Restated only where a condition on constants makes the widths equal; the layer before keeps its own.
-    let sure = before.is_surely(taken);
-    let restate = |from: &Ident, to: &Ident, width: &Size| {
-        quote! {
-            let (#to, scratch) = #kernel::carve::<Num, #width, LANES>(scratch);
-            #kernel::copy(#from, #to);
-        }
-    };
-    let carve = |tile: &Ident, width: &Size| quote!(let (#tile, scratch) = #kernel::carve::<Num, #width, LANES>(scratch););
-    let x_in = if sure { x.clone() } else { name("entering_x") };
-    let v_in = if sure { v.clone() } else { name("entering_v") };
-    let c_in = if sure { c.clone() } else { name("leaving_c") };
-    let enter_x = (!sure).then(|| restate(&x, &x_in, taken));
-    let enter_v = (!sure).then(|| restate(&v, &v_in, taken));
-    let leave_c = (!sure).then(|| restate(&c_in, &c, before));
-    let one = |from: &Ident, to: &Ident, width: &Size| quote!(let #to: [Num; #width] = #root::vector::meet(&#from););
-    let one_enter = (!sure).then(|| one(&x, &x_in, taken));
-    let one_leave = (!sure).then(|| one(&c_in, &c, before));
-    let entering = if sure {
-        quote!(0)
-    } else {
-        quote!(3 * #kernel::rows::<#taken>())
-    };
-    let same_offsets = quote! {
-        const #at_next: usize = Self::#at;
-        const #sums_next: usize = Self::#sums;
-    };
     match &layer.kind {
-        LayerKind::Flatten => Lines {
-            constants: quote!(#same_offsets const #products_next: usize = Self::#products;),
-            forward: quote!(#enter_x let #y = &*#x_in;),
-            backward: quote!(let #c_in = #c_next; #leave_c),
-            tangent: quote!(#enter_v let #v_next = &*#v_in;),
-            one_forward: quote!(#one_enter let #y = #x_in;),
-            one_backward: quote!(let #c_in = #c_next; #one_leave),
-            scratch: entering,
-            transpose: TokenStream::new(),
-            join: TokenStream::new(),
-        },
+        LayerKind::Flatten => flatten(&place),
         LayerKind::Activation(activation) => {
-            let activation = activation_type(*activation);
-            let [carve_y, carve_v] = [&y, &v_next].map(|tile| carve(tile, produced));
-            Lines {
-                constants: quote! {
-                    #same_offsets
-                    const #products_next: usize = Self::#products + 16 * #kernel::rows::<#produced>();
+            let (taken, activation) = (widths.taken, activation_type(*activation));
+            let Place { x_in, y, .. } = &place;
+            elementwise(
+                &place,
+                &Elementwise {
+                    products: quote!(16),
+                    value: quote!(#root::kernel::activate::<#activation, Set, Num, #taken, LANES>(#x_in, #y)),
+                    scale: |c: &Ident| {
+                        quote! {
+                            #root::kernel::scale_by_derivative::<#activation, Set, Num, #taken, LANES>(
+                                simd, #x_in, #y, #c,
+                            )
+                        }
+                    },
+                    value_one: quote!(#root::vector::activate::<#activation, Set, Num, #taken>(&#x_in)),
+                    scale_one: |c: &Ident| {
+                        quote! {
+                            #root::vector::scale_by_derivative::<#activation, Set, Num, #taken>(
+                                &#x_in, &#y, #c,
+                            )
+                        }
+                    },
                 },
-                forward: quote! {
-                    #enter_x
-                    #carve_y
-                    #kernel::activate::<#activation, Set, Num, #taken, LANES>(#x_in, #y);
-                },
-                backward: quote! {
-                    let #c_in = #c_next;
-                    #kernel::scale_by_derivative::<#activation, Set, Num, #taken, LANES>(simd, #x_in, #y, #c_in);
-                    #leave_c
-                },
-                tangent: quote! {
-                    #enter_v
-                    #carve_v
-                    #kernel::copy(#v_in, #v_next);
-                    #kernel::scale_by_derivative::<#activation, Set, Num, #taken, LANES>(simd, #x_in, #y, #v_next);
-                },
-                one_forward: quote! {
-                    #one_enter
-                    let #y = #root::vector::activate::<#activation, Set, Num, #taken>(&#x_in);
-                },
-                one_backward: quote! {
-                    let #c_in = #root::vector::scale_by_derivative::<#activation, Set, Num, #taken>(
-                        &#x_in, &#y, #c_next,
-                    );
-                    #one_leave
-                },
-                scratch: quote!(#entering + 2 * #kernel::rows::<#produced>()),
-                transpose: TokenStream::new(),
-                join: TokenStream::new(),
-            }
+            )
         }
         LayerKind::Pow { exponent } => {
-            let [carve_y, carve_v] = [&y, &v_next].map(|tile| carve(tile, produced));
-            Lines {
-                constants: quote! {
-                    #same_offsets
-                    const #products_next: usize = Self::#products + 4 * #kernel::rows::<#produced>();
+            let taken = widths.taken;
+            let Place { x_in, y, .. } = &place;
+            elementwise(
+                &place,
+                &Elementwise {
+                    products: quote!(4),
+                    value: quote!(#root::pow::pow::<#exponent, Set, Num, #taken, LANES>(simd, #x_in, #y)),
+                    scale: |c: &Ident| {
+                        quote! {
+                            #root::pow::scale_by_derivative::<#exponent, Set, Num, #taken, LANES>(
+                                simd, #x_in, #c,
+                            )
+                        }
+                    },
+                    value_one: quote!(#root::pow::pow_one::<#exponent, Num, #taken>(&#x_in)),
+                    scale_one: |c: &Ident| quote!(#root::pow::scale_one::<#exponent, Num, #taken>(&#x_in, #c)),
                 },
-                forward: quote! {
-                    #enter_x
-                    #carve_y
-                    #root::pow::pow::<#exponent, Set, Num, #taken, LANES>(simd, #x_in, #y);
-                },
-                backward: quote! {
-                    let #c_in = #c_next;
-                    #root::pow::scale_by_derivative::<#exponent, Set, Num, #taken, LANES>(simd, #x_in, #c_in);
-                    #leave_c
-                },
-                tangent: quote! {
-                    #enter_v
-                    #carve_v
-                    #kernel::copy(#v_in, #v_next);
-                    #root::pow::scale_by_derivative::<#exponent, Set, Num, #taken, LANES>(simd, #x_in, #v_next);
-                },
-                one_forward: quote! {
-                    #one_enter
-                    let #y = #root::pow::pow_one::<#exponent, Num, #taken>(&#x_in);
-                },
-                one_backward: quote! {
-                    let #c_in = #root::pow::scale_one::<#exponent, Num, #taken>(&#x_in, #c_next);
-                    #one_leave
-                },
-                scratch: quote!(#entering + 2 * #kernel::rows::<#produced>()),
-                transpose: TokenStream::new(),
-                join: TokenStream::new(),
-            }
+            )
         }
         LayerKind::Dense {
             input,
             output,
             activation,
-        } => {
-            let activation = activation_type(*activation);
-            let layer = quote!(#root::DenseParams::<Num, #input, #output>);
-            let plain = quote!(#root::DenseParams::<f32, #input, #output>);
-            let carve_c = carve(&c_in, taken);
-            let [carve_y, carve_z, carve_v] = [&y, &z, &v_next].map(|tile| carve(tile, produced));
-            Lines {
-                constants: quote! {
-                    const #at_next: usize = Self::#at + #plain::COUNT;
-                    const #sums_next: usize = Self::#sums + #plain::SUMS;
-                    const #products_next: usize = Self::#products + #plain::PRODUCTS;
-                },
-                forward: quote! {
-                    #enter_x
-                    #carve_y
-                    #carve_z
-                    let #dense = #layer::at(params, Self::#at);
-                    #dense.forward::<#activation, Set, LANES>(simd, #x_in, #z, #y);
-                },
-                backward: quote! {
-                    #carve_c
-                    #dense.backward::<#activation, Set, LANES>(
-                        simd, &transposed[Self::#at..Self::#at_next],
-                        #x_in, #z, #y, #c_next, #c_in,
-                        &mut sums[Self::#sums..Self::#sums_next], &mut *scratch,
-                    );
-                    #leave_c
-                },
-                tangent: quote! {
-                    #enter_v
-                    #carve_v
-                    #dense.tangent::<#activation, Set, LANES>(simd, #v_in, #z, #y, #v_next);
-                },
-                one_forward: quote! {
-                    #one_enter
-                    let #dense = #layer::at(params, Self::#at);
-                    let (#z, #y) = #dense.forward_one::<#activation, Set>(
-                        &transposed[Self::#at..Self::#at_next], &#x_in,
-                    );
-                },
-                one_backward: quote! {
-                    let #c_in = #dense.backward_one::<#activation, Set>(
-                        &transposed[Self::#at..Self::#at_next], &#x_in, (&#z, &#y), #c_next,
-                        &mut theta_bar[Self::#at..Self::#at_next],
-                    );
-                    #one_leave
-                },
-                scratch: quote!(#entering + #plain::scratch(samples)),
-                transpose: quote! {
-                    #layer::transpose(
-                        &params[Self::#at..Self::#at_next],
-                        &mut transposed[Self::#at..Self::#at_next],
-                    );
-                },
-                join: quote! {
-                    #layer::join(
-                        simd,
-                        &sums[Self::#sums..Self::#sums_next],
-                        &mut theta_bar[Self::#at..Self::#at_next],
-                    );
-                },
+        } => dense(&place, input, output, &activation_type(*activation)),
+    }
+}
+
+/// The names and widths that the lines of one layer share.
+struct Place<'m> {
+    index: usize,
+    widths: Widths<'m>,
+    /// Whether the layer takes as many features as came, for sure. Otherwise tiles are restated where a
+    /// condition on constants makes the widths equal; the layer before keeps its own.
+    sure: bool,
+    x_in: Ident,
+    v_in: Ident,
+    c_in: Ident,
+    y: Ident,
+}
+
+impl<'m> Place<'m> {
+    fn new(index: usize, widths: Widths<'m>) -> Self {
+        let sure = widths.before.is_surely(widths.taken);
+        let entering = |letter: &str, what: &str| {
+            if sure {
+                format_ident!("{letter}_{index}")
+            } else {
+                format_ident!("{what}_{letter}_{index}")
             }
+        };
+        Self {
+            index,
+            widths,
+            sure,
+            x_in: entering("x", "entering"),
+            v_in: entering("v", "entering"),
+            c_in: entering("c", "leaving"),
+            y: format_ident!("x_{}", index + 1),
         }
+    }
+
+    /// What belongs to this layer.
+    fn name(&self, letter: &str) -> Ident {
+        format_ident!("{letter}_{}", self.index)
+    }
+
+    /// What belongs to the next layer.
+    fn next(&self, letter: &str) -> Ident {
+        format_ident!("{letter}_{}", self.index + 1)
+    }
+
+    /// Tiles restated before and behind the layer: of the input, its tangent and its cotangent.
+    fn restated(&self) -> [Option<TokenStream>; 3] {
+        let restate = |from: &Ident, to: &Ident, width: &Size| {
+            let root = root();
+            let carve = carve(to, width);
+            quote!(#carve #root::kernel::copy(#from, #to);)
+        };
+        [
+            (!self.sure).then(|| restate(&self.name("x"), &self.x_in, self.widths.taken)),
+            (!self.sure).then(|| restate(&self.name("v"), &self.v_in, self.widths.taken)),
+            (!self.sure).then(|| restate(&self.c_in, &self.name("c"), self.widths.before)),
+        ]
+    }
+
+    /// The same of the input and its cotangent for one sample.
+    fn restated_one(&self) -> [Option<TokenStream>; 2] {
+        let restate = |from: &Ident, to: &Ident, width: &Size| {
+            let root = root();
+            quote!(let #to: [Num; #width] = #root::vector::meet(&#from);)
+        };
+        [
+            (!self.sure).then(|| restate(&self.name("x"), &self.x_in, self.widths.taken)),
+            (!self.sure).then(|| restate(&self.c_in, &self.name("c"), self.widths.before)),
+        ]
+    }
+
+    /// Rows of scratch space for restated tiles.
+    fn entering_rows(&self) -> TokenStream {
+        let (root, taken) = (root(), self.widths.taken);
+        if self.sure {
+            quote!(0)
+        } else {
+            quote!(3 * #root::kernel::rows::<#taken>())
+        }
+    }
+
+    /// The offsets behind a layer without parameters.
+    fn same_offsets(&self) -> TokenStream {
+        let (at, at_next) = (self.name("AT"), self.next("AT"));
+        let (sums, sums_next) = (self.name("SUMS"), self.next("SUMS"));
+        quote! {
+            const #at_next: usize = Self::#at;
+            const #sums_next: usize = Self::#sums;
+        }
+    }
+}
+
+/// Takes a tile of this width from the scratch space.
+fn carve(tile: &Ident, width: &Size) -> TokenStream {
+    let root = root();
+    quote!(let (#tile, scratch) = #root::kernel::carve::<Num, #width, LANES>(scratch);)
+}
+
+fn flatten(place: &Place<'_>) -> Lines {
+    let Place {
+        x_in,
+        v_in,
+        c_in,
+        y,
+        ..
+    } = place;
+    let (c_next, v_next) = (place.next("c"), place.next("v"));
+    let (products, products_next) = (place.name("PRODUCTS"), place.next("PRODUCTS"));
+    let offsets = place.same_offsets();
+    let [enter_x, enter_v, leave_c] = place.restated();
+    let [one_enter, one_leave] = place.restated_one();
+    Lines {
+        constants: quote!(#offsets const #products_next: usize = Self::#products;),
+        forward: quote!(#enter_x let #y = &*#x_in;),
+        backward: quote!(let #c_in = #c_next; #leave_c),
+        tangent: quote!(#enter_v let #v_next = &*#v_in;),
+        one_forward: quote!(#one_enter let #y = #x_in;),
+        one_backward: quote!(let #c_in = #c_next; #one_leave),
+        scratch: place.entering_rows(),
+        transpose: TokenStream::new(),
+        join: TokenStream::new(),
+    }
+}
+
+/// The calls of a layer that works feature by feature and has no parameters.
+struct Elementwise<F, G> {
+    /// Multiplications per feature.
+    products: TokenStream,
+    /// Writes the value.
+    value: TokenStream,
+    /// Multiplies a tile by the derivative.
+    scale: F,
+    /// The value for one sample.
+    value_one: TokenStream,
+    /// The product with the derivative for one sample.
+    scale_one: G,
+}
+
+fn elementwise(
+    place: &Place<'_>,
+    calls: &Elementwise<impl Fn(&Ident) -> TokenStream, impl Fn(&Ident) -> TokenStream>,
+) -> Lines {
+    let root = root();
+    let Place { v_in, c_in, y, .. } = place;
+    let produced = place.widths.produced;
+    let (c_next, v_next) = (place.next("c"), place.next("v"));
+    let (products, products_next) = (place.name("PRODUCTS"), place.next("PRODUCTS"));
+    let offsets = place.same_offsets();
+    let [enter_x, enter_v, leave_c] = place.restated();
+    let [one_enter, one_leave] = place.restated_one();
+    let [carve_y, carve_v] = [y, &v_next].map(|tile| carve(tile, produced));
+    let (factor, value, value_one) = (&calls.products, &calls.value, &calls.value_one);
+    let (scale_c, scale_v) = ((calls.scale)(c_in), (calls.scale)(&v_next));
+    let scale_one = (calls.scale_one)(&c_next);
+    let entering = place.entering_rows();
+    Lines {
+        constants: quote! {
+            #offsets
+            const #products_next: usize = Self::#products + #factor * #root::kernel::rows::<#produced>();
+        },
+        forward: quote!(#enter_x #carve_y #value;),
+        backward: quote!(let #c_in = #c_next; #scale_c; #leave_c),
+        tangent: quote!(#enter_v #carve_v #root::kernel::copy(#v_in, #v_next); #scale_v;),
+        one_forward: quote!(#one_enter let #y = #value_one;),
+        one_backward: quote!(let #c_in = #scale_one; #one_leave),
+        scratch: quote!(#entering + 2 * #root::kernel::rows::<#produced>()),
+        transpose: TokenStream::new(),
+        join: TokenStream::new(),
+    }
+}
+
+fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStream) -> Lines {
+    let root = root();
+    let Place {
+        x_in,
+        v_in,
+        c_in,
+        y,
+        ..
+    } = place;
+    let (z, c_next, v_next) = (place.name("z"), place.next("c"), place.next("v"));
+    let (at, at_next) = (place.name("AT"), place.next("AT"));
+    let (sums, sums_next) = (place.name("SUMS"), place.next("SUMS"));
+    let (products, products_next) = (place.name("PRODUCTS"), place.next("PRODUCTS"));
+    let dense = place.name("layer");
+    let [enter_x, enter_v, leave_c] = place.restated();
+    let [one_enter, one_leave] = place.restated_one();
+    let layer = quote!(#root::DenseParams::<Num, #input, #output>);
+    let plain = quote!(#root::DenseParams::<f32, #input, #output>);
+    let carve_c = carve(c_in, place.widths.taken);
+    let [carve_y, carve_z, carve_v] =
+        [y, &z, &v_next].map(|tile| carve(tile, place.widths.produced));
+    let own_transposed = quote!(&transposed[Self::#at..Self::#at_next]);
+    let own_sums = quote!(sums[Self::#sums..Self::#sums_next]);
+    let own_bar = quote!(&mut theta_bar[Self::#at..Self::#at_next]);
+    let entering = place.entering_rows();
+    Lines {
+        constants: quote! {
+            const #at_next: usize = Self::#at + #plain::COUNT;
+            const #sums_next: usize = Self::#sums + #plain::SUMS;
+            const #products_next: usize = Self::#products + #plain::PRODUCTS;
+        },
+        forward: quote! {
+            #enter_x
+            #carve_y
+            #carve_z
+            let #dense = #layer::at(params, Self::#at);
+            #dense.forward::<#activation, Set, LANES>(simd, #x_in, #z, #y);
+        },
+        backward: quote! {
+            #carve_c
+            #dense.backward::<#activation, Set, LANES>(
+                simd, #own_transposed, #x_in, #z, #y, #c_next, #c_in, &mut #own_sums, &mut *scratch,
+            );
+            #leave_c
+        },
+        tangent: quote! {
+            #enter_v
+            #carve_v
+            #dense.tangent::<#activation, Set, LANES>(simd, #v_in, #z, #y, #v_next);
+        },
+        one_forward: quote! {
+            #one_enter
+            let #dense = #layer::at(params, Self::#at);
+            let (#z, #y) = #dense.forward_one::<#activation, Set>(#own_transposed, &#x_in);
+        },
+        one_backward: quote! {
+            let #c_in = #dense.backward_one::<#activation, Set>(
+                #own_transposed, &#x_in, (&#z, &#y), #c_next, #own_bar,
+            );
+            #one_leave
+        },
+        scratch: quote!(#entering + #plain::scratch(samples)),
+        transpose: quote! {
+            #layer::transpose(
+                &params[Self::#at..Self::#at_next],
+                &mut transposed[Self::#at..Self::#at_next],
+            );
+        },
+        join: quote!(#layer::join(simd, &#own_sums, #own_bar);),
     }
 }

@@ -275,7 +275,7 @@ macro_rules! in_blocks {
         macro_rules! blocks_of {
             ($size:literal) => {{
                 const $k: usize = $size;
-                while $at + $size <= $n {
+                while $n - $at >= $size {
                     $body;
                     $at += $size;
                 }
@@ -601,12 +601,12 @@ fn wide_block<S: Simd, E: Real, const I: usize, const O: usize, const M: usize, 
             }
         }
         for m in 0..M {
-            for s in 0..SPAN {
+            for (s, sum) in sum[m].iter().enumerate() {
                 let first = i + s * lanes;
                 if first < per_output * WIDTH {
                     let place = &mut *weights[(o + m) * per_output + first / WIDTH];
                     let place = &mut E::registers_mut::<S>(place)[first % WIDTH / lanes];
-                    *place = E::sum(simd, *place, sum[m][s]);
+                    *place = E::sum(simd, *place, *sum);
                 }
             }
         }

@@ -403,12 +403,12 @@ impl<G: PointKernel<E, N>, E: Real, const N: usize, const STAGES: usize> WithSim
         let older = weighted_sum::<S, E, N>(&weights[..STAGES - 1], &step.k);
         let newest = h * E::from_f64(weights[STAGES - 1]);
         let mut total = 0.0;
-        for n in 0..N {
+        for (n, older) in older.into_iter().enumerate() {
             let (y0, y1) = (step.y[n].to_f64(), step.y1[n].to_f64());
             let scale = self.tolerances.atol + self.tolerances.rtol * y0.abs().max(y1.abs());
             // Its inverse does not wait for the last stage.
             let inverse = 1.0 / scale;
-            let error = newest.mul_add::<S>(step.k[STAGES - 1][n], h * older[n]);
+            let error = newest.mul_add::<S>(step.k[STAGES - 1][n], h * older);
             let scaled = error.to_f64() * inverse;
             total += scaled * scaled + y1 * 0.0;
         }

@@ -18,13 +18,11 @@ fn with_list<T: 'static, R>(use_list: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Opt
     FREE.try_with(|free| {
         let mut free = free.try_borrow_mut().ok()?;
         let key = TypeId::of::<T>();
-        let index = match free.iter().position(|(found, _)| *found == key) {
-            Some(index) => index,
-            None => {
-                free.push((key, Box::new(Vec::<Vec<T>>::new())));
-                free.len() - 1
-            }
-        };
+        let known = free.iter().position(|(found, _)| *found == key);
+        let index = known.unwrap_or_else(|| {
+            free.push((key, Box::new(Vec::<Vec<T>>::new())));
+            free.len() - 1
+        });
         free.get_mut(index)?.1.downcast_mut().map(use_list)
     })
     .ok()

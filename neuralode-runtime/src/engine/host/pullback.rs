@@ -154,7 +154,7 @@ fn vjp_groups<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
                 bar_low,
                 groups_low,
                 (size, half),
-            )
+            );
         },
         || {
             let rest = (size, threads - half);

@@ -3,11 +3,6 @@
 
 mod params;
 
-#[allow(
-    unused_imports,
-    reason = "`cut_flat` waits for an engine that needs it"
-)]
-pub(crate) use params::cut_flat;
 pub use params::Flat;
 pub(crate) use params::{
     accumulate, accumulate_flat, accumulate_numbers, accumulate_params, flat_parameters,
