@@ -200,8 +200,8 @@ fn a_training_step_allocates_no_more_for_more_steps_than_the_list_of_them() {
 }
 
 #[test]
-fn the_interpolating_adjoint_allocates_no_more_for_more_steps_either() {
-    // Its backward solve keeps no steps: the list is the forward one.
+fn the_interpolating_adjoint_allocates_one_list_per_product_besides() {
+    // The list of the groups of tiles that a product sums over; their buffers come from the pool.
     let [few, many] = of_training_step(Adjoint::Interpolating, 4, 64);
-    assert_eq!(many - few, 4, "{few} and {many}");
+    assert_eq!(many - few, 4 + 6 * (64 - 4), "{few} and {many}");
 }
