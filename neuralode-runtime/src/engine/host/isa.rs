@@ -10,7 +10,7 @@ pub(crate) fn has_vectors() -> bool {
 
 /// A field of kernels, by the processors that it is compiled for.
 pub trait Compiled {
-    /// Whether that includes those without vector instructions. Others never get there ([`has_vectors`] keeps
+    /// Whether that includes those without vector instructions. Others never get there (`has_vectors` keeps
     /// them away), and are not compiled once more for it.
     const BASELINE: bool;
 }
