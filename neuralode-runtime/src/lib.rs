@@ -31,6 +31,7 @@ pub mod error;
 pub mod layer;
 mod loss;
 pub mod options;
+mod pool;
 pub mod saved_points;
 mod shape;
 pub mod solve;

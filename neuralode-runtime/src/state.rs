@@ -7,7 +7,7 @@ use crate::{error::SolveError, options::Tolerances};
 /// Engines implement it for their storage (dfdx tensors, flat buffers); [`Augmented`] and `Vec` build
 /// larger states from smaller ones. Combinations write into a given state, so that an engine that owns
 /// its buffers allocates nothing.
-pub trait State: Clone {
+pub trait State: Clone + 'static {
     /// A state of the same shape whose contents mean nothing. Cheaper than a clone where an engine has buffers.
     #[must_use]
     fn unset(&self) -> Self {

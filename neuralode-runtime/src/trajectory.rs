@@ -2,6 +2,7 @@
 
 use crate::{
     error::SolveError,
+    pool,
     state::State,
     step::{weighted, Step},
     tableau::ButcherTableau,
@@ -54,7 +55,7 @@ impl<Y, A: Recorder<Y, S>, B: Recorder<Y, S>, const S: usize> Recorder<Y, S> for
 /// The accepted steps of a solve in memory (`S + 1` states each), and the continuous solution through
 /// them.
 #[derive(Clone, Debug)]
-pub struct Trajectory<Y, const S: usize> {
+pub struct Trajectory<Y: 'static, const S: usize> {
     tableau: &'static ButcherTableau<S>,
     steps: Vec<Step<Y, [Y; S]>>,
 }
@@ -64,7 +65,7 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
     pub fn new(tableau: &'static ButcherTableau<S>) -> Self {
         Self {
             tableau,
-            steps: Vec::new(),
+            steps: pool::take(),
         }
     }
 
@@ -98,6 +99,14 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
         let weights = self.tableau.dense_weights(step.theta(t));
         step.y
             .combine_into(weighted(step.h, &weights, &step.stages), out)
+    }
+}
+
+impl<Y: 'static, const S: usize> Drop for Trajectory<Y, S> {
+    fn drop(&mut self) {
+        let mut steps = core::mem::take(&mut self.steps);
+        steps.clear();
+        pool::give(steps);
     }
 }
 

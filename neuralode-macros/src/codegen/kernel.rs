@@ -26,16 +26,9 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let transposes = lines.iter().map(|lines| &lines.transpose);
     let joins = lines.iter().map(|lines| &lines.join);
     let count = lines.len();
-    let (at, sums, products) = (
-        format_ident!("AT_{count}"),
-        format_ident!("SUMS_{count}"),
-        format_ident!("PRODUCTS_{count}"),
-    );
-    let (x, c, v) = (
-        format_ident!("x_{count}"),
-        format_ident!("c_{count}"),
-        format_ident!("v_{count}"),
-    );
+    let [at, sums, products] =
+        ["AT", "SUMS", "PRODUCTS"].map(|name| format_ident!("{name}_{count}"));
+    let [x, c, v] = ["x", "c", "v"].map(|name| format_ident!("{name}_{count}"));
     let produced = produced(ode);
     let tile = quote!(#root::Tile<Num, #state, LANES>);
     let row = quote!(#root::kernel::Row<Num, LANES>);

@@ -5,7 +5,13 @@ use pulp::{Arch, Simd, WithSimd};
 /// Whether this processor has vector instructions with fused multiply-adds, for which generated kernels are
 /// compiled. Without them a generated field runs through the portable operations.
 pub(crate) fn has_vectors() -> bool {
-    !matches!(Arch::new(), Arch::Scalar)
+    match Arch::new() {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(_) | Arch::V3(_) => true,
+        #[cfg(target_arch = "aarch64")]
+        Arch::Neon(_) => true,
+        _ => false,
+    }
 }
 
 /// A field of kernels, by the processors that it is compiled for.

@@ -24,7 +24,6 @@ pub(crate) mod isa;
 pub mod kernel;
 mod parallel;
 pub(crate) mod point;
-mod pool;
 pub mod pow;
 mod pullback;
 pub mod real;
@@ -33,11 +32,11 @@ pub(crate) mod storage;
 mod tiles;
 pub mod vector;
 
+pub use crate::pool::release_buffers;
 pub use closure::FnField;
 pub use field::{Generated, TileKernel, TileVjp};
 pub use isa::Compiled;
 pub use point::PointEngine;
-pub use pool::release_buffers;
 pub use tiles::{Params, Tiles};
 
 use core::fmt;
@@ -48,6 +47,7 @@ use crate::{
     adjoint::Cotangent,
     error::SolveError,
     options::Tolerances,
+    pool,
     step::Attempt,
     step::Step,
     tableau::ButcherTableau,
@@ -65,6 +65,8 @@ pub struct HostEngine<G, E: Real, const N: usize, const L: usize> {
     scratch: Vec<Vec<Row<E, L>>>,
     /// One number per tile.
     norms: Vec<f64>,
+    /// Sums and scratch space of the last pass backwards.
+    groups: Vec<pullback::Group<E, L>>,
 }
 
 impl<G, E: Real, const N: usize, const L: usize> fmt::Debug for HostEngine<G, E, N, L> {
@@ -87,6 +89,9 @@ impl<G, E: Real, const N: usize, const L: usize> Drop for HostEngine<G, E, N, L>
 impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine<G, E, N, L> {
     /// An engine for this field.
     pub fn with_field(field: G) -> Self {
+        const {
+            assert!(L > 0 && L.is_multiple_of(WIDTH), "tiles are whole vectors");
+        }
         let mut norms: Vec<f64> = pool::take();
         norms.clear();
         Self {
@@ -94,6 +99,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine
             arch: Arch::new(),
             scratch: Vec::new(),
             norms,
+            groups: Vec::new(),
         }
     }
 
@@ -115,9 +121,6 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
     /// A generated field with these parameters; `None` unless there are as many as it has, and the processor
     /// has vector instructions.
     pub fn new(params: Vec<E>) -> Option<Self> {
-        const {
-            assert!(L.is_multiple_of(WIDTH), "tiles are whole vectors");
-        }
         Generated::new(params).map(Self::with_field)
     }
 
@@ -218,6 +221,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
             (&y.tiles, &cotangent.tiles),
             &mut y_bar.tiles,
             &mut theta_bar.0,
+            &mut self.groups,
         );
         Ok(())
     }
@@ -236,6 +240,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
             &pullback::Plan::new(tableau, steps, cotangents),
             &mut lambda.tiles,
             &mut theta_bar.0,
+            &mut self.groups,
         ))
     }
 }

@@ -8,6 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
     adjoint::{by_step, Cotangent},
+    pool,
     step::Step,
     tableau::ButcherTableau,
 };
@@ -17,7 +18,7 @@ use super::{
     forward::{combine, Terms},
     isa::dispatch,
     kernel::{carve, Row, Sums, Tile},
-    parallel, pool,
+    parallel,
     real::Real,
     tiles::Tiles,
 };
@@ -45,23 +46,24 @@ impl<E: Real, const L: usize> Drop for Group<E, L> {
     }
 }
 
-/// The groups of so many tiles, with `rows` rows of scratch space each.
-pub(super) fn groups<E: Real, const L: usize>(
+/// Makes `groups` those of so many tiles, with `rows` rows of scratch space each and sums of zero.
+fn prepare<E: Real, const L: usize>(
+    groups: &mut Vec<Group<E, L>>,
     tiles: usize,
     sums: usize,
     rows: usize,
-) -> Vec<Group<E, L>> {
+) {
     let count = tiles.div_ceil(group_size(tiles).max(1));
-    (0..count)
-        .map(|_| {
-            let mut scratch = pool::take();
-            scratch.resize(rows, Row::default());
-            Group {
-                sums: pool::filled(sums, Sums::default()),
-                scratch,
-            }
-        })
-        .collect()
+    groups.truncate(count);
+    groups.resize_with(count, || Group {
+        sums: pool::take(),
+        scratch: pool::take(),
+    });
+    for group in groups {
+        group.sums.clear();
+        group.sums.resize(sums, Sums::default());
+        group.scratch.resize(rows, Row::default());
+    }
 }
 
 /// `(df/dy)^T c` into `y_bar` and `(df/dtheta)^T c` into `theta_bar`.
@@ -72,17 +74,18 @@ pub(super) fn vjp<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     (y, c): (&[Tile<E, N, L>], &[Tile<E, N, L>]),
     y_bar: &mut [Tile<E, N, L>],
     theta_bar: &mut [E],
+    groups: &mut Vec<Group<E, L>>,
 ) {
-    let mut groups = groups::<E, L>(y.len(), field.sums(), field.scratch());
+    prepare(groups, y.len(), field.sums(), field.scratch());
     let size = group_size(y.len());
     let threads = parallel::threads(3 * field.products() * y.len() * L, groups.len());
-    vjp_groups(arch, field, t, (y, c), y_bar, &mut groups, (size, threads));
+    vjp_groups(arch, field, t, (y, c), y_bar, groups, (size, threads));
     theta_bar.fill(E::default());
     dispatch::<G, _>(
         arch,
         Join::<G, E, N, L> {
             field,
-            groups: &groups,
+            groups,
             theta_bar,
         },
     );
@@ -292,20 +295,21 @@ pub(super) fn pull_back_steps<
     plan: &Plan<'_, E, N, L, S>,
     lambda: &mut [Tile<E, N, L>],
     theta_bar: &mut [E],
+    groups: &mut Vec<Group<E, L>>,
 ) -> usize {
     // A tile for the argument of a stage, one for its cotangent, and the arguments' cotangents.
     let rows = (2 + S) * N + field.scratch();
-    let mut groups = groups::<E, L>(lambda.len(), field.sums(), rows);
+    prepare(groups, lambda.len(), field.sums(), rows);
     let size = group_size(lambda.len());
     let products = plan.products();
     let work = 3 * field.products() * lambda.len() * L * products;
     let threads = parallel::threads(work, groups.len());
-    pull_back_groups(arch, field, plan, (0, lambda), &mut groups, (size, threads));
+    pull_back_groups(arch, field, plan, (0, lambda), groups, (size, threads));
     dispatch::<G, _>(
         arch,
         Join::<G, E, N, L> {
             field,
-            groups: &groups,
+            groups,
             theta_bar,
         },
     );

@@ -280,7 +280,7 @@ pub fn add_weight_gradient<E: RowScalar, const I: usize, const O: usize>(
     let group = rows.div_ceil(GROUPS).max(GROUP_ROWS);
     let parts = x.par_chunks(group * I).zip(c.par_chunks(group * O));
     if rows <= group || rows.saturating_mul(I * O) < WORTH_THREADS {
-        // The same sums in the same order.
+        // Straight into the total: which way is taken depends on the sizes alone.
         for (x, c) in x.chunks(group * I).zip(c.chunks(group * O)) {
             run(Add::<E, I, O>(x, c, weight_bar));
         }

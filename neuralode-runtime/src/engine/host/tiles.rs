@@ -5,12 +5,12 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::{
     error::SolveError,
     options::Tolerances,
+    pool,
     state::{exact_square_sum, worst_of, State},
 };
 
 use super::{
     kernel::{Row, Tile},
-    pool,
     real::Real,
 };
 

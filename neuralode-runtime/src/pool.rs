@@ -30,12 +30,12 @@ fn with_list<T: 'static, R>(use_list: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Opt
 }
 
 /// A buffer that an owner gave back, with what it left in it, or an empty one.
-pub(super) fn take<T: 'static>() -> Vec<T> {
+pub(crate) fn take<T: 'static>() -> Vec<T> {
     with_list(Vec::pop).flatten().unwrap_or_default()
 }
 
 /// Gives a buffer back.
-pub(super) fn give<T: 'static>(buffer: Vec<T>) {
+pub(crate) fn give<T: 'static>(buffer: Vec<T>) {
     with_list(|list| {
         if list.len() < KEPT && buffer.capacity() > 0 {
             list.push(buffer);
@@ -44,7 +44,7 @@ pub(super) fn give<T: 'static>(buffer: Vec<T>) {
 }
 
 /// A buffer of `length` copies of `value`.
-pub(super) fn filled<T: Copy + 'static>(length: usize, value: T) -> Vec<T> {
+pub(crate) fn filled<T: Copy + 'static>(length: usize, value: T) -> Vec<T> {
     let mut buffer = take();
     buffer.clear();
     buffer.resize(length, value);
