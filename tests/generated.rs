@@ -294,3 +294,23 @@ fn adaptive_solves_in_f64_take_the_same_steps_to_the_same_result() {
         assert_close("solution", &y.as_vec(), &expected.as_vec(), 1e-11);
     }
 }
+
+#[test]
+fn threads_change_no_bit() {
+    // Enough work for two threads (`parallel.rs`), forward and backward.
+    let solve = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(|| {
+            let dev = Cpu::default();
+            let field: TutorialOdeField<f32, Cpu> = BuildModule::build(&Cpu::seed_from_u64(1));
+            let options = SolveOptions::new(0.0, 1.0, 1e-4, 1e-4);
+            let rows: Vec<f64> = (0..4096 * 20).map(|i| f64::from(i).sin()).collect();
+            let cotangent: Vec<f64> = (0..4096 * 20).map(|i| f64::from(i).cos()).collect();
+            let (y0, c) = (batch(&dev, &rows), batch(&dev, &cotangent));
+            let found = differentiate(&NeuralOde::new(field, options), &y0, &c).unwrap();
+            (found.y1, found.y0_bar, found.theta_bar)
+        })
+    };
+    // Not the numbers in the message: there are many.
+    assert!(solve(1) == solve(2), "one thread and two differ");
+}
