@@ -1,5 +1,5 @@
-//! Generated kernels against the portable field: values, products, solves and gradients, over 220 random
-//! instances of eleven models, in both types.
+//! Generated kernels against the portable field: values, products, solves and gradients, over 240 random
+//! instances of twelve models, in both types.
 
 #![allow(missing_docs, reason = "a test program")]
 #![allow(
@@ -12,7 +12,9 @@ mod support;
 
 use neuralode::{
     engine::{
-        host::{kernel::TileField, real::Real, Generated, HostEngine, Params, Tiles},
+        host::{
+            instruction_sets, kernel::TileField, real::Real, Generated, HostEngine, Params, Tiles,
+        },
         tensor::{KernelVisitor, TensorEngine},
     },
     prelude::*,
@@ -51,6 +53,7 @@ models! {
     Bare: 7, [sin, Dense(7 => 5), tanh, sigmoid, Dense(5 => 7)];
     Constants: WIDTH, [Dense(_ => 11, tanh), Dense(WIDTH)];
     Nothing: 2, [tanh, identity];
+    Broad: 45, [Dense(45 => 53, tanh), Dense(53 => 45)];
     Cubes: 2, [tanh, Pow(3), Dense(2 => 9, tanh), Pow(2), Pow(1), Dense(9 => 2)];
 }
 
@@ -62,8 +65,10 @@ struct Products {
     jvp: Vec<f64>,
 }
 
-/// Evaluates the kernels in type `R`, in tiles of `L` samples.
+/// Evaluates the kernels in type `R`, in tiles of `L` samples, under the instruction set with this index.
+#[derive(Clone)]
 struct Evaluate<R, const L: usize> {
+    instructions: usize,
     params: Vec<R>,
     y: Vec<R>,
     c: Vec<R>,
@@ -73,7 +78,9 @@ impl<const N: usize, R: Real, const L: usize> KernelVisitor<N> for Evaluate<R, L
     type Output = Products;
 
     fn visit<K: TileField<N>>(self) -> Products {
-        let mut engine = HostEngine::<Generated<K, R>, R, N, L>::new(self.params).unwrap();
+        let mut engine = HostEngine::<Generated<K, R>, R, N, L>::new(self.params)
+            .unwrap()
+            .under(instruction_sets()[self.instructions]);
         let y = Tiles::from_rows(&self.y);
         let c = Tiles::from_rows(&self.c).with_empty_padding();
         let (mut dy, mut y_bar, mut jvp) = (y.clone(), y.clone(), y.clone());
@@ -180,6 +187,7 @@ fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
     );
 
     let evaluate = Evaluate::<E, L> {
+        instructions: 0,
         params: jittered
             .iter()
             .flatten()
@@ -188,25 +196,32 @@ fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
         y: y.as_vec(),
         c: c.as_vec(),
     };
-    let Ok(found) = F::with_kernel(evaluate) else {
-        panic!("{name} has no kernels");
-    };
     let expected = portable(&field, &y, &c);
     let what = |part: &str| format!("{name}, seed {seed}: {part}");
-    assert_close(&what("value"), &found.dy, &expected.dy, tolerance);
-    assert_close(
-        &what("y cotangent"),
-        &found.y_bar,
-        &expected.y_bar,
-        tolerance,
-    );
-    assert_close(
-        &what("parameter cotangent"),
-        &found.theta_bar,
-        &expected.theta_bar,
-        tolerance,
-    );
-    assert_close(&what("tangent"), &found.jvp, &expected.jvp, tolerance);
+    for instructions in 0..instruction_sets().len() {
+        let evaluate = Evaluate {
+            instructions,
+            ..evaluate.clone()
+        };
+        let Ok(found) = F::with_kernel(evaluate) else {
+            panic!("{name} has no kernels");
+        };
+        let what = |part: &str| format!("{}, instructions {instructions}", what(part));
+        assert_close(&what("value"), &found.dy, &expected.dy, tolerance);
+        assert_close(
+            &what("y cotangent"),
+            &found.y_bar,
+            &expected.y_bar,
+            tolerance,
+        );
+        assert_close(
+            &what("parameter cotangent"),
+            &found.theta_bar,
+            &expected.theta_bar,
+            tolerance,
+        );
+        assert_close(&what("tangent"), &found.jvp, &expected.jvp, tolerance);
+    }
 
     // Equal steps: an adaptive step size follows from rounding noise too, and the result from it.
     for adjoint in [Adjoint::Discrete, Adjoint::Interpolating] {
@@ -245,6 +260,7 @@ compare! {
     a_single_layer_agrees: 3, OneDenseOdeField;
     a_scalar_state_agrees: 1, NarrowOdeField;
     a_wide_hidden_layer_agrees: 4, WideOdeField;
+    layers_of_thousands_of_weights_agree: 45, BroadOdeField;
     sines_agree: 5, WavesOdeField;
     sigmoids_agree: 6, GatesOdeField;
     relus_agree: 4, KinksOdeField;

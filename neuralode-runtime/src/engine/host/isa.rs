@@ -14,6 +14,20 @@ pub(crate) fn has_vectors() -> bool {
     }
 }
 
+/// The instruction sets of this processor for which generated kernels are compiled, the widest first: for tests
+/// and benchmarks, with [`HostEngine::under`](super::HostEngine::under).
+pub fn instruction_sets() -> Vec<Arch> {
+    let mut sets = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        sets.extend(pulp::x86::V4::try_new().map(Arch::V4));
+        sets.extend(pulp::x86::V3::try_new().map(Arch::V3));
+    }
+    #[cfg(target_arch = "aarch64")]
+    sets.extend(pulp::aarch64::Neon::try_new().map(Arch::Neon));
+    sets
+}
+
 /// A field of kernels, by the processors that it is compiled for.
 pub trait Compiled {
     /// Whether that includes those without vector instructions. Others never get there (`has_vectors` keeps

@@ -35,7 +35,7 @@ pub mod vector;
 pub use crate::pool::release_buffers;
 pub use closure::FnField;
 pub use field::{Generated, TileKernel, TileVjp};
-pub use isa::Compiled;
+pub use isa::{instruction_sets, Compiled};
 pub use point::PointEngine;
 pub use tiles::{Params, Tiles};
 
@@ -101,6 +101,13 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine
             norms,
             groups: Vec::new(),
         }
+    }
+
+    /// The same engine under other instructions than the widest ones; see [`instruction_sets`].
+    #[must_use]
+    pub fn under(mut self, arch: Arch) -> Self {
+        self.arch = arch;
+        self
     }
 
     /// Makes sure that there is scratch space for so many threads.
