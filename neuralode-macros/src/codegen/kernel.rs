@@ -17,15 +17,19 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let root = root();
     let state = &ode.state;
     let lines: Vec<Lines> = lines(ode);
+    let count = lines.len();
     let constants = lines.iter().map(|lines| &lines.constants);
     let forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.forward).collect();
+    let recalled = lines.iter().enumerate().map(|(index, lines)| {
+        let is_last = index + 1 == count;
+        lines.recall.as_ref().filter(|_| is_last).unwrap_or(&lines.forward)
+    });
     let backward = lines.iter().rev().map(|lines| &lines.backward);
     let tangent = lines.iter().map(|lines| &lines.tangent);
     let one_sample = one_sample(ode, &lines);
     let scratch = lines.iter().map(|lines| &lines.scratch);
     let transposes = lines.iter().map(|lines| &lines.transpose);
     let joins = lines.iter().map(|lines| &lines.join);
-    let count = lines.len();
     let [at, sums, products] =
         ["AT", "SUMS", "PRODUCTS"].map(|name| format_ident!("{name}_{count}"));
     let [x, c, v] = ["x", "c", "v"].map(|name| format_ident!("{name}_{count}"));
@@ -80,12 +84,13 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
                 transposed: &[Num],
                 _t: f64,
                 x_0: &#tile,
+                value: #root::Option<&#tile>,
                 c: &#tile,
                 y_bar: &mut #tile,
                 sums: &mut [#root::kernel::Sums<Num>],
                 scratch: &mut [#row],
             ) {
-                #(#forward)*
+                #(#recalled)*
                 let (#c, scratch) = #root::kernel::carve::<Num, #produced, LANES>(scratch);
                 #root::kernel::copy(c, #c);
                 #(#backward)*
@@ -176,6 +181,9 @@ struct Lines {
     constants: TokenStream,
     /// From `x_k` to `x_{k+1}`.
     forward: TokenStream,
+    /// The same for the last layer before its way back, which needs `x_{k+1}` at most in the derivative of
+    /// the activation and may know it as `value`; `None` if that saves nothing.
+    recall: Option<TokenStream>,
     /// From the cotangent `c_{k+1}` to `c_k`.
     backward: TokenStream,
     /// From the tangent `v_k` to `v_{k+1}`.
@@ -393,6 +401,7 @@ fn flatten(place: &Place<'_>) -> Lines {
     Lines {
         constants: quote!(#offsets const #products_next: usize = Self::#products;),
         forward: quote!(#enter_x let #y = &*#x_in;),
+        recall: None,
         backward: quote!(let #c_in = #c_next; #leave_c),
         tangent: quote!(#enter_v let #v_next = &*#v_in;),
         one_forward: quote!(#one_enter let #y = #x_in;),
@@ -440,6 +449,7 @@ fn elementwise(
             const #products_next: usize = Self::#products + #factor * #root::kernel::rows::<#produced>();
         },
         forward: quote!(#enter_x #carve_y #value;),
+        recall: None,
         backward: quote!(let #c_in = #c_next; #scale_c; #leave_c),
         tangent: quote!(#enter_v #carve_v #root::kernel::copy(#v_in, #v_next); #scale_v;),
         one_forward: quote!(#one_enter let #y = #value_one;),
@@ -475,6 +485,12 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
     let own_sums = quote!(sums[Self::#sums..Self::#sums_next]);
     let own_bar = quote!(&mut theta_bar[Self::#at..Self::#at_next]);
     let entering = place.entering_rows();
+    let before_product = quote! {
+        #enter_x
+        #carve_y
+        #carve_z
+        let #dense = #layer::at(params, Self::#at);
+    };
     Lines {
         constants: quote! {
             const #at_next: usize = Self::#at + #plain::COUNT;
@@ -482,12 +498,13 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
             const #products_next: usize = Self::#products + #plain::PRODUCTS;
         },
         forward: quote! {
-            #enter_x
-            #carve_y
-            #carve_z
-            let #dense = #layer::at(params, Self::#at);
+            #before_product
             #dense.forward::<#activation, Set, LANES>(simd, #x_in, #z, #y);
         },
+        recall: Some(quote! {
+            #before_product
+            #dense.recall::<#activation, Set, _, LANES>(simd, #x_in, value, #z, #y);
+        }),
         backward: quote! {
             #carve_c
             #dense.backward::<#activation, Set, LANES>(

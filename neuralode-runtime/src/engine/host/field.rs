@@ -39,7 +39,8 @@ pub trait TileVjp<E: Real, const N: usize, const L: usize>: TileKernel<E, N, L> 
     /// Rows of partial sums for the parameters' cotangent.
     fn sums(&self) -> usize;
 
-    /// Writes `(df/dy)^T c` into `y_bar` and adds `(df/dtheta)^T c` to `sums`.
+    /// Writes `(df/dy)^T c` into `y_bar` and adds `(df/dtheta)^T c` to `sums`; `value` is `f(t, y)` where the
+    /// caller has it.
     #[allow(
         clippy::too_many_arguments,
         reason = "inputs, outputs and scratch of one product"
@@ -49,6 +50,7 @@ pub trait TileVjp<E: Real, const N: usize, const L: usize>: TileKernel<E, N, L> 
         simd: S,
         t: f64,
         y: &Tile<E, N, L>,
+        value: Option<&Tile<E, N, L>>,
         c: &Tile<E, N, L>,
         y_bar: &mut Tile<E, N, L>,
         sums: &mut [Sums<E>],
@@ -157,6 +159,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileVjp<E, N, L>
         simd: S,
         t: f64,
         y: &Tile<E, N, L>,
+        value: Option<&Tile<E, N, L>>,
         c: &Tile<E, N, L>,
         y_bar: &mut Tile<E, N, L>,
         sums: &mut [Sums<E>],
@@ -167,6 +170,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileVjp<E, N, L>
             transposed: self.transposed(),
             t,
             y,
+            value,
             c,
             y_bar,
             sums,
@@ -204,6 +208,7 @@ struct Vjp<'a, K, E, const N: usize, const L: usize> {
     transposed: &'a [E],
     t: f64,
     y: &'a Tile<E, N, L>,
+    value: Option<&'a Tile<E, N, L>>,
     c: &'a Tile<E, N, L>,
     y_bar: &'a mut Tile<E, N, L>,
     sums: &'a mut [Sums<E>],
@@ -222,6 +227,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Vjp<
             self.transposed,
             self.t,
             self.y,
+            self.value,
             self.c,
             self.y_bar,
             self.sums,

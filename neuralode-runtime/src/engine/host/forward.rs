@@ -9,7 +9,7 @@ use crate::{options::Tolerances, step::Attempt, tableau::ButcherTableau};
 use super::{
     field::TileKernel,
     isa::dispatch,
-    kernel::{carve, Row, Tile, TileField},
+    kernel::{carve, in_blocks, Row, Tile, TileField, SPAN},
     parallel::first_half,
     real::Real,
     tiles::{tile_square_sum, Tiles},
@@ -97,31 +97,110 @@ impl<E: Real, const S: usize> Terms<E, S> {
     pub(super) fn get(&self) -> &[(E, usize)] {
         &self.terms[..self.count]
     }
+
+    /// The terms with the tiles of their stages.
+    #[inline(always)]
+    pub(super) fn of<'a, const N: usize, const L: usize>(
+        &self,
+        x: &[&'a Tile<E, N, L>; S],
+    ) -> Weighted<'a, E, N, L, S> {
+        Weighted {
+            terms: self.terms.map(|(w, j)| (w, x[j])),
+            count: self.count,
+        }
+    }
 }
 
-/// `out = base + h sum(w_j x_j)`, `x` being one tile per stage; without `base` it starts from zero.
+/// Weights with the tiles that they belong to.
+pub(super) struct Weighted<'a, E, const N: usize, const L: usize, const S: usize> {
+    terms: [(E, &'a Tile<E, N, L>); S],
+    count: usize,
+}
+
+impl<'a, E, const N: usize, const L: usize, const S: usize> Weighted<'a, E, N, L, S> {
+    #[inline(always)]
+    pub(super) fn get(&self) -> &[(E, &'a Tile<E, N, L>)] {
+        &self.terms[..self.count]
+    }
+}
+
+/// `sum(w x)` for rows `at..at + K` of all tiles `x` and a block of registers from `register` on.
 #[inline(always)]
-pub(super) fn combine<S: Simd, E: Real, const N: usize, const L: usize, const STAGES: usize>(
+fn sum_block<S: Simd, E: Real, const N: usize, const L: usize, const K: usize>(
+    simd: S,
+    terms: &[(E, &Tile<E, N, L>)],
+    at: usize,
+    register: usize,
+) -> [[E::Register<S>; SPAN]; K] {
+    let mut sums = [[E::splat(simd, E::default()); SPAN]; K];
+    for (w, x) in terms {
+        let w = E::splat(simd, *w);
+        for k in 0..K {
+            let x = &E::registers::<S>(&*x[at + k])[register..register + SPAN];
+            for s in 0..SPAN {
+                sums[k][s] = E::fma(simd, w, x[s], sums[k][s]);
+            }
+        }
+    }
+    sums
+}
+
+/// Runs `$write` with every sum of `$terms` and its place in `$out`, a register.
+macro_rules! sums {
+    ($simd:ident, $terms:ident, |$sum:ident, $n:ident, $r:ident| $value:expr => $out:ident) => {
+        in_blocks!(N, |at, K| {
+            let mut register = 0;
+            while register + SPAN <= L / E::lanes::<S>() {
+                let sums = sum_block::<S, E, N, L, K>($simd, $terms, at, register);
+                for k in 0..K {
+                    for s in 0..SPAN {
+                        let ($sum, $n, $r) = (sums[k][s], at + k, register + s);
+                        E::registers_mut::<S>(&mut *$out[$n])[$r] = $value;
+                    }
+                }
+                register += SPAN;
+            }
+        });
+    };
+}
+
+/// `out = base + h sum(w x)`.
+#[inline(always)]
+pub(super) fn combine<S: Simd, E: Real, const N: usize, const L: usize>(
     simd: S,
     base: &Tile<E, N, L>,
     h: E,
-    terms: &[(E, usize)],
-    x: &[&Tile<E, N, L>; STAGES],
+    terms: &[(E, &Tile<E, N, L>)],
     out: &mut Tile<E, N, L>,
 ) {
     let h = E::splat(simd, h);
-    for n in 0..N {
-        let base = E::registers::<S>(&*base[n]);
-        let out = E::registers_mut::<S>(&mut *out[n]);
-        for r in 0..L / E::lanes::<S>() {
-            let mut sum = E::splat(simd, E::default());
-            for (w, j) in terms {
-                let x = E::registers::<S>(&*x[*j][n])[r];
-                sum = E::fma(simd, E::splat(simd, *w), x, sum);
-            }
-            out[r] = E::fma(simd, h, sum, base[r]);
-        }
-    }
+    sums!(simd, terms, |sum, n, r| {
+        E::fma(simd, h, sum, E::registers::<S>(&*base[n])[r])
+    } => out);
+}
+
+/// `out = h sum(w x)`.
+#[inline(always)]
+pub(super) fn scaled_sum<S: Simd, E: Real, const N: usize, const L: usize>(
+    simd: S,
+    h: E,
+    terms: &[(E, &Tile<E, N, L>)],
+    out: &mut Tile<E, N, L>,
+) {
+    let h = E::splat(simd, h);
+    sums!(simd, terms, |sum, _n, _r| E::product(simd, h, sum) => out);
+}
+
+/// `out += sum(w x)`.
+#[inline(always)]
+pub(super) fn accumulate<S: Simd, E: Real, const N: usize, const L: usize>(
+    simd: S,
+    terms: &[(E, &Tile<E, N, L>)],
+    out: &mut Tile<E, N, L>,
+) {
+    sums!(simd, terms, |sum, n, r| {
+        E::sum(simd, E::registers::<S>(&*out[n])[r], sum)
+    } => out);
 }
 
 /// The numbers of a step in the state's type.
@@ -286,7 +365,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const STAG
                 } else {
                     &mut *stage
                 };
-                combine(simd, y, h, step.a[i].get(), &k, argument);
+                combine(simd, y, h, step.a[i].of(&k).get(), argument);
                 let t = step.h.mul_add(step.c[i], step.t);
                 field.eval(simd, t, argument, &mut rest[0][index], scratch);
             }

@@ -76,7 +76,8 @@ pub trait TileField<const N: usize>: 'static {
     /// [`DenseParams::transpose`].
     fn transpose<E: Real>(params: &[E]) -> Vec<E>;
 
-    /// Writes `(df/dy)^T c` into `y_bar` and adds `(df/dtheta)^T c` to the sums over samples `sums`.
+    /// Writes `(df/dy)^T c` into `y_bar` and adds `(df/dtheta)^T c` to the sums over samples `sums`. `value` is
+    /// `f(t, y)` where the caller has it, which saves the product of the last layer.
     #[allow(
         clippy::too_many_arguments,
         reason = "inputs, outputs and scratch of one product"
@@ -87,6 +88,7 @@ pub trait TileField<const N: usize>: 'static {
         transposed: &[E],
         t: f64,
         y: &Tile<E, N, L>,
+        value: Option<&Tile<E, N, L>>,
         c: &Tile<E, N, L>,
         y_bar: &mut Tile<E, N, L>,
         sums: &mut [Sums<E>],
@@ -130,8 +132,10 @@ pub trait TileField<const N: usize>: 'static {
 
 /// An activation over lanes.
 pub trait TileActivation {
-    /// Whether the derivative needs the argument; otherwise the value is enough.
+    /// Whether the derivative needs the argument.
     const FROM_ARGUMENT: bool;
+    /// Whether the derivative needs the value; a constant one needs neither.
+    const FROM_VALUE: bool;
 
     /// The value at `x`.
     fn value<S: Simd, E: Real>(x: E) -> E;
@@ -145,13 +149,14 @@ pub trait TileActivation {
 
 macro_rules! tile_activations {
     ($(
-        $name:ident, $from_argument:literal,
+        $name:ident, $from_argument:literal, $from_value:literal,
         |$x:ident| $value:expr,
         |$dx:pat_param, $dy:pat_param| $derivative:expr,
         |$simd:pat_param, $y:pat_param, $c:ident| $scale:expr;
     )*) => {$(
         impl TileActivation for $name {
             const FROM_ARGUMENT: bool = $from_argument;
+            const FROM_VALUE: bool = $from_value;
 
             #[inline(always)]
             fn value<S: Simd, E: Real>($x: E) -> E {
@@ -176,16 +181,16 @@ macro_rules! tile_activations {
 }
 
 tile_activations! {
-    Identity, false, |x| x, |_, _| E::ONE, |_, _, c| c;
-    Tanh, false, |x| x.tanh::<S>(), |_, y| (-y).mul_add::<S>(y, E::ONE),
+    Identity, false, false, |x| x, |_, _| E::ONE, |_, _, c| c;
+    Tanh, false, true, |x| x.tanh::<S>(), |_, y| (-y).mul_add::<S>(y, E::ONE),
         |simd, y, c| E::neg_fma(simd, E::product(simd, c, y), y, c);
     // A NaN is neither above nor below zero, and stays.
-    Relu, false, |x| if x <= E::default() { E::default() } else { x },
+    Relu, false, true, |x| if x <= E::default() { E::default() } else { x },
         |_, y| if y > E::default() { E::ONE } else { E::default() },
         |simd, y, c| E::product(simd, c, E::positive(simd, y));
-    Sigmoid, false, |x| x.sigmoid::<S>(), |_, y| (-y).mul_add::<S>(y, y),
+    Sigmoid, false, true, |x| x.sigmoid::<S>(), |_, y| (-y).mul_add::<S>(y, y),
         |simd, y, c| E::product(simd, c, E::neg_fma(simd, y, y, y));
-    Sin, true, |x| x.sin(), |x, _| x.cos(), |_, _, c| c;
+    Sin, true, false, |x| x.sin(), |x, _| x.cos(), |_, _, c| c;
 }
 
 /// The first `N` rows of `scratch` as a tile, and the rest.
@@ -251,11 +256,11 @@ pub fn copy<E: Real, const FROM: usize, const TO: usize, const L: usize>(
 }
 
 /// Registers per row that a block of accumulators spans.
-const SPAN: usize = 2;
+pub(super) const SPAN: usize = 2;
 
 /// Rows of accumulators in a block over `n` rows: 4 to 6 chains of multiply-adds for each of [`SPAN`]
 /// registers fill the pipeline, and fit 16 registers.
-const fn block(n: usize) -> usize {
+pub(super) const fn block(n: usize) -> usize {
     match n {
         0..=6 => n,
         _ if n.is_multiple_of(6) => 6,
@@ -281,7 +286,7 @@ macro_rules! in_blocks {
                 }
             }};
         }
-        match const { block($n) } {
+        match const { $crate::engine::host::kernel::block($n) } {
             6 => blocks_of!(6),
             5 => blocks_of!(5),
             4 => blocks_of!(4),
@@ -294,7 +299,7 @@ macro_rules! in_blocks {
             if $n == 0 {
                 0
             } else {
-                $n % block($n)
+                $n % $crate::engine::host::kernel::block($n)
             }
         } {
             5 => blocks_of!(5),
@@ -306,6 +311,8 @@ macro_rules! in_blocks {
         }
     };
 }
+
+pub(super) use in_blocks;
 
 /// The parameters of a dense layer, borrowed from a field's.
 #[derive(Clone, Copy, Debug)]
@@ -382,6 +389,24 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
             for l in 0..L {
                 y[l] = A::value::<S, E>(y[l]);
             }
+        }
+    }
+
+    /// What the way back needs of `z` and `y`, given the value `y` if the caller has it: at most as much work as
+    /// [`Self::forward`].
+    #[inline(always)]
+    pub fn recall<A: TileActivation, S: Simd, const N: usize, const L: usize>(
+        &self,
+        simd: S,
+        x: &Tile<E, I, L>,
+        value: Option<&Tile<E, N, L>>,
+        z: &mut Tile<E, O, L>,
+        y: &mut Tile<E, O, L>,
+    ) {
+        match value {
+            _ if const { !A::FROM_ARGUMENT && !A::FROM_VALUE } => {}
+            Some(value) if const { !A::FROM_ARGUMENT } => copy(value, y),
+            _ => self.forward::<A, S, L>(simd, x, z, y),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     field::TileVjp,
-    forward::{combine, Terms},
+    forward::{accumulate, combine, scaled_sum, Terms},
     isa::dispatch,
     kernel::{carve, Row, Sums, Tile},
     parallel,
@@ -193,7 +193,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
     fn with_simd<S: Simd>(self, simd: S) {
         for ((y, c), y_bar) in self.y.iter().zip(self.c).zip(self.y_bar) {
             self.field
-                .vjp(simd, self.t, y, c, y_bar, self.sums, self.scratch);
+                .vjp(simd, self.t, y, None, c, y_bar, self.sums, self.scratch);
         }
     }
 }
@@ -385,7 +385,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES:
             let tile = self.first + index;
             for back in plan.steps.iter().rev() {
                 for saved in back.at_end {
-                    add(simd, E::ONE, &saved.value.tiles[tile], lambda);
+                    accumulate(simd, &[(E::ONE, &saved.value.tiles[tile])], lambda);
                 }
                 let step = back.step;
                 let h = E::from_f64(step.h);
@@ -398,79 +398,37 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES:
                     }
                     let (now, later) = y_bars.split_at_mut(i + 1);
                     // kbar = h (b lambda + sum(a ybar)); dead stages have no weight in the tableau.
-                    scale(simd, plan.b[i], lambda, k_bar);
+                    let mut terms = [(plan.b[i], &*lambda); STAGES];
+                    let mut count = 1;
                     for (a, j) in plan.later[i].get() {
                         if plan.is_live(*j, back) {
-                            add(simd, *a, &later[j - i - 1], k_bar);
+                            terms[count] = (*a, &later[j - i - 1]);
+                            count += 1;
                         }
                     }
+                    scaled_sum(simd, h, &terms[..count], k_bar);
                     for saved in &back.inside {
-                        add(simd, saved.weights[i], &saved.value.tiles[tile], k_bar);
+                        let weight = h * saved.weights[i];
+                        accumulate(simd, &[(weight, &saved.value.tiles[tile])], k_bar);
                     }
-                    scale_in_place(simd, h, k_bar);
-                    combine(simd, y, h, plan.a[i].get(), &k, argument);
+                    combine(simd, y, h, plan.a[i].of(&k).get(), argument);
                     let t = step.h.mul_add(plan.c[i], step.t);
-                    let y_bar = &mut now[i];
-                    field.vjp(simd, t, argument, k_bar, y_bar, self.sums, scratch);
+                    let (value, y_bar) = (Some(k[i]), &mut now[i]);
+                    field.vjp(simd, t, argument, value, k_bar, y_bar, self.sums, scratch);
                 }
+                let mut terms = [(E::ONE, &y_bars[0]); STAGES];
+                let mut count = 0;
                 for (i, y_bar) in y_bars.iter().enumerate() {
                     if plan.is_live(i, back) {
-                        add(simd, E::ONE, y_bar, lambda);
+                        terms[count] = (E::ONE, y_bar);
+                        count += 1;
                     }
                 }
+                accumulate(simd, &terms[..count], lambda);
                 for saved in &back.inside {
-                    add(simd, E::ONE, &saved.value.tiles[tile], lambda);
+                    accumulate(simd, &[(E::ONE, &saved.value.tiles[tile])], lambda);
                 }
             }
-        }
-    }
-}
-
-/// `y += c x`.
-#[inline(always)]
-fn add<S: Simd, E: Real, const N: usize, const L: usize>(
-    simd: S,
-    c: E,
-    x: &Tile<E, N, L>,
-    y: &mut Tile<E, N, L>,
-) {
-    let c = E::splat(simd, c);
-    for (x, y) in x.iter().zip(y) {
-        let registers = E::registers_mut::<S>(&mut **y);
-        for (x, y) in E::registers::<S>(&**x).iter().zip(registers) {
-            *y = E::fma(simd, c, *x, *y);
-        }
-    }
-}
-
-/// `y = c x`.
-#[inline(always)]
-fn scale<S: Simd, E: Real, const N: usize, const L: usize>(
-    simd: S,
-    c: E,
-    x: &Tile<E, N, L>,
-    y: &mut Tile<E, N, L>,
-) {
-    let c = E::splat(simd, c);
-    for (x, y) in x.iter().zip(y) {
-        let registers = E::registers_mut::<S>(&mut **y);
-        for (x, y) in E::registers::<S>(&**x).iter().zip(registers) {
-            *y = E::product(simd, c, *x);
-        }
-    }
-}
-
-/// `y *= c`.
-#[inline(always)]
-fn scale_in_place<S: Simd, E: Real, const N: usize, const L: usize>(
-    simd: S,
-    c: E,
-    y: &mut Tile<E, N, L>,
-) {
-    let c = E::splat(simd, c);
-    for y in y {
-        for y in E::registers_mut::<S>(&mut **y) {
-            *y = E::product(simd, c, *y);
         }
     }
 }
