@@ -156,9 +156,70 @@ fn exp_parts_f32<S: Simd>(x: f32) -> (f32, f32) {
     (Real::mul_add::<S>(p * r, r, r), scale)
 }
 
+/// `tanh x = (e - 1) / (e + 1)` with `e = exp(2 |x|)`.
+#[inline(always)]
+fn tanh_f64<S: Simd>(x: f64) -> f64 {
+    /// Beyond it the result rounds to 1.
+    const LIMIT: f64 = 19.1;
+    let magnitude = x.abs().min(LIMIT);
+    let (p, scale) = exp_parts_f64::<S>(magnitude + magnitude);
+    let minus_one = Real::mul_add::<S>(scale, p, scale - 1.0);
+    let tanh = (minus_one / (minus_one + 2.0)).copysign(x);
+    // `min` drops a NaN.
+    if x.is_nan() {
+        x
+    } else {
+        tanh
+    }
+}
+
+/// `tanh x = x P(x^2) / Q(x^2)` with polynomials of degree 4 fitted to the least relative error, 2.2e-8, for
+/// `|x| <= 9.02`; beyond it the result rounds to 1.
+///
+#[inline(always)]
+fn tanh_f32<S: Simd>(x: f32) -> f32 {
+    const LIMIT: f32 = 9.02;
+    if const { !fused::<S>() } {
+        // Every multiply-add would be rounded twice.
+        return f32::from_f64(tanh_f64::<S>(f64::from(x)));
+    }
+    let magnitude = x.abs();
+    // In this order comparisons keep a NaN.
+    let magnitude = if LIMIT < magnitude { LIMIT } else { magnitude };
+    let u = magnitude * magnitude;
+    let [mut p, mut q] = [1.338_415_7e-8_f32, 7.790_195_2e-7];
+    for (a, b) in [
+        (2.063_572_8e-5, 3.288_508e-4),
+        (3.497_452e-3, 2.588_434e-2),
+        (0.133_826_83, 0.467_160_04),
+        (1.0, 1.0),
+    ] {
+        p = Real::mul_add::<S>(p, u, a);
+        q = Real::mul_add::<S>(q, u, b);
+    }
+    let tanh = quotient_f32::<S>(magnitude * p, q);
+    let tanh = if 1.0 < tanh { 1.0 } else { tanh };
+    tanh.copysign(x)
+}
+
+/// `n / d` for `n >= 0` and a normal `d > 0`, within two units in the last place, without a division: for wide registers some
+/// processors take 16 cycles for one, and these seven operations four.
+///
+/// Negating the exponent, in effect, gives a start for `1 / d` with a relative error of at most 5.1 %; a step of
+/// third order leaves 1.3e-4, and one of second order on the quotient 1.7e-8.
+#[inline(always)]
+fn quotient_f32<S: Simd>(n: f32, d: f32) -> f32 {
+    let start = f32::from_bits(0x7ef3_1000_u32.wrapping_sub(d.to_bits()));
+    let error = Real::mul_add::<S>(-d, start, 1.0);
+    let inverse = Real::mul_add::<S>(start, Real::mul_add::<S>(error, error, error), start);
+    let quotient = n * inverse;
+    let error = Real::mul_add::<S>(-d, quotient, n);
+    Real::mul_add::<S>(error, inverse, quotient)
+}
+
 macro_rules! real {
     (
-        $t:ident, $epsilon:literal, $parts:ident, $tanh_limit:literal, $exp_limit:literal,
+        $t:ident, $epsilon:literal, $parts:ident, $tanh:ident, $exp_limit:literal,
         $register:ident, $lanes:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $fma:ident,
         $add:ident, $mul:ident, $neg:ident, $select:ident, $greater:ident, $reduce:ident
     ) => {
@@ -254,17 +315,7 @@ macro_rules! real {
             }
             #[inline(always)]
             fn tanh<S: Simd>(self) -> Self {
-                // tanh x = (e - 1) / (e + 1) with e = exp(2 |x|); beyond the limit it rounds to 1.
-                let x = self.abs().min($tanh_limit);
-                let (p, scale) = $parts::<S>(x + x);
-                let minus_one = Real::mul_add::<S>(scale, p, scale - 1.0);
-                let tanh = (minus_one / (minus_one + 2.0)).copysign(self);
-                // `min` drops a NaN.
-                if self.is_nan() {
-                    self
-                } else {
-                    tanh
-                }
+                $tanh::<S>(self)
             }
             #[inline(always)]
             fn sigmoid<S: Simd>(self) -> Self {
@@ -311,7 +362,7 @@ real!(
     f32,
     1.192_092_895_507_812_5e-7,
     exp_parts_f32,
-    9.1,
+    tanh_f32,
     87.0,
     f32s,
     F32_LANES,
@@ -330,7 +381,7 @@ real!(
     f64,
     2.220_446_049_250_313e-16,
     exp_parts_f64,
-    19.1,
+    tanh_f64,
     708.0,
     f64s,
     F64_LANES,
