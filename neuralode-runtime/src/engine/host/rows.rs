@@ -136,7 +136,7 @@ pub fn affine<E: RowScalar, const I: usize, const O: usize>(
                 if S::REGISTER_COUNT < 32 {
                     dots::<S, E, I, O, 2, 4>(simd, x, w, b, y);
                 } else if O.is_multiple_of(5) {
-                    dots::<S, E, I, O, 4, 5>(simd, x, w, b, y);
+                    dots::<S, E, I, O, 6, 4>(simd, x, w, b, y);
                 } else {
                     dots::<S, E, I, O, 4, 4>(simd, x, w, b, y);
                 }
