@@ -97,7 +97,7 @@ const CACHED_ROWS: usize = 128;
 /// A number of the result is always summed by one thread in one order: the split does not change it.
 fn rows_per_thread(rows: usize, work: usize) -> Option<usize> {
     /// A multiple of all block heights.
-    const BLOCKS: usize = 20;
+    const BLOCKS: usize = 60;
     if rows.saturating_mul(work) < WORTH_THREADS {
         return None;
     }
@@ -135,10 +135,10 @@ pub fn affine<E: RowScalar, const I: usize, const O: usize>(
                 finite &= !check || is_finite::<S, E>(simd, x);
                 if S::REGISTER_COUNT < 32 {
                     dots::<S, E, I, O, 2, 4>(simd, x, w, b, y);
-                } else if O.is_multiple_of(5) {
-                    dots::<S, E, I, O, 6, 4>(simd, x, w, b, y);
+                } else if O.is_multiple_of(5) && !O.is_multiple_of(4) {
+                    dots::<S, E, I, O, 4, 5>(simd, x, w, b, y);
                 } else {
-                    dots::<S, E, I, O, 4, 4>(simd, x, w, b, y);
+                    dots::<S, E, I, O, 6, 4>(simd, x, w, b, y);
                 }
             }
             finite
