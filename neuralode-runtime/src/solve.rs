@@ -81,7 +81,7 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     let mut stepper = ExplicitRk::new(field, tableau, t0, y0)?;
     let mut size = first_size(&mut stepper, d0, tableau.order, options)?;
     let mut control = StepControl::new(options.controller, tableau.order);
-    let mut last_error = 0.0;
+    let mut last_square: f64 = 0.0;
     loop {
         let t = stepper.t();
         let remaining = (t1 - t).abs();
@@ -90,7 +90,7 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
                 t,
                 t1,
                 h: direction * size,
-                error: last_error,
+                error: last_square.sqrt(),
                 steps: options.max_steps,
             });
         }
@@ -101,9 +101,9 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         // A step that would leave only rounding noise behind takes it along.
         let last = size * (1.0 + 1e-10) >= remaining;
         let h = direction * if last { remaining } else { size };
-        let error = stepper.attempt(h, &tolerances)?;
-        last_error = error;
-        let verdict = control.judge(error);
+        let square = stepper.attempt_squared(h, &tolerances)?;
+        last_square = square;
+        let verdict = control.judge(square);
         size = h.abs() * verdict.factor;
         if verdict.accepted {
             accepted += 1;
@@ -115,7 +115,12 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         } else {
             rejected += 1;
             if size < smallest || !adaptive {
-                return Err(dead_end(t, h, error, stepper.worst_sample(&tolerances)));
+                return Err(dead_end(
+                    t,
+                    h,
+                    square.sqrt(),
+                    stepper.worst_sample(&tolerances),
+                ));
             }
         }
     }

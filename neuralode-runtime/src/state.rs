@@ -78,12 +78,25 @@ pub trait State: Clone + 'static {
         y1: &Self,
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
+        Ok(Self::scaled_mean_square(error, y0, y1, tolerances)?.sqrt())
+    }
+
+    /// The square of [`State::scaled_norm`].
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn scaled_mean_square(
+        error: &Self,
+        y0: &Self,
+        y1: &Self,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
         #[allow(
             clippy::cast_precision_loss,
             reason = "a state of 2^53 scalars fits no memory"
         )]
         let count = error.len().max(1) as f64;
-        Ok((Self::scaled_square_sum(error, y0, y1, tolerances)? / count).sqrt())
+        Ok(Self::scaled_square_sum(error, y0, y1, tolerances)? / count)
     }
 }
 

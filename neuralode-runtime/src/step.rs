@@ -51,7 +51,7 @@ impl<Y: State, const S: usize> Attempt<Y, S> {
         }
     }
 
-    /// Computes the stages, the state `y1` and the scaled norm of the error with `S - 1` calls of `eval`.
+    /// Computes the stages, the state `y1` and the mean square of the scaled error with `S - 1` calls of `eval`.
     ///
     /// # Errors
     /// Those of `eval`, and [`SolveError::Device`].
@@ -79,14 +79,14 @@ impl<Y: State, const S: usize> Attempt<Y, S> {
                 }
             }
         }
-        self.error_norm(tableau, tolerances)
+        self.error_square(tableau, tolerances)
     }
 
-    /// The root mean square of the scaled error of the computed stages.
+    /// The mean square of the scaled error of the computed stages.
     ///
     /// # Errors
     /// [`SolveError::Device`].
-    pub fn error_norm(
+    pub fn error_square(
         &mut self,
         tableau: &ButcherTableau<S>,
         tolerances: &Tolerances,
@@ -99,9 +99,9 @@ impl<Y: State, const S: usize> Attempt<Y, S> {
         parts
             .zero
             .combine_into(weighted(self.h, &tableau.b_err, &self.k), &mut parts.error)?;
-        let norm = Y::scaled_norm(&parts.error, y, y1, tolerances);
+        let square = Y::scaled_mean_square(&parts.error, y, y1, tolerances);
         self.parts = Some(parts);
-        norm
+        square
     }
 
     /// The sample with the largest error of the attempted step.
@@ -110,7 +110,7 @@ impl<Y: State, const S: usize> Attempt<Y, S> {
         tableau: &ButcherTableau<S>,
         tolerances: &Tolerances,
     ) -> Option<usize> {
-        self.error_norm(tableau, tolerances).ok()?;
+        self.error_square(tableau, tolerances).ok()?;
         let parts = self.parts.as_ref()?;
         Y::worst_sample(&parts.error, &self.y, &self.y1, tolerances)
     }

@@ -103,6 +103,16 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
     /// Those of the field, and [`SolveError::Device`].
     #[inline]
     pub fn attempt(&mut self, h: f64, tolerances: &Tolerances) -> Result<f64, SolveError> {
+        Ok(self.attempt_squared(h, tolerances)?.sqrt())
+    }
+
+    /// The same with the mean square, so that the loop need not wait for a root.
+    #[inline]
+    pub(crate) fn attempt_squared(
+        &mut self,
+        h: f64,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
         self.step.h = h;
         self.evaluations += S - 1;
         self.field.attempt(self.tableau, &mut self.step, tolerances)

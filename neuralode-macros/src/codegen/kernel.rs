@@ -2,7 +2,8 @@
 //!
 //! One line per layer and pass, with sizes and offsets as constants; the arithmetic of a layer is in the
 //! runtime's `engine::host::kernel`. `x_k` is what enters layer `k`, `z_k` the argument of its activation,
-//! `c_k` the cotangent and `v_k` the tangent of `x_k`. All of them are rows of `scratch`.
+//! `c_k` the cotangent and `v_k` the tangent of `x_k`. The `z` and `v` are rows of `scratch`; the `x` and `c` are rows
+//! of `record`, at constant offsets, from which `gather` makes the parameters' cotangent later.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -22,7 +23,11 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.forward).collect();
     let recalled = lines.iter().enumerate().map(|(index, lines)| {
         let is_last = index + 1 == count;
-        lines.recall.as_ref().filter(|_| is_last).unwrap_or(&lines.forward)
+        lines
+            .recall
+            .as_ref()
+            .filter(|_| is_last)
+            .unwrap_or(&lines.forward)
     });
     let backward = lines.iter().rev().map(|lines| &lines.backward);
     let tangent = lines.iter().map(|lines| &lines.tangent);
@@ -30,6 +35,10 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let scratch = lines.iter().map(|lines| &lines.scratch);
     let transposes = lines.iter().map(|lines| &lines.transpose);
     let joins = lines.iter().map(|lines| &lines.join);
+    let gathers = lines.iter().map(|lines| &lines.gather);
+    let gather_scratch = lines.iter().map(|lines| &lines.gather_scratch);
+    let [x_end, back] = ["X_END", "BACK"].map(|name| format_ident!("{name}_{count}"));
+    let c_at = format_ident!("C_AT_{count}");
     let [at, sums, products] =
         ["AT", "SUMS", "PRODUCTS"].map(|name| format_ident!("{name}_{count}"));
     let [x, c, v] = ["x", "c", "v"].map(|name| format_ident!("{name}_{count}"));
@@ -45,7 +54,12 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             const AT_0: usize = 0;
             const SUMS_0: usize = 0;
             const PRODUCTS_0: usize = 0;
+            // Rows of `record`: `x_0`, what the layers add on their way, the cotangents on the way back.
+            const X_AT_0: usize = 0;
+            const X_END_0: usize = #root::kernel::rows::<#state>();
             #(#constants)*
+            const #c_at: usize = Self::#x_end;
+            const #back: usize = Self::#x_end + #root::kernel::rows::<#produced>();
         }
 
         #[automatically_derived]
@@ -53,9 +67,11 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             const PARAMS: usize = Self::#at;
             const SUMS: usize = Self::#sums;
             const PRODUCTS: usize = Self::#products;
+            const RECORD: usize = Self::BACK_0;
+            const SCRATCH: usize = 0 #(+ #scratch)*;
 
-            fn scratch(samples: usize) -> usize {
-                #root::kernel::rows::<#produced>() #(+ #scratch)*
+            fn gather_scratch(samples: usize) -> usize {
+                0 #(+ #gather_scratch)*
             }
 
             fn transpose<Num: #root::Real>(params: &[Num]) -> #root::Vec<Num> {
@@ -71,6 +87,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
                 _t: f64,
                 x_0: &#tile,
                 dy: &mut #tile,
+                record: &mut [#row],
                 scratch: &mut [#row],
             ) {
                 #(#forward)*
@@ -83,18 +100,29 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
                 params: &[Num],
                 transposed: &[Num],
                 _t: f64,
-                x_0: &#tile,
                 value: #root::Option<&#tile>,
                 c: &#tile,
                 y_bar: &mut #tile,
-                sums: &mut [#root::kernel::Sums<Num>],
+                record: &mut [#row],
                 scratch: &mut [#row],
             ) {
+                let (x_0, record) = #root::kernel::carve::<Num, #state, LANES>(record);
+                let x_0 = &*x_0;
                 #(#recalled)*
-                let (#c, scratch) = #root::kernel::carve::<Num, #produced, LANES>(scratch);
+                let (#c, record) = #root::kernel::carve::<Num, #produced, LANES>(record);
                 #root::kernel::copy(c, #c);
                 #(#backward)*
                 #root::kernel::copy(c_0, y_bar);
+            }
+
+            #[inline(always)]
+            fn gather<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
+                simd: Set,
+                records: &[#row],
+                sums: &mut [#root::kernel::Sums<Num>],
+                scratch: &mut [#row],
+            ) {
+                #(#gathers)*
             }
 
             #[inline(always)]
@@ -105,6 +133,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
                 x_0: &#tile,
                 v_0: &#tile,
                 out: &mut #tile,
+                record: &mut [#row],
                 scratch: &mut [#row],
             ) {
                 #(#forward)*
@@ -115,8 +144,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             #one_sample
 
             #[inline(always)]
-            fn join<Set: #root::Simd, Num: #root::Real>(
-                simd: Set,
+            fn join<Num: #root::Real>(
                 sums: &[#root::kernel::Sums<Num>],
                 theta_bar: &mut [Num],
             ) {
@@ -192,11 +220,15 @@ struct Lines {
     one_forward: TokenStream,
     /// From `c_{k+1}` to `c_k` for one sample.
     one_backward: TokenStream,
-    /// Rows of scratch space that the passes take.
+    /// Rows of scratch space that a pass takes, besides those of the record.
     scratch: TokenStream,
     /// Its part of the transposed parameters.
     transpose: TokenStream,
-    /// Its part of the parameters' cotangent.
+    /// Adds its part of the parameters' cotangent from records.
+    gather: TokenStream,
+    /// Rows of scratch space that this takes.
+    gather_scratch: TokenStream,
+    /// Its part of the joined sums.
     join: TokenStream,
 }
 
@@ -334,15 +366,16 @@ impl<'m> Place<'m> {
 
     /// Tiles restated before and behind the layer: of the input, its tangent and its cotangent.
     fn restated(&self) -> [Option<TokenStream>; 3] {
-        let restate = |from: &Ident, to: &Ident, width: &Size| {
+        let restate = |from: &Ident, to: &Ident, carve: TokenStream| {
             let root = root();
-            let carve = carve(to, width);
             quote!(#carve #root::kernel::copy(#from, #to);)
         };
+        let [x, v, c] = ["x", "v", "c"].map(|letter| self.name(letter));
+        let Widths { before, taken, .. } = self.widths;
         [
-            (!self.sure).then(|| restate(&self.name("x"), &self.x_in, self.widths.taken)),
-            (!self.sure).then(|| restate(&self.name("v"), &self.v_in, self.widths.taken)),
-            (!self.sure).then(|| restate(&self.c_in, &self.name("c"), self.widths.before)),
+            (!self.sure).then(|| restate(&x, &self.x_in, record(&self.x_in, taken))),
+            (!self.sure).then(|| restate(&v, &self.v_in, carve(&self.v_in, taken))),
+            (!self.sure).then(|| restate(&self.c_in, &c, record(&c, before))),
         ]
     }
 
@@ -358,13 +391,55 @@ impl<'m> Place<'m> {
         ]
     }
 
-    /// Rows of scratch space for restated tiles.
+    /// Rows of scratch space for the restated tangent.
     fn entering_rows(&self) -> TokenStream {
         let (root, taken) = (root(), self.widths.taken);
         if self.sure {
             quote!(0)
         } else {
-            quote!(3 * #root::kernel::rows::<#taken>())
+            quote!(#root::kernel::rows::<#taken>())
+        }
+    }
+
+    /// Where the layer's tiles stand in the record: constants for `x_in` (`X_IN`), for what it produces (`X_AT` of the
+    /// next layer), for `c_in` (`C_IN`) and `c` (`C_AT`), and for the ends of what was taken before and behind the
+    /// layer on the way forth (`X_END`) and back (`BACK`). `adds` is the number of rows that the layer takes itself
+    /// each way, one for a copy of what it produces and one for the cotangent of what it takes; zeros for a layer
+    /// that passes tiles on.
+    fn offsets_in_record(&self, forth: Option<&Size>, back: Option<&Size>) -> TokenStream {
+        let root = root();
+        let [x_at, x_in, x_end] = ["X_AT", "X_IN", "X_END"].map(|name| self.name(name));
+        let [c_at, c_in, back_at] = ["C_AT", "C_IN", "BACK"].map(|name| self.name(name));
+        let [x_at_next, x_end_next, c_at_next, back_next] =
+            ["X_AT", "X_END", "C_AT", "BACK"].map(|name| self.next(name));
+        let rows = |size: &Size| quote!(#root::kernel::rows::<#size>());
+        let restated = |size: &Size| if self.sure { quote!(0) } else { rows(size) };
+        let (entering, leaving) = (restated(self.widths.taken), restated(self.widths.before));
+        let x_in_value = if self.sure {
+            quote!(Self::#x_at)
+        } else {
+            quote!(Self::#x_end)
+        };
+        let (x_next, x_rows) = match forth {
+            Some(size) => (quote!(Self::#x_end + #entering), rows(size)),
+            None => (quote!(Self::#x_in), quote!(0)),
+        };
+        let (c_in_value, c_rows) = match back {
+            Some(size) => (quote!(Self::#back_next), rows(size)),
+            None => (quote!(Self::#c_at_next), quote!(0)),
+        };
+        let c_at_value = if self.sure {
+            quote!(Self::#c_in)
+        } else {
+            quote!(Self::#back_next + #c_rows)
+        };
+        quote! {
+            const #x_in: usize = #x_in_value;
+            const #x_at_next: usize = #x_next;
+            const #x_end_next: usize = Self::#x_end + #entering + #x_rows;
+            const #c_in: usize = #c_in_value;
+            const #c_at: usize = #c_at_value;
+            const #back_at: usize = Self::#back_next + #c_rows + #leaving;
         }
     }
 
@@ -385,6 +460,12 @@ fn carve(tile: &Ident, width: &Size) -> TokenStream {
     quote!(let (#tile, scratch) = #root::kernel::carve::<Num, #width, LANES>(scratch);)
 }
 
+/// Takes a tile of this width from the record.
+fn record(tile: &Ident, width: &Size) -> TokenStream {
+    let root = root();
+    quote!(let (#tile, record) = #root::kernel::carve::<Num, #width, LANES>(record);)
+}
+
 fn flatten(place: &Place<'_>) -> Lines {
     let Place {
         x_in,
@@ -398,8 +479,9 @@ fn flatten(place: &Place<'_>) -> Lines {
     let offsets = place.same_offsets();
     let [enter_x, enter_v, leave_c] = place.restated();
     let [one_enter, one_leave] = place.restated_one();
+    let in_record = place.offsets_in_record(None, None);
     Lines {
-        constants: quote!(#offsets const #products_next: usize = Self::#products;),
+        constants: quote!(#offsets #in_record const #products_next: usize = Self::#products;),
         forward: quote!(#enter_x let #y = &*#x_in;),
         recall: None,
         backward: quote!(let #c_in = #c_next; #leave_c),
@@ -408,6 +490,8 @@ fn flatten(place: &Place<'_>) -> Lines {
         one_backward: quote!(let #c_in = #c_next; #one_leave),
         scratch: place.entering_rows(),
         transpose: TokenStream::new(),
+        gather: TokenStream::new(),
+        gather_scratch: quote!(0),
         join: TokenStream::new(),
     }
 }
@@ -438,7 +522,8 @@ fn elementwise(
     let offsets = place.same_offsets();
     let [enter_x, enter_v, leave_c] = place.restated();
     let [one_enter, one_leave] = place.restated_one();
-    let [carve_y, carve_v] = [y, &v_next].map(|tile| carve(tile, produced));
+    let (carve_y, carve_v) = (record(y, produced), carve(&v_next, produced));
+    let in_record = place.offsets_in_record(Some(produced), None);
     let (factor, value, value_one) = (&calls.products, &calls.value, &calls.value_one);
     let (scale_c, scale_v) = ((calls.scale)(c_in), (calls.scale)(&v_next));
     let scale_one = (calls.scale_one)(&c_next);
@@ -446,6 +531,7 @@ fn elementwise(
     Lines {
         constants: quote! {
             #offsets
+            #in_record
             const #products_next: usize = Self::#products + #factor * #root::kernel::rows::<#produced>();
         },
         forward: quote!(#enter_x #carve_y #value;),
@@ -454,8 +540,10 @@ fn elementwise(
         tangent: quote!(#enter_v #carve_v #root::kernel::copy(#v_in, #v_next); #scale_v;),
         one_forward: quote!(#one_enter let #y = #value_one;),
         one_backward: quote!(let #c_in = #scale_one; #one_leave),
-        scratch: quote!(#entering + 2 * #root::kernel::rows::<#produced>()),
+        scratch: quote!(#entering + #root::kernel::rows::<#produced>()),
         transpose: TokenStream::new(),
+        gather: TokenStream::new(),
+        gather_scratch: quote!(0),
         join: TokenStream::new(),
     }
 }
@@ -478,9 +566,13 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
     let [one_enter, one_leave] = place.restated_one();
     let layer = quote!(#root::DenseParams::<Num, #input, #output>);
     let plain = quote!(#root::DenseParams::<f32, #input, #output>);
-    let carve_c = carve(c_in, place.widths.taken);
-    let [carve_y, carve_z, carve_v] =
-        [y, &z, &v_next].map(|tile| carve(tile, place.widths.produced));
+    let Widths {
+        taken, produced, ..
+    } = place.widths;
+    let (carve_c, carve_y) = (record(c_in, taken), record(y, produced));
+    let [carve_z, carve_v] = [&z, &v_next].map(|tile| carve(tile, produced));
+    let in_record = place.offsets_in_record(Some(produced), Some(taken));
+    let (x_in_at, c_next_at) = (place.name("X_IN"), place.next("C_AT"));
     let own_transposed = quote!(&transposed[Self::#at..Self::#at_next]);
     let own_sums = quote!(sums[Self::#sums..Self::#sums_next]);
     let own_bar = quote!(&mut theta_bar[Self::#at..Self::#at_next]);
@@ -493,6 +585,7 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
     };
     Lines {
         constants: quote! {
+            #in_record
             const #at_next: usize = Self::#at + #plain::COUNT;
             const #sums_next: usize = Self::#sums + #plain::SUMS;
             const #products_next: usize = Self::#products + #plain::PRODUCTS;
@@ -508,7 +601,7 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
         backward: quote! {
             #carve_c
             #dense.backward::<#activation, Set, LANES>(
-                simd, #own_transposed, #x_in, #z, #y, #c_next, #c_in, &mut #own_sums, &mut *scratch,
+                simd, #own_transposed, #z, #y, #c_next, #c_in,
             );
             #leave_c
         },
@@ -528,13 +621,22 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
             );
             #one_leave
         },
-        scratch: quote!(#entering + #plain::scratch(samples)),
+        scratch: quote!(#entering + 2 * #root::kernel::rows::<#produced>()),
         transpose: quote! {
             #layer::transpose(
                 &params[Self::#at..Self::#at_next],
                 &mut transposed[Self::#at..Self::#at_next],
             );
         },
-        join: quote!(#layer::join(simd, &#own_sums, #own_bar);),
+        gather: quote! {
+            #layer::gather(
+                simd,
+                (records, Self::BACK_0, Self::#x_in_at, Self::#c_next_at),
+                &mut #own_sums,
+                scratch,
+            );
+        },
+        gather_scratch: quote!(#plain::gather_scratch(samples)),
+        join: quote!(#layer::join(&#own_sums, #own_bar);),
     }
 }

@@ -1,10 +1,13 @@
 //! Step size control: from the error of a step to its fate and the size of the next one.
 
 mod initial_step;
+mod power;
 
 pub(crate) use initial_step::initial_step;
 
 use crate::options::Controller;
+
+use power::Power;
 
 /// Safety factor on every proposed step size.
 const SAFETY: f64 = 0.9;
@@ -28,6 +31,8 @@ pub(crate) struct StepControl {
     controller: Controller,
     /// Order of the method, by which the error's growth with the step is judged.
     order: f64,
+    /// The square of an error to the inverse of the error's part in the factor.
+    inverse_root: Power,
     /// Error of the last accepted step (PI only).
     previous_error: f64,
     first: bool,
@@ -35,27 +40,37 @@ pub(crate) struct StepControl {
 
 impl StepControl {
     pub(crate) fn new(controller: Controller, order: usize) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "orders are small")]
+        let order = order as f64;
         Self {
             controller,
-            #[allow(clippy::cast_precision_loss, reason = "orders are small")]
-            order: order as f64,
+            order,
+            inverse_root: Power::new(match controller {
+                Controller::PI => -0.5 * Self::beta1(order),
+                Controller::I | Controller::Constant { .. } => -0.5 / order,
+            }),
             previous_error: 1e-4,
             first: true,
         }
     }
 
-    /// Judges a step with the scaled error `error`: accepted at 1 or below, never if it is not finite.
+    /// The proportional exponent of PI.
+    fn beta1(order: f64) -> f64 {
+        7.0 / (10.0 * order)
+    }
+
+    /// Judges a step by the square of its scaled error: accepted at 1 or below, never if it is not finite.
     #[inline]
-    pub(crate) fn judge(&mut self, error: f64) -> Verdict {
-        if !error.is_finite() {
+    pub(crate) fn judge(&mut self, square: f64) -> Verdict {
+        if !square.is_finite() {
             return Verdict {
                 accepted: false,
                 factor: FACTOR_MIN,
             };
         }
         match self.controller {
-            Controller::I => self.judge_integral(error),
-            Controller::PI => self.judge_proportional_integral(error),
+            Controller::I => self.judge_integral(square),
+            Controller::PI => self.judge_proportional_integral(square),
             Controller::Constant { .. } => Verdict {
                 accepted: true,
                 factor: 1.0,
@@ -65,32 +80,32 @@ impl StepControl {
 
     /// As in diffrax's `PIDController` with its defaults: an accepted step never shrinks the next one.
     #[inline]
-    fn judge_integral(&self, error: f64) -> Verdict {
-        let accepted = error <= 1.0;
+    fn judge_integral(&self, square: f64) -> Verdict {
+        let accepted = square <= 1.0;
         let (low, high) = if accepted {
             (1.0, FACTOR_MAX)
         } else {
             (FACTOR_MIN, SAFETY)
         };
         // An error of zero gives an infinite factor, which the clamp turns into the largest one.
-        let factor = (SAFETY * (error.log2() * (-1.0 / self.order)).exp2()).clamp(low, high);
+        let factor = (SAFETY * self.inverse_root.of(square)).clamp(low, high);
         Verdict { accepted, factor }
     }
 
     /// As in OrdinaryDiffEq.jl's `PIController`: `q = error^beta1 / previous^beta2 / safety`, and the step
     /// is divided by `q`. The very first step may be followed by a much larger one.
     #[inline]
-    fn judge_proportional_integral(&mut self, error: f64) -> Verdict {
-        let (beta1, beta2) = (7.0 / (10.0 * self.order), 2.0 / (5.0 * self.order));
-        let accepted = error <= 1.0;
-        let proportional = error.powf(beta1);
+    fn judge_proportional_integral(&mut self, square: f64) -> Verdict {
+        let beta2 = 2.0 / (5.0 * self.order);
+        let accepted = square <= 1.0;
+        let proportional = self.inverse_root.of(square);
         if !accepted {
-            let factor = (SAFETY / proportional).clamp(FACTOR_MIN, SAFETY);
+            let factor = (SAFETY * proportional).clamp(FACTOR_MIN, SAFETY);
             return Verdict { accepted, factor };
         }
         let high = if self.first { 1e4 } else { FACTOR_MAX };
-        let factor = SAFETY * self.previous_error.powf(beta2) / proportional;
-        self.previous_error = error.max(1e-4);
+        let factor = SAFETY * self.previous_error.powf(beta2) * proportional;
+        self.previous_error = square.sqrt().max(1e-4);
         self.first = false;
         Verdict {
             accepted,
@@ -143,8 +158,8 @@ mod tests {
     #[test]
     fn a_rejected_step_always_shrinks() {
         for controller in [Controller::I, Controller::PI] {
-            for error in [1.000_001, 2.0, 1e3, 1e300] {
-                let verdict = StepControl::new(controller, 5).judge(error);
+            for error in [1.000_001, 2.0, 1e3, 1e100] {
+                let verdict = StepControl::new(controller, 5).judge(error * error);
                 assert!(
                     verdict.factor <= 0.9 && verdict.factor >= 0.2,
                     "{controller:?} {error}"
@@ -161,7 +176,7 @@ mod tests {
         let mut error = 0.0;
         for _ in 0..200 {
             error = (h / 0.3).powi(5);
-            h *= control.judge(error).factor;
+            h *= control.judge(error * error).factor;
         }
         let fixed_point = 0.9_f64.powf(1.0 / (0.14 - 0.08));
         assert!((error / fixed_point - 1.0).abs() < 1e-6, "{error}");

@@ -14,7 +14,7 @@ use super::{
 
 /// A vector field over tiles of `L` samples with `N` features.
 pub trait TileKernel<E: Real, const N: usize, const L: usize>: Compiled + Sync {
-    /// Rows of scratch space that a call needs.
+    /// Rows of scratch space that an evaluation needs.
     fn scratch(&self) -> usize;
 
     /// Multiplications per sample and call: what decides whether threads are worth their while.
@@ -36,11 +36,20 @@ pub trait TileVjp<E: Real, const N: usize, const L: usize>: TileKernel<E, N, L> 
     /// Number of parameters.
     fn parameters(&self) -> usize;
 
-    /// Rows of partial sums for the parameters' cotangent.
+    /// Rows of sums for the parameters' cotangent.
     fn sums(&self) -> usize;
 
-    /// Writes `(df/dy)^T c` into `y_bar` and adds `(df/dtheta)^T c` to `sums`; `value` is `f(t, y)` where the
-    /// caller has it.
+    /// Rows of the record of one product.
+    fn record(&self) -> usize;
+
+    /// Rows of scratch space that a product needs besides.
+    fn vjp_scratch(&self) -> usize;
+
+    /// Rows of scratch space that [`Self::gather`] needs.
+    fn gather_scratch(&self) -> usize;
+
+    /// Writes `(df/dy)^T c` into `y_bar`, at the `y` that `record` begins with, and leaves there what
+    /// [`Self::gather`] needs; `value` is `f(t, y)` where the caller has it.
     #[allow(
         clippy::too_many_arguments,
         reason = "inputs, outputs and scratch of one product"
@@ -49,16 +58,24 @@ pub trait TileVjp<E: Real, const N: usize, const L: usize>: TileKernel<E, N, L> 
         &self,
         simd: S,
         t: f64,
-        y: &Tile<E, N, L>,
         value: Option<&Tile<E, N, L>>,
         c: &Tile<E, N, L>,
         y_bar: &mut Tile<E, N, L>,
+        record: &mut [Row<E, L>],
+        scratch: &mut [Row<E, L>],
+    );
+
+    /// Adds `(df/dtheta)^T c` of the products that left `records` to `sums`.
+    fn gather<S: Simd>(
+        &self,
+        simd: S,
+        records: &[Row<E, L>],
         sums: &mut [Sums<E>],
         scratch: &mut [Row<E, L>],
     );
 
     /// Adds the sums over samples to `theta_bar`.
-    fn join<S: Simd>(&self, simd: S, sums: &[Sums<E>], theta_bar: &mut [E]);
+    fn join(&self, sums: &[Sums<E>], theta_bar: &mut [E]);
 }
 
 /// The kernels `K` that the macro generated, with parameters.
@@ -114,7 +131,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileKernel<E, N, 
     for Generated<K, E>
 {
     fn scratch(&self) -> usize {
-        K::scratch(L)
+        K::RECORD + K::SCRATCH
     }
 
     fn products(&self) -> usize {
@@ -153,35 +170,60 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileVjp<E, N, L>
         K::SUMS
     }
 
+    fn record(&self) -> usize {
+        K::RECORD
+    }
+
+    fn vjp_scratch(&self) -> usize {
+        K::SCRATCH
+    }
+
+    fn gather_scratch(&self) -> usize {
+        K::gather_scratch(L)
+    }
+
     #[inline(always)]
     fn vjp<S: Simd>(
         &self,
         simd: S,
         t: f64,
-        y: &Tile<E, N, L>,
         value: Option<&Tile<E, N, L>>,
         c: &Tile<E, N, L>,
         y_bar: &mut Tile<E, N, L>,
-        sums: &mut [Sums<E>],
+        record: &mut [Row<E, L>],
         scratch: &mut [Row<E, L>],
     ) {
         simd.vectorize(Vjp::<K, E, N, L> {
             params: &self.params,
             transposed: self.transposed(),
             t,
-            y,
             value,
             c,
             y_bar,
-            sums,
+            record,
             scratch,
             kernels: PhantomData,
         });
     }
 
     #[inline(always)]
-    fn join<S: Simd>(&self, simd: S, sums: &[Sums<E>], theta_bar: &mut [E]) {
-        K::join(simd, sums, theta_bar);
+    fn gather<S: Simd>(
+        &self,
+        simd: S,
+        records: &[Row<E, L>],
+        sums: &mut [Sums<E>],
+        scratch: &mut [Row<E, L>],
+    ) {
+        simd.vectorize(Gather::<K, E, N, L> {
+            records,
+            sums,
+            scratch,
+            kernels: PhantomData,
+        });
+    }
+
+    fn join(&self, sums: &[Sums<E>], theta_bar: &mut [E]) {
+        K::join(sums, theta_bar);
     }
 }
 
@@ -199,7 +241,8 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Eval
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        K::eval(simd, self.params, self.t, self.y, self.dy, self.scratch);
+        let (record, scratch) = self.scratch.split_at_mut(K::RECORD);
+        K::eval(simd, self.params, self.t, self.y, self.dy, record, scratch);
     }
 }
 
@@ -207,11 +250,10 @@ struct Vjp<'a, K, E, const N: usize, const L: usize> {
     params: &'a [E],
     transposed: &'a [E],
     t: f64,
-    y: &'a Tile<E, N, L>,
     value: Option<&'a Tile<E, N, L>>,
     c: &'a Tile<E, N, L>,
     y_bar: &'a mut Tile<E, N, L>,
-    sums: &'a mut [Sums<E>],
+    record: &'a mut [Row<E, L>],
     scratch: &'a mut [Row<E, L>],
     kernels: PhantomData<K>,
 }
@@ -226,12 +268,27 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Vjp<
             self.params,
             self.transposed,
             self.t,
-            self.y,
             self.value,
             self.c,
             self.y_bar,
-            self.sums,
+            self.record,
             self.scratch,
         );
+    }
+}
+
+struct Gather<'a, K, E, const N: usize, const L: usize> {
+    records: &'a [Row<E, L>],
+    sums: &'a mut [Sums<E>],
+    scratch: &'a mut [Row<E, L>],
+    kernels: PhantomData<K>,
+}
+
+impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Gather<'_, K, E, N, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        K::gather(simd, self.records, self.sums, self.scratch);
     }
 }

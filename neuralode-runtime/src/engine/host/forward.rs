@@ -406,8 +406,9 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Jvp<
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let (record, scratch) = self.scratch.split_at_mut(K::RECORD);
         for ((y, v), out) in self.y.iter().zip(self.v).zip(self.out) {
-            K::jvp(simd, self.params, self.t, y, v, out, self.scratch);
+            K::jvp(simd, self.params, self.t, y, v, out, record, scratch);
         }
     }
 }

@@ -42,10 +42,11 @@ impl<E, const L: usize> DerefMut for Row<E, L> {
 /// `N` features of `L` samples; `L` is a multiple of [`WIDTH`].
 pub type Tile<E, const N: usize, const L: usize> = [Row<E, L>; N];
 
-/// Partial sums that stand for one sum over samples: lane `l` gathers every `WIDTH`-th sample.
+/// Samples of a tile are a multiple of it: lanes of the widest register in f32.
 pub const WIDTH: usize = 16;
 
-/// A row of [`WIDTH`] sums in the making. A layer's cotangent takes [`DenseParams::SUMS`] of them.
+/// A row of sums over samples, [`WIDTH`] parameters side by side. A layer's cotangent takes
+/// [`DenseParams::SUMS`] of them.
 pub type Sums<E> = Row<E, WIDTH>;
 
 /// A vector field as generated kernels, for tiles of any width and both types.
@@ -54,21 +55,27 @@ pub type Sums<E> = Row<E, WIDTH>;
 pub trait TileField<const N: usize>: 'static {
     /// Number of parameters.
     const PARAMS: usize;
-    /// Rows of partial sums for the parameters' cotangent.
+    /// Rows of sums for the parameters' cotangent.
     const SUMS: usize;
     /// Multiplications of `f(t, y)` for one sample, additions apart.
     const PRODUCTS: usize;
+    /// Rows of a record: `y`, and what the passes leave for [`Self::gather`].
+    const RECORD: usize;
+    /// Rows of scratch space that any pass needs besides.
+    const SCRATCH: usize;
 
-    /// Rows of scratch space that any of the functions needs, for tiles of so many samples.
-    fn scratch(samples: usize) -> usize;
+    /// Rows of scratch space that [`Self::gather`] needs, for tiles of so many samples.
+    fn gather_scratch(samples: usize) -> usize;
 
-    /// Writes `f(t, y)` into `dy`. `params` holds [`Self::PARAMS`] numbers, `scratch` [`Self::scratch`] rows.
+    /// Writes `f(t, y)` into `dy`. `params` holds [`Self::PARAMS`] numbers, `record` [`Self::RECORD`] rows and
+    /// `scratch` [`Self::SCRATCH`].
     fn eval<S: Simd, E: Real, const L: usize>(
         simd: S,
         params: &[E],
         t: f64,
         y: &Tile<E, N, L>,
         dy: &mut Tile<E, N, L>,
+        record: &mut [Row<E, L>],
         scratch: &mut [Row<E, L>],
     );
 
@@ -76,8 +83,9 @@ pub trait TileField<const N: usize>: 'static {
     /// [`DenseParams::transpose`].
     fn transpose<E: Real>(params: &[E]) -> Vec<E>;
 
-    /// Writes `(df/dy)^T c` into `y_bar` and adds `(df/dtheta)^T c` to the sums over samples `sums`. `value` is
-    /// `f(t, y)` where the caller has it, which saves the product of the last layer.
+    /// Writes `(df/dy)^T c` into `y_bar`, at the `y` that `record` begins with, and leaves there what
+    /// [`Self::gather`] needs. `value` is `f(t, y)` where the caller has it, which saves the product of the last
+    /// layer.
     #[allow(
         clippy::too_many_arguments,
         reason = "inputs, outputs and scratch of one product"
@@ -87,15 +95,26 @@ pub trait TileField<const N: usize>: 'static {
         params: &[E],
         transposed: &[E],
         t: f64,
-        y: &Tile<E, N, L>,
         value: Option<&Tile<E, N, L>>,
         c: &Tile<E, N, L>,
         y_bar: &mut Tile<E, N, L>,
+        record: &mut [Row<E, L>],
+        scratch: &mut [Row<E, L>],
+    );
+
+    /// Adds `(df/dtheta)^T c` of the products that left `records`, one after the other, to `sums`.
+    fn gather<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        records: &[Row<E, L>],
         sums: &mut [Sums<E>],
         scratch: &mut [Row<E, L>],
     );
 
     /// Writes `(df/dy) v` into `out`.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "inputs, outputs and scratch of one product"
+    )]
     fn jvp<S: Simd, E: Real, const L: usize>(
         simd: S,
         params: &[E],
@@ -103,6 +122,7 @@ pub trait TileField<const N: usize>: 'static {
         y: &Tile<E, N, L>,
         v: &Tile<E, N, L>,
         out: &mut Tile<E, N, L>,
+        record: &mut [Row<E, L>],
         scratch: &mut [Row<E, L>],
     );
 
@@ -126,8 +146,8 @@ pub trait TileField<const N: usize>: 'static {
         theta_bar: &mut [E],
     ) -> [E; N];
 
-    /// Adds the sums over samples to `theta_bar`, parameter by parameter.
-    fn join<S: Simd, E: Real>(simd: S, sums: &[Sums<E>], theta_bar: &mut [E]);
+    /// Adds the sums to `theta_bar`, parameter by parameter.
+    fn join<E: Real>(sums: &[Sums<E>], theta_bar: &mut [E]);
 }
 
 /// An activation over lanes.
@@ -325,30 +345,26 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
     /// Number of scalars.
     pub const COUNT: usize = (I + 1) * O;
 
-    /// Whether partial sums per weight would fall out of the first cache: weights' cotangents are then
-    /// summed up within each tile, from a transposed copy of the input.
+    /// Whether a record is too large for several of them to stay in the first cache. Such a layer's cotangent is
+    /// summed up record by record, from a transposed copy of the input.
     const WIDE: bool = I * O > 2048;
 
-    /// Rows of partial sums for the cotangent of the parameters: one per parameter, or the weights' final
-    /// values followed by one per bias.
-    pub const SUMS: usize = if Self::WIDE {
-        O * I.div_ceil(WIDTH) + O
-    } else {
-        Self::COUNT
-    };
+    /// Rows of sums per output.
+    const PER_OUTPUT: usize = I.div_ceil(WIDTH);
+
+    /// Rows of sums for the cotangent of the parameters: those of the weights, output by output, and of the biases.
+    pub const SUMS: usize = O * Self::PER_OUTPUT + O.div_ceil(WIDTH);
 
     /// Multiplications for one sample; an activation counts as sixteen.
     pub const PRODUCTS: usize = (I + 16) * O;
 
-    /// Rows of scratch space of all passes, for tiles of so many samples: three tiles of outputs, one of
-    /// inputs, and the transposed input.
-    pub const fn scratch(samples: usize) -> usize {
-        let transposed = if Self::WIDE {
+    /// Rows of scratch space of [`Self::gather`], for tiles of so many samples: the transposed input.
+    pub const fn gather_scratch(samples: usize) -> usize {
+        if Self::WIDE {
             I.div_ceil(samples) * samples
         } else {
             0
-        };
-        3 * O + I + transposed
+        }
     }
 
     /// Takes the layer whose parameters start at `offset`.
@@ -426,80 +442,105 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
         scale_by_derivative::<A, S, E, O, L>(simd, z, y, out);
     }
 
-    /// From the cotangent `c` of `y = A(W x + b)`, which it overwrites, to that of `x`; adds the parameters'
-    /// cotangents to `sums` (the layer's own [`Self::SUMS`]). `transposed` holds the layer's parameters as
-    /// [`Self::transpose`] arranges them.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "inputs, outputs and scratch of one product"
-    )]
+    /// From the cotangent `c` of `y = A(z)`, `z = W x + b`, which becomes that of `z`, to that of `x`. `transposed`
+    /// holds the layer's parameters as [`Self::transpose`] arranges them.
     #[inline(always)]
     pub fn backward<A: TileActivation, S: Simd, const L: usize>(
         &self,
         simd: S,
         transposed: &[E],
-        x: &Tile<E, I, L>,
         z: &Tile<E, O, L>,
         y: &Tile<E, O, L>,
         c: &mut Tile<E, O, L>,
         x_bar: &mut Tile<E, I, L>,
-        sums: &mut [Sums<E>],
-        scratch: &mut [Row<E, L>],
     ) {
         scale_by_derivative::<A, S, E, O, L>(simd, z, y, c);
         let (transposed, _) = transposed.as_chunks::<O>();
         in_blocks!(I, |at, K| {
             product::<S, E, O, I, K, L>(simd, transposed, at, [E::default(); K], c, x_bar);
         });
-        let biases = sums.len() - O;
-        let (weights, biases) = sums.split_at_mut(biases);
-        if const { Self::WIDE } {
-            add_products_wide::<S, E, I, O, L>(simd, c, x, weights, scratch);
-        } else {
-            let (weights, _) = weights.as_chunks_mut::<I>();
-            let mut o = 0;
-            while o + 2 <= O {
-                in_blocks!(I, |at, K| add_products::<S, E, I, O, 2, K, L>(
-                    simd, o, at, c, x, weights
-                ));
-                o += 2;
-            }
-            if o < O {
-                in_blocks!(I, |at, K| add_products::<S, E, I, O, 1, K, L>(
-                    simd, o, at, c, x, weights
-                ));
-            }
-        }
-        for (c, sums) in c.iter().zip(biases) {
-            let c = E::registers::<S>(&**c);
-            let sums = E::registers_mut::<S>(&mut **sums);
-            for chunk in c.chunks_exact(sums.len()) {
-                for (sum, c) in sums.iter_mut().zip(chunk) {
-                    *sum = E::sum(simd, *sum, *c);
-                }
-            }
-        }
     }
 
-    /// Adds the sums of [`Self::backward`] to the parameters' cotangents `theta_bar`.
+    /// Adds the parameters' cotangents to `sums`, the layer's own [`Self::SUMS`], from records of so many rows, in
+    /// which the input `x` and the cotangent of `z` stand at these rows.
     #[inline(always)]
-    pub fn join<S: Simd>(simd: S, sums: &[Sums<E>], theta_bar: &mut [E]) {
-        let (weights, biases) = sums.split_at(sums.len() - O);
-        let (weight_bar, bias_bar) = theta_bar.split_at_mut(I * O);
+    pub fn gather<S: Simd, const L: usize>(
+        simd: S,
+        (records, rows, x_at, c_at): (&[Row<E, L>], usize, usize, usize),
+        sums: &mut [Sums<E>],
+        scratch: &mut [Row<E, L>],
+    ) {
+        /// Bytes that stay in the first cache while every weight's sum runs over them.
+        const CACHED: usize = 48 * 1024;
+        let (weights, biases) = sums.split_at_mut(O * Self::PER_OUTPUT);
         if const { Self::WIDE } {
-            let rows = weights.chunks_exact(I.div_ceil(WIDTH));
-            for (bar, row) in weight_bar.chunks_exact_mut(I).zip(rows) {
-                for (bar, sums) in bar.chunks_mut(WIDTH).zip(row) {
-                    for (bar, sum) in bar.iter_mut().zip(&**sums) {
-                        *bar += *sum;
+            for record in records.chunks_exact(rows) {
+                let (x, c) = (part::<E, I, L>(record, x_at), part::<E, O, L>(record, c_at));
+                add_products_wide::<S, E, I, O, L>(simd, c, x, weights, scratch);
+            }
+        } else {
+            let at_once = const { CACHED / ((I + O) * size_of::<Row<E, L>>()) }.max(1);
+            for records in records.chunks(at_once * rows) {
+                let mut o = 0;
+                macro_rules! outputs {
+                    ($count:literal) => {
+                        while o + $count <= O {
+                            in_blocks!(I, |at, K| add_products::<S, E, $count, K, L>(
+                                simd,
+                                (records, rows, x_at + at, c_at + o),
+                                |m, k| (
+                                    (o + m) * Self::PER_OUTPUT + (at + k) / WIDTH,
+                                    (at + k) % WIDTH
+                                ),
+                                weights,
+                            ));
+                            o += $count;
+                        }
+                    };
+                }
+                if S::REGISTER_COUNT >= 32 {
+                    outputs!(4);
+                }
+                outputs!(2);
+                outputs!(1);
+            }
+        }
+        in_blocks!(O, |at, K| {
+            let mut totals = [E::splat(simd, E::default()); K];
+            for record in records.chunks_exact(rows) {
+                for k in 0..K {
+                    for c in E::registers::<S>(&*record[c_at + at + k]) {
+                        totals[k] = E::sum(simd, totals[k], *c);
                     }
                 }
             }
-        } else {
-            add_joined(simd, weights, weight_bar);
-        }
-        add_joined(simd, biases, bias_bar);
+            for k in 0..K {
+                biases[(at + k) / WIDTH][(at + k) % WIDTH] += E::reduce(simd, totals[k]);
+            }
+        });
     }
+
+    /// Adds the sums of [`Self::gather`] to the parameters' cotangents `theta_bar`.
+    #[inline(always)]
+    pub fn join(sums: &[Sums<E>], theta_bar: &mut [E]) {
+        let (weights, biases) = sums.split_at(O * Self::PER_OUTPUT);
+        let (weight_bar, bias_bar) = theta_bar.split_at_mut(I * O);
+        let rows = weights.chunks_exact(Self::PER_OUTPUT);
+        let outputs = weight_bar.chunks_exact_mut(I).zip(rows);
+        for (bar, sums) in outputs.chain([(bias_bar, biases)]) {
+            for (bar, sums) in bar.chunks_mut(WIDTH).zip(sums) {
+                for (bar, sum) in bar.iter_mut().zip(&**sums) {
+                    *bar += *sum;
+                }
+            }
+        }
+    }
+}
+
+/// `N` rows of a record, from row `at` on.
+#[inline(always)]
+fn part<E, const N: usize, const L: usize>(record: &[Row<E, L>], at: usize) -> &Tile<E, N, L> {
+    &record[at..at + N].as_chunks::<N>().0[0]
 }
 
 /// Rows `at..at + K` of `y = start + W x`.
@@ -533,46 +574,32 @@ fn product<S: Simd, E: Real, const I: usize, const O: usize, const K: usize, con
     }
 }
 
-/// Adds the products of rows `o..o + M` of `c` and `i..i + K` of `x`, lane by lane, to their sums.
+/// Adds the products of `M` rows of cotangents and `K` rows of inputs, summed over all samples of all records, to the
+/// sums at `place`.
 #[inline(always)]
-fn add_products<
-    S: Simd,
-    E: Real,
-    const I: usize,
-    const O: usize,
-    const M: usize,
-    const K: usize,
-    const L: usize,
->(
+fn add_products<S: Simd, E: Real, const M: usize, const K: usize, const L: usize>(
     simd: S,
-    o: usize,
-    i: usize,
-    c: &Tile<E, O, L>,
-    x: &Tile<E, I, L>,
-    weights: &mut [[Sums<E>; I]],
+    (records, rows, x_at, c_at): (&[Row<E, L>], usize, usize, usize),
+    place: impl Fn(usize, usize) -> (usize, usize),
+    weights: &mut [Sums<E>],
 ) {
-    // Registers per row of sums: two in f64 under AVX-512.
-    let per_sum = WIDTH / E::lanes::<S>();
-    for u in 0..per_sum {
-        let mut sum: [[E::Register<S>; K]; M] = core::array::from_fn(|m| {
-            core::array::from_fn(|k| E::registers::<S>(&*weights[o + m][i + k])[u])
-        });
-        let mut at = u;
-        while at < L / E::lanes::<S>() {
-            let c: [E::Register<S>; M] =
-                core::array::from_fn(|m| E::registers::<S>(&*c[o + m])[at]);
+    let mut sums = [[E::splat(simd, E::default()); K]; M];
+    for record in records.chunks_exact(rows) {
+        let (x, c) = (part::<E, K, L>(record, x_at), part::<E, M, L>(record, c_at));
+        for r in 0..L / E::lanes::<S>() {
+            let c: [E::Register<S>; M] = core::array::from_fn(|m| E::registers::<S>(&*c[m])[r]);
             for k in 0..K {
-                let x = E::registers::<S>(&*x[i + k])[at];
+                let x = E::registers::<S>(&*x[k])[r];
                 for m in 0..M {
-                    sum[m][k] = E::fma(simd, c[m], x, sum[m][k]);
+                    sums[m][k] = E::fma(simd, c[m], x, sums[m][k]);
                 }
             }
-            at += per_sum;
         }
-        for m in 0..M {
-            for k in 0..K {
-                E::registers_mut::<S>(&mut *weights[o + m][i + k])[u] = sum[m][k];
-            }
+    }
+    for m in 0..M {
+        for k in 0..K {
+            let (row, lane) = place(m, k);
+            weights[row][lane] += E::reduce(simd, sums[m][k]);
         }
     }
 }
@@ -636,17 +663,5 @@ fn wide_block<S: Simd, E: Real, const I: usize, const O: usize, const M: usize, 
             }
         }
         i += SPAN * lanes;
-    }
-}
-
-/// Adds each row of partial sums, joined, to its place.
-#[inline(always)]
-fn add_joined<S: Simd, E: Real>(simd: S, sums: &[Sums<E>], bar: &mut [E]) {
-    for (bar, sums) in bar.iter_mut().zip(sums) {
-        let mut total = E::splat(simd, E::default());
-        for sum in E::registers::<S>(&**sums) {
-            total = E::sum(simd, total, *sum);
-        }
-        *bar += E::reduce(simd, total);
     }
 }

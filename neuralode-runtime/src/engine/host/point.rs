@@ -61,7 +61,7 @@ impl<K: TileField<N>, E: Real, const N: usize> WithSimd for EvalOne<'_, K, E, N>
 
 /// Whether a field is small enough to live on the stack, with all stages of a step.
 pub(crate) fn fits<K: TileField<N>, const N: usize>() -> bool {
-    K::scratch(1) <= 4096 && N <= 256
+    K::RECORD + K::SCRATCH <= 4096 && N <= 256
 }
 
 /// A generated field for one sample.
@@ -302,7 +302,7 @@ fn argument<S: Simd, E: Real, const N: usize>(
     core::array::from_fn(|n| newest.mul_add::<S>(k[n], h.mul_add::<S>(older_sum[n], y[n])))
 }
 
-/// A whole step for one sample; returns the norm of its error.
+/// A whole step for one sample; returns the mean square of its error.
 #[inline(always)]
 pub(super) fn attempt<G: PointKernel<E, N>, E: Real, const N: usize, const S: usize>(
     arch: Arch,
@@ -335,9 +335,9 @@ pub(super) fn attempt<G: PointKernel<E, N>, E: Real, const N: usize, const S: us
                 1.0 / N as f64
             }
         };
-        return Ok((sum * mean).sqrt());
+        return Ok(sum * mean);
     }
-    step.error_norm(tableau, tolerances)
+    step.error_square(tableau, tolerances)
 }
 
 /// The most stages that are written out one by one.
@@ -402,17 +402,17 @@ impl<G: PointKernel<E, N>, E: Real, const N: usize, const STAGES: usize> WithSim
         let weights = &self.tableau.b_err;
         let older = weighted_sum::<S, E, N>(&weights[..STAGES - 1], &step.k);
         let newest = h * E::from_f64(weights[STAGES - 1]);
-        let mut total = 0.0;
-        for (n, older) in older.into_iter().enumerate() {
+        let squares = core::array::from_fn::<f64, N, _>(|n| {
             let (y0, y1) = (step.y[n].to_f64(), step.y1[n].to_f64());
             let scale = self.tolerances.atol + self.tolerances.rtol * y0.abs().max(y1.abs());
             // Its inverse does not wait for the last stage.
             let inverse = 1.0 / scale;
-            let error = newest.mul_add::<S>(step.k[STAGES - 1][n], h * older);
+            let error = newest.mul_add::<S>(step.k[STAGES - 1][n], h * older[n]);
             let scaled = error.to_f64() * inverse;
-            total += scaled * scaled + y1 * 0.0;
-        }
-        total
+            // Not finite if `y1` is not.
+            Real::mul_add::<S>(scaled, scaled, y1 * 0.0)
+        });
+        squares.into_iter().sum()
     }
 }
 

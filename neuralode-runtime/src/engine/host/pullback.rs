@@ -35,34 +35,100 @@ pub(super) fn group_size(tiles: usize) -> usize {
 
 /// Sums and scratch space of one group.
 pub(super) struct Group<E: Real, const L: usize> {
-    pub(super) sums: Vec<Sums<E>>,
-    pub(super) scratch: Vec<Row<E, L>>,
+    sums: Vec<Sums<E>>,
+    records: Vec<Row<E, L>>,
+    scratch: Vec<Row<E, L>>,
 }
 
 impl<E: Real, const L: usize> Drop for Group<E, L> {
     fn drop(&mut self) {
         pool::give(core::mem::take(&mut self.sums));
+        pool::give(core::mem::take(&mut self.records));
         pool::give(core::mem::take(&mut self.scratch));
     }
 }
 
-/// Makes `groups` those of so many tiles, with `rows` rows of scratch space each and sums of zero.
-fn prepare<E: Real, const L: usize>(
+/// Makes `groups` those of so many tiles, with room for `products` records, `rows` rows of scratch space besides
+/// the field's own, and sums of zero.
+fn prepare<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     groups: &mut Vec<Group<E, L>>,
+    field: &G,
     tiles: usize,
-    sums: usize,
+    products: usize,
     rows: usize,
 ) {
-    let count = tiles.div_ceil(group_size(tiles).max(1));
+    /// Bytes of records that stay in the second cache until they are gathered.
+    const CACHED: usize = 256 * 1024;
+    let size = group_size(tiles).max(1);
+    let count = tiles.div_ceil(size);
     groups.truncate(count);
     groups.resize_with(count, || Group {
         sums: pool::take(),
+        records: pool::take(),
         scratch: pool::take(),
     });
+    let per_record = (field.record() * size_of::<Row<E, L>>()).max(1);
+    let records = (CACHED / per_record).min(size * products).max(1);
+    let rows = rows + field.vjp_scratch().max(field.gather_scratch());
     for group in groups {
         group.sums.clear();
-        group.sums.resize(sums, Sums::default());
+        group.sums.resize(field.sums(), Sums::default());
+        let record_rows = records * field.record();
+        group.records.resize(record_rows, Row::default());
         group.scratch.resize(rows, Row::default());
+    }
+}
+
+/// The records of products, gathered whenever there is no room for another one.
+///
+/// A product per record and a few more for all of them at once: the sums over samples, one per parameter, do not fit
+/// the first cache while each takes a register, which they would for every single product.
+struct Records<'a, G, E: Real, const L: usize> {
+    field: &'a G,
+    sums: &'a mut [Sums<E>],
+    rows: &'a mut [Row<E, L>],
+    used: usize,
+}
+
+impl<'a, G, E: Real, const L: usize> Records<'a, G, E, L> {
+    #[inline(always)]
+    fn new(field: &'a G, sums: &'a mut [Sums<E>], rows: &'a mut [Row<E, L>]) -> Self {
+        Self {
+            field,
+            sums,
+            rows,
+            used: 0,
+        }
+    }
+
+    /// Room for the next record.
+    #[inline(always)]
+    fn next<S: Simd, const N: usize>(
+        &mut self,
+        simd: S,
+        scratch: &mut [Row<E, L>],
+    ) -> &mut [Row<E, L>]
+    where
+        G: TileVjp<E, N, L>,
+    {
+        let size = self.field.record();
+        if self.used + size > self.rows.len() {
+            self.gather(simd, scratch);
+        }
+        let record = &mut self.rows[self.used..][..size];
+        self.used += size;
+        record
+    }
+
+    /// Adds what the records hold to the sums.
+    #[inline(always)]
+    fn gather<S: Simd, const N: usize>(&mut self, simd: S, scratch: &mut [Row<E, L>])
+    where
+        G: TileVjp<E, N, L>,
+    {
+        let records = &self.rows[..self.used];
+        self.field.gather(simd, records, self.sums, scratch);
+        self.used = 0;
     }
 }
 
@@ -76,38 +142,22 @@ pub(super) fn vjp<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     theta_bar: &mut [E],
     groups: &mut Vec<Group<E, L>>,
 ) {
-    prepare(groups, y.len(), field.sums(), field.scratch());
+    prepare(groups, field, y.len(), 1, 0);
     let size = group_size(y.len());
     let threads = parallel::threads(3 * field.products() * y.len() * L, groups.len());
     vjp_groups(arch, field, t, (y, c), y_bar, groups, (size, threads));
     theta_bar.fill(E::default());
-    dispatch::<G, _>(
-        arch,
-        Join::<G, E, N, L> {
-            field,
-            groups,
-            theta_bar,
-        },
-    );
+    join(field, groups, theta_bar);
 }
 
 /// Adds the sums of all groups, in order, to the parameters' cotangent.
-struct Join<'a, G, E: Real, const N: usize, const L: usize> {
-    field: &'a G,
-    groups: &'a [Group<E, L>],
-    theta_bar: &'a mut [E],
-}
-
-impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
-    for Join<'_, G, E, N, L>
-{
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        for group in self.groups {
-            self.field.join(simd, &group.sums, self.theta_bar);
-        }
+fn join<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
+    field: &G,
+    groups: &[Group<E, L>],
+    theta_bar: &mut [E],
+) {
+    for group in groups {
+        field.join(&group.sums, theta_bar);
     }
 }
 
@@ -134,8 +184,7 @@ fn vjp_groups<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
                     y,
                     c,
                     y_bar,
-                    sums: &mut group.sums,
-                    scratch: &mut group.scratch,
+                    group,
                 },
             );
         }
@@ -174,14 +223,13 @@ fn vjp_groups<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     );
 }
 
-struct Vjp<'a, G, E, const N: usize, const L: usize> {
+struct Vjp<'a, G, E: Real, const N: usize, const L: usize> {
     field: &'a G,
     t: f64,
     y: &'a [Tile<E, N, L>],
     c: &'a [Tile<E, N, L>],
     y_bar: &'a mut [Tile<E, N, L>],
-    sums: &'a mut [Sums<E>],
-    scratch: &'a mut [Row<E, L>],
+    group: &'a mut Group<E, L>,
 }
 
 impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
@@ -191,10 +239,15 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let Self { field, group, .. } = self;
+        let scratch = &mut group.scratch[..];
+        let mut records = Records::new(field, &mut group.sums, &mut group.records);
         for ((y, c), y_bar) in self.y.iter().zip(self.c).zip(self.y_bar) {
-            self.field
-                .vjp(simd, self.t, y, None, c, y_bar, self.sums, self.scratch);
+            let record = records.next(simd, scratch);
+            record[..N].copy_from_slice(y);
+            field.vjp(simd, self.t, None, c, y_bar, record, scratch);
         }
+        records.gather(simd, scratch);
     }
 }
 
@@ -297,22 +350,14 @@ pub(super) fn pull_back_steps<
     theta_bar: &mut [E],
     groups: &mut Vec<Group<E, L>>,
 ) -> usize {
-    // A tile for the argument of a stage, one for its cotangent, and the arguments' cotangents.
-    let rows = (2 + S) * N + field.scratch();
-    prepare(groups, lambda.len(), field.sums(), rows);
-    let size = group_size(lambda.len());
     let products = plan.products();
+    // A tile for the cotangent of a stage, and the arguments' cotangents.
+    prepare(groups, field, lambda.len(), products, (1 + S) * N);
+    let size = group_size(lambda.len());
     let work = 3 * field.products() * lambda.len() * L * products;
     let threads = parallel::threads(work, groups.len());
     pull_back_groups(arch, field, plan, (0, lambda), groups, (size, threads));
-    dispatch::<G, _>(
-        arch,
-        Join::<G, E, N, L> {
-            field,
-            groups,
-            theta_bar,
-        },
-    );
+    join(field, groups, theta_bar);
     products
 }
 
@@ -339,8 +384,7 @@ fn pull_back_groups<
                     plan,
                     first: first + index * size,
                     lambda,
-                    sums: &mut group.sums,
-                    scratch: &mut group.scratch,
+                    group,
                 },
             );
         }
@@ -365,8 +409,7 @@ struct PullBack<'a, G, E: Real, const N: usize, const L: usize, const S: usize> 
     /// Index of the first of these tiles.
     first: usize,
     lambda: &'a mut [Tile<E, N, L>],
-    sums: &'a mut [Sums<E>],
-    scratch: &'a mut [Row<E, L>],
+    group: &'a mut Group<E, L>,
 }
 
 impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES: usize> WithSimd
@@ -376,9 +419,11 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES:
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { field, plan, .. } = self;
-        let (argument, scratch) = carve::<E, N, L>(self.scratch);
-        let (k_bar, scratch) = carve::<E, N, L>(scratch);
+        let Self {
+            field, plan, group, ..
+        } = self;
+        let mut records = Records::new(field, &mut group.sums, &mut group.records);
+        let (k_bar, scratch) = carve::<E, N, L>(&mut group.scratch);
         let (y_bars, scratch) = scratch.split_at_mut(STAGES * N);
         let (y_bars, _) = y_bars.as_chunks_mut::<N>();
         for (index, lambda) in self.lambda.iter_mut().enumerate() {
@@ -411,10 +456,11 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES:
                         let weight = h * saved.weights[i];
                         accumulate(simd, &[(weight, &saved.value.tiles[tile])], k_bar);
                     }
+                    let record = records.next(simd, scratch);
+                    let (argument, _) = carve::<E, N, L>(record);
                     combine(simd, y, h, plan.a[i].of(&k).get(), argument);
                     let t = step.h.mul_add(plan.c[i], step.t);
-                    let (value, y_bar) = (Some(k[i]), &mut now[i]);
-                    field.vjp(simd, t, argument, value, k_bar, y_bar, self.sums, scratch);
+                    field.vjp(simd, t, Some(k[i]), k_bar, &mut now[i], record, scratch);
                 }
                 let mut terms = [(E::ONE, &y_bars[0]); STAGES];
                 let mut count = 0;
@@ -430,5 +476,6 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES:
                 }
             }
         }
+        records.gather(simd, scratch);
     }
 }
