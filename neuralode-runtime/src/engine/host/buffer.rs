@@ -28,7 +28,7 @@ macro_rules! pooled {
 pooled!(f32 STORE_F32, f64 STORE_F64);
 
 /// Bytes of the widest register, and of a cache line. Vectors that start elsewhere cost two accesses each, which
-/// makes products of long rows up to 1.7 times slower.
+/// makes products of long rows up to 1.5 times slower.
 const ALIGNMENT: usize = 64;
 
 /// `len` numbers in memory that goes back to the thread's store at the end; they start on a cache line.
