@@ -41,13 +41,26 @@ models! {
     Tutorial: 20, [Dense(20 => 10, tanh), Dense(10 => 10, tanh), Dense(10 => 20, tanh)];
     Wide: 256, [Dense(256 => 512, tanh), Dense(512 => 256)];
     One: 10, [Dense(10 => 10, tanh)];
-    Three: 10, [Dense(10 => 10, tanh), Dense(10 => 10, tanh), Dense(10 => 10, tanh)];
     Ten: 10, [
         Dense(10 => 10, tanh), Dense(10 => 10, tanh), Dense(10 => 10, tanh), Dense(10 => 10, tanh),
         Dense(10 => 10, tanh), Dense(10 => 10, tanh), Dense(10 => 10, tanh), Dense(10 => 10, tanh),
         Dense(10 => 10, tanh), Dense(10 => 10, tanh)
     ];
 }
+
+/// Fields of as many layers as there are widths.
+macro_rules! deep {
+    ($name:ident: $($width:tt)*) => {
+        models! { $name: 10, [$(Dense($width => $width, tanh)),*]; }
+    };
+}
+
+deep!(Hundred:
+    10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10
+    10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10
+    10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10
+    10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10
+);
 
 /// The least time of some repetitions, in microseconds.
 fn least(mut work: impl FnMut()) -> f64 {
@@ -208,18 +221,14 @@ fn main() {
             steps.map(|n| (n, n, solve(&tutorial, 32, n))),
         );
         let layers = [
-            (1, 1, solve(&One::<f32, _>::build(&dev).ode.field, 128, 10)),
+            (1, solve(&One::<f32, _>::build(&dev).ode.field, 128, 10)),
+            (10, solve(&Ten::<f32, _>::build(&dev).ode.field, 128, 10)),
             (
-                3,
-                3,
-                solve(&Three::<f32, _>::build(&dev).ode.field, 128, 10),
+                100,
+                solve(&Hundred::<f32, _>::build(&dev).ode.field, 128, 10),
             ),
-            (
-                10,
-                10,
-                solve(&Ten::<f32, _>::build(&dev).ode.field, 128, 10),
-            ),
-        ];
+        ]
+        .map(|(count, times)| (count, count, times));
         growth("layers 10 => 10 (batch 128, 10 steps)", layers);
     });
     let tutorial = Tutorial::<f32, _>::build(&Cpu::default()).ode.field;
