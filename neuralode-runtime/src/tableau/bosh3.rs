@@ -15,6 +15,7 @@ pub const BOSH3: ButcherTableau<4> = ButcherTableau {
     name: "Bosh3",
     order: 3,
     dense_order: 3,
+    evaluations: 3,
     c: [0.0, 0.5, 0.75, 1.0],
     a: lower([&[], &[0.5], &[0.0, 0.75], &B]),
     b: B,

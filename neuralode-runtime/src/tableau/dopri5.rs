@@ -18,6 +18,7 @@ pub const DOPRI5: ButcherTableau<7> = ButcherTableau {
     name: "Dopri5",
     order: 5,
     dense_order: 4,
+    evaluations: 6,
     c: [0.0, 1.0 / 5.0, 3.0 / 10.0, 4.0 / 5.0, 8.0 / 9.0, 1.0, 1.0],
     a: lower([
         &[],

@@ -19,6 +19,7 @@ pub const DOPRI8: ButcherTableau<14> = ButcherTableau {
     name: "Dopri8",
     order: 8,
     dense_order: 5,
+    evaluations: 13,
     c: [
         0.0,
         1.0 / 18.0,

@@ -16,6 +16,7 @@ pub const EULER: ButcherTableau<2> = ButcherTableau {
     name: "Euler",
     order: 1,
     dense_order: 1,
+    evaluations: 1,
     c: [0.0, 1.0],
     a: lower([&[], &B]),
     b: B,

@@ -16,6 +16,7 @@ pub const HEUN: ButcherTableau<3> = ButcherTableau {
     name: "Heun",
     order: 2,
     dense_order: 2,
+    evaluations: 2,
     c: [0.0, 1.0, 1.0],
     a: lower([&[], &[1.0], &B]),
     b: B,

@@ -14,6 +14,7 @@ pub const MIDPOINT: ButcherTableau<3> = ButcherTableau {
     name: "Midpoint",
     order: 2,
     dense_order: 2,
+    evaluations: 2,
     c: [0.0, 0.5, 1.0],
     a: lower([&[], &[0.5], &B]),
     b: B,

@@ -14,12 +14,15 @@
 //! | [`VERN7`] | 7 | 10 | order 5, of this library | order 6 |
 //! | [`DOPRI8`] | 8 | 13 | order 5, Bogacki and Shampine | order 7 |
 
+use crate::options::Solver;
+
 mod bosh3;
 mod dopri5;
 mod dopri8;
 mod euler;
 mod heun;
 mod midpoint;
+mod padded;
 mod ralston;
 mod rk4;
 mod tsit5;
@@ -51,6 +54,9 @@ pub struct ButcherTableau<const S: usize> {
     pub order: usize,
     /// Order of the interpolant.
     pub dense_order: usize,
+    /// Evaluations of the field per step: one per stage but the first. `S - 1`, unless the method was made up to
+    /// `S` stages ([`ButcherTableau::has_stage`]).
+    pub evaluations: usize,
     /// Nodes.
     pub c: [f64; S],
     /// Stage weights; the entries on and above the diagonal are zero.
@@ -77,6 +83,14 @@ impl<const S: usize> ButcherTableau<S> {
         false
     }
 
+    /// Whether the method has a stage of this index. A method made up to more stages than it has keeps its last
+    /// one at the end; those before it that it lacks have no weight anywhere, are not computed, and their states
+    /// mean nothing.
+    #[inline]
+    pub const fn has_stage(&self, index: usize) -> bool {
+        index < self.evaluations || index + 1 == S
+    }
+
     /// Whether the last stage is evaluated at the new state and so is the next step's first stage.
     #[allow(clippy::float_cmp, reason = "the same constants, not results")]
     pub const fn fsal(&self) -> bool {
@@ -97,8 +111,16 @@ impl<const S: usize> ButcherTableau<S> {
     pub(crate) const fn assert_consistent(&self) {
         const TOLERANCE: f64 = 1e-14;
         assert!(self.c[0] == 0.0, "the first node is 0");
+        assert!(
+            0 < self.evaluations && self.evaluations < S,
+            "one evaluation per stage but the first"
+        );
         let mut i = 0;
         while i < S {
+            assert!(
+                self.has_stage(i) || self.is_unused(i),
+                "stages that a method lacks have no weight"
+            );
             let mut row = 0.0;
             let mut j = 0;
             while j < S {
@@ -161,6 +183,22 @@ impl<const S: usize> ButcherTableau<S> {
         }
     }
 
+    /// Whether stage `i` has no weight anywhere.
+    const fn is_unused(&self, i: usize) -> bool {
+        let mut unused = self.b[i] == 0.0 && self.b_err[i] == 0.0;
+        let mut j = 0;
+        while j < S {
+            unused = unused && self.a[j][i] == 0.0 && self.a[i][j] == 0.0;
+            j += 1;
+        }
+        let mut m = 0;
+        while m < self.dense.len() {
+            unused = unused && self.dense[m][i] == 0.0;
+            m += 1;
+        }
+        unused
+    }
+
     /// `sum_i weights_i c_i^power`
     const fn moment(&self, weights: &[f64; S], power: usize) -> f64 {
         let mut sum = 0.0;
@@ -187,6 +225,71 @@ impl<const S: usize> ButcherTableau<S> {
             }
         }
         weights.map(|weight| weight * theta)
+    }
+}
+
+/// What to do with the tableau of a method that is known at run time: a function that is generic over the number
+/// of stages.
+pub trait WithTableau {
+    /// What it returns.
+    type Output;
+
+    /// Receives the tableau.
+    fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Self::Output;
+}
+
+impl Solver {
+    /// Hands the tableau of this method to `with`. The function is compiled once for every number of stages.
+    pub fn with_tableau<W: WithTableau>(self, with: W) -> W::Output {
+        match self {
+            Self::Euler => with.run(&EULER),
+            Self::Midpoint => with.run(&MIDPOINT),
+            Self::Heun => with.run(&HEUN),
+            Self::Ralston => with.run(&RALSTON),
+            Self::Bosh3 => with.run(&BOSH3),
+            Self::Rk4 => with.run(&RK4),
+            Self::Dopri5 => with.run(&DOPRI5),
+            Self::Tsit5 => with.run(&TSIT5),
+            Self::Vern7 => with.run(&VERN7),
+            Self::Dopri8 => with.run(&DOPRI8),
+        }
+    }
+
+    /// Name of the method, as the macro spells it.
+    pub fn name(self) -> &'static str {
+        struct Name;
+        impl WithTableau for Name {
+            type Output = &'static str;
+            fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> &'static str {
+                tableau.name
+            }
+        }
+        self.with_tableau(Name)
+    }
+
+    /// Order of the propagated solution.
+    pub fn order(self) -> usize {
+        struct Order;
+        impl WithTableau for Order {
+            type Output = usize;
+            fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> usize {
+                tableau.order
+            }
+        }
+        self.with_tableau(Order)
+    }
+
+    /// Whether the method estimates its error; if not, it takes steps of a given size only
+    /// ([`crate::options::Controller::Constant`]).
+    pub fn adaptive(self) -> bool {
+        struct Adaptive;
+        impl WithTableau for Adaptive {
+            type Output = bool;
+            fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> bool {
+                tableau.adaptive()
+            }
+        }
+        self.with_tableau(Adaptive)
     }
 }
 

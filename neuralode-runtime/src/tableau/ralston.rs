@@ -15,6 +15,7 @@ pub const RALSTON: ButcherTableau<3> = ButcherTableau {
     name: "Ralston",
     order: 2,
     dense_order: 2,
+    evaluations: 2,
     c: [0.0, 2.0 / 3.0, 1.0],
     a: lower([&[], &[2.0 / 3.0], &B]),
     b: B,

@@ -16,6 +16,7 @@ pub const RK4: ButcherTableau<5> = ButcherTableau {
     name: "Rk4",
     order: 4,
     dense_order: 3,
+    evaluations: 4,
     c: [0.0, 0.5, 0.5, 1.0, 1.0],
     a: lower([&[], &[0.5], &[0.0, 0.5], &[0.0, 0.0, 1.0], &B]),
     b: B,

@@ -21,6 +21,7 @@ pub const VERN7: ButcherTableau<11> = ButcherTableau {
     name: "Vern7",
     order: 7,
     dense_order: 5,
+    evaluations: 10,
     c: [
         0.0,
         0.005,
