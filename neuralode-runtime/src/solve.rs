@@ -115,7 +115,16 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         if verdict.accepted {
             accepted += 1;
             recorder.record(stepper.step_mut())?;
-            stepper.accept(if last { t1 } else { t + h });
+            stepper.accept(if last {
+                t1
+            } else if adaptive {
+                t + h
+            } else {
+                // Equal steps stand at multiples of their size, however many there are.
+                #[allow(clippy::cast_precision_loss, reason = "no solve takes 2^53 steps")]
+                let steps = accepted as f64;
+                t0 + steps * h
+            });
             if last {
                 break;
             }
