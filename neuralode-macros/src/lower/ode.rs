@@ -175,13 +175,18 @@ impl Lowering<'_> {
         let unknown = |setting: &Ident| format!("unknown setting `{setting}` of `{word}`");
         let words = self.entries(settings, "setting", SETTINGS, unknown);
         let equal = words.contains(&Some("dt")) || !method.estimates_errors();
+        let mut adaptive_words = 0;
         for (setting_word, setting) in words.iter().zip(settings) {
             check::no_parameters(setting, self.diagnostics);
             let value = &setting.value;
             match setting_word {
                 Some("dt") => dt = self.number_above_zero(value, "dt", check::STEP_SIZE),
+                // All of them are one mistake.
                 Some(_) if equal => {
-                    check::of_equal_steps(setting, word, method, self.diagnostics);
+                    if adaptive_words == 0 {
+                        check::of_equal_steps(setting, word, method, self.diagnostics);
+                    }
+                    adaptive_words += 1;
                 }
                 Some("rtol") => {
                     rtol = self.number_above_zero(value, "rtol", check::RELATIVE_TOLERANCE);
@@ -199,7 +204,8 @@ impl Lowering<'_> {
             &[("rtol", "1e-3"), ("atol", "1e-3")]
         };
         for (setting, example) in needed {
-            if is_missing(setting, &words) {
+            let explained = equal && adaptive_words > 0;
+            if is_missing(setting, &words) && !explained {
                 self.diagnostics.error(
                     name,
                     format!("`{word}` has no `{setting}`"),
