@@ -288,12 +288,8 @@ impl Method {
 pub(crate) enum Controller {
     I,
     Pi,
-    /// Those of its coefficients that are given.
-    Pid {
-        p: Option<Value>,
-        i: Option<Value>,
-        d: Option<Value>,
-    },
+    /// Those of its coefficients `p`, `i` and `d` that are given.
+    Pid(Box<[Option<Value>; 3]>),
 }
 
 impl Controller {

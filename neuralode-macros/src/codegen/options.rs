@@ -39,7 +39,8 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
             match controller {
                 Controller::I => quote!(I),
                 Controller::Pi => quote!(PI),
-                Controller::Pid { p, i, d } => {
+                Controller::Pid(coefficients) => {
+                    let [p, i, d] = &**coefficients;
                     let or =
                         |value: &Option<Value>, default| value.as_ref().map_or(default, number);
                     settings.push((quote!(p), or(p, quote!(0.0))));

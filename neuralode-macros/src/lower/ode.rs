@@ -180,7 +180,7 @@ impl Lowering<'_> {
             check::no_parameters(setting, self.diagnostics);
             let value = &setting.value;
             match setting_word {
-                Some("dt") => dt = self.number_above_zero(value, "dt", check::STEP_SIZE),
+                Some("dt") => dt = self.number_above_zero(value, "dt", &check::STEP_SIZE),
                 // All of them are one mistake.
                 Some(_) if equal => {
                     if adaptive_words == 0 {
@@ -189,10 +189,10 @@ impl Lowering<'_> {
                     adaptive_words += 1;
                 }
                 Some("rtol") => {
-                    rtol = self.number_above_zero(value, "rtol", check::RELATIVE_TOLERANCE);
+                    rtol = self.number_above_zero(value, "rtol", &check::RELATIVE_TOLERANCE);
                 }
                 Some("atol") => {
-                    atol = self.number_above_zero(value, "atol", check::ABSOLUTE_TOLERANCE);
+                    atol = self.number_above_zero(value, "atol", &check::ABSOLUTE_TOLERANCE);
                 }
                 Some("controller") => controller = self.controller(value),
                 _ => {}
@@ -227,24 +227,19 @@ impl Lowering<'_> {
 
     /// `I`, `PI` or `PID { p: 0.2, i: 0.4 }`
     fn controller(&mut self, value: &Expr) -> Option<Controller> {
-        let (name, coefficients): (_, &[Entry]) = match value {
-            Expr::Block(name, coefficients) => (name, coefficients),
-            _ => {
-                let named = |name: &str| Some(name.to_owned());
-                let word = self.word(value, "a controller", Controller::NAMES, named)?;
-                return match word.as_str() {
-                    "PI" => Some(Controller::Pi),
-                    "PID" => {
-                        self.diagnostics.error(
-                            value,
-                            "`PID` needs its coefficients",
-                            "write `PID { p: 0.2, i: 0.4, d: 0.0 }`",
-                        );
-                        None
-                    }
-                    _ => Some(Controller::I),
-                };
-            }
+        let Expr::Block(name, coefficients) = value else {
+            return match self.word(value, "a controller", Controller::NAMES, Some)? {
+                "PI" => Some(Controller::Pi),
+                "PID" => {
+                    self.diagnostics.error(
+                        value,
+                        "`PID` needs its coefficients",
+                        "write `PID { p: 0.2, i: 0.4, d: 0.0 }`",
+                    );
+                    None
+                }
+                _ => Some(Controller::I),
+            };
         };
         let unknown = format_args!("unknown controller `{name}`");
         let word = self.resolve(name, Controller::NAMES, unknown)?;
@@ -276,7 +271,7 @@ impl Lowering<'_> {
                 _ => {}
             }
         }
-        Some(Controller::Pid { p, i, d })
+        Some(Controller::Pid(Box::new([p, i, d])))
     }
 
     /// A tolerance or a step size.
@@ -284,11 +279,10 @@ impl Lowering<'_> {
         &mut self,
         value: &Expr,
         name: &str,
-        check: check::Domain,
+        domain: &check::Domain,
     ) -> Option<Value> {
-        let (what, example) = (check.what, check.example);
-        self.checked(value, what, example, |value, diagnostics| {
-            check::in_domain(value, name, &check, diagnostics)
+        self.checked(value, domain.what, domain.example, |value, diagnostics| {
+            check::in_domain(value, name, domain, diagnostics)
         })
     }
 

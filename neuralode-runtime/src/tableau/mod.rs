@@ -108,6 +108,7 @@ impl<const S: usize> ButcherTableau<S> {
     /// to nodes, the three sets of weights integrate powers of `t` as their orders promise, and the interpolant
     /// joins the step's ends with the derivatives there. The other order conditions are for tests: there are
     /// hundreds.
+    #[allow(clippy::cast_precision_loss, reason = "orders are small")]
     pub(crate) const fn assert_consistent(&self) {
         const TOLERANCE: f64 = 1e-14;
         assert!(self.c[0] == 0.0, "the first node is 0");
