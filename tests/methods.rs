@@ -736,6 +736,34 @@ fn step_counts_are_those_of_diffrax_with_every_method_that_both_have() {
 }
 
 #[test]
+fn step_counts_on_systems_are_those_of_the_published_controllers() {
+    // Accepted and rejected steps of Tsit5 under the rules of diffrax (I) and of OrdinaryDiffEq.jl (PI), by
+    // emulations of both; their first step is the rule's.
+    let spiral = |_: f64, [x, y]: &[f64; 2]| {
+        let (x, y) = (x.powi(3), y.powi(3));
+        [-0.1 * x + 2.0 * y, -2.0 * x - 0.1 * y]
+    };
+    let conflict = conflict();
+    for (tolerance, integral, proportional) in
+        [(1e-6, (112, 35), (142, 6)), (1e-9, (419, 51), (546, 0))]
+    {
+        for (controller, expected) in [(Controller::I, integral), (Controller::PI, proportional)] {
+            let options =
+                SolveOptions::new(0.0, 20.0, tolerance, tolerance).with_controller(controller);
+            let found = run(conflict.f, conflict.y0, &options).unwrap();
+            let what = format!("B1 {controller:?} {tolerance:e}");
+            assert_within_one((found.accepted, found.rejected), expected, &what);
+        }
+    }
+    for (controller, expected) in [(Controller::I, (166, 27)), (Controller::PI, (216, 0))] {
+        let options = SolveOptions::new(0.0, 25.0, 1e-6, 1e-6).with_controller(controller);
+        let found = run(spiral, [2.0, 0.0], &options).unwrap();
+        let what = format!("spiral {controller:?}");
+        assert_within_one((found.accepted, found.rejected), expected, &what);
+    }
+}
+
+#[test]
 fn step_counts_of_pid_control_are_those_of_diffrax() {
     // Coefficients p, i and d; problem; tolerance; accepted and rejected steps of diffrax 0.7.2 with Tsit5. A3 at
     // 1e-9 is not among them: there diffrax counts from 241 + 26 to 247 + 23 when its first step changes by 1e-13.
