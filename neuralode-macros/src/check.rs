@@ -6,7 +6,7 @@ use syn::{Attribute, Ident, Lit};
 use crate::{
     ast::{digits, Entry, Value},
     diag::Diagnostics,
-    model::{Condition, ConditionKind, Feeder, Size, Stage, Written},
+    model::{Condition, ConditionKind, Feeder, Method, Size, Stage, Written},
 };
 
 /// Two stages, clauses or settings of one name: `head: ..., head: ...`
@@ -302,7 +302,7 @@ pub(crate) fn number(
     if !matches!(suffix, "" | "f64") {
         diagnostics.error(
             value,
-            format!("times and tolerances are `f64`, found the suffix `{suffix}`"),
+            format!("times, tolerances and coefficients are `f64`, found the suffix `{suffix}`"),
             format!("write `{}{digits}`", if minus { "-" } else { "" }),
         );
         return None;
@@ -320,27 +320,80 @@ pub(crate) fn number(
     }
 }
 
-/// A tolerance outside its domain: `rtol: 0.0`, `atol: -1e-3`, `rtol: 2`
-pub(crate) fn tolerance(
+/// The numbers that a setting may have.
+pub(crate) struct Domain {
+    pub(crate) what: &'static str,
+    pub(crate) example: &'static str,
+    /// The smallest number that is too large, if any.
+    pub(crate) below: Option<f64>,
+    pub(crate) help: &'static str,
+}
+
+pub(crate) const RELATIVE_TOLERANCE: Domain = Domain {
+    below: Some(1.0),
+    ..ABSOLUTE_TOLERANCE
+};
+
+pub(crate) const ABSOLUTE_TOLERANCE: Domain = Domain {
+    what: "a tolerance",
+    example: "1e-3",
+    below: None,
+    help: "write `1e-3`, usual for training, or `1e-6` for accurate solutions",
+};
+
+pub(crate) const STEP_SIZE: Domain = Domain {
+    what: "a step size",
+    example: "0.1",
+    below: None,
+    help: "write `0.1`, or another part of the span; it is positive backwards in time as well",
+};
+
+/// A number outside its domain: `rtol: 0.0`, `atol: -1e-3`, `rtol: 2`, `dt: 0.0`
+pub(crate) fn in_domain(
     value: &Value,
     name: &str,
-    below: Option<f64>,
+    domain: &Domain,
     diagnostics: &mut Diagnostics,
 ) -> bool {
-    let Some(number) = number(value, "a tolerance", "1e-3", diagnostics) else {
+    let Some(number) = number(value, domain.what, domain.example, diagnostics) else {
         return false;
     };
     let rule = if number <= 0.0 {
         "positive"
-    } else if below.is_some_and(|below| number >= below) {
+    } else if domain.below.is_some_and(|below| number >= below) {
         "below 1"
     } else {
         return true;
     };
-    diagnostics.error(
-        value,
-        format!("`{name}` must be {rule}, found `{}`", value.text()),
-        "write `1e-3`, usual for training, or `1e-6` for accurate solutions",
-    );
+    let message = format!("`{name}` must be {rule}, found `{}`", value.text());
+    diagnostics.error(value, message, domain.help);
     false
+}
+
+/// A setting of adaptive steps where all are equal: `Euler { dt: 0.1, rtol: 1e-3 }`,
+/// `Tsit5 { dt: 0.1, rtol: 1e-3 }`
+pub(crate) fn of_equal_steps(
+    setting: &Entry,
+    solver: &str,
+    method: Method,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(name) = &setting.name else {
+        return;
+    };
+    if method.estimates_errors() {
+        diagnostics.error(
+            name,
+            format!("`{name}` has no meaning beside `dt`, which makes all steps equal"),
+            "remove one of the two",
+        );
+    } else {
+        diagnostics.error(
+            name,
+            format!("`{solver}` does not estimate its error, so it has no `{name}`"),
+            format!(
+                "write `{solver} {{ dt: 0.1 }}`, or a solver with an estimate, such as `Tsit5`"
+            ),
+        );
+    }
 }

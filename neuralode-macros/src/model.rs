@@ -228,40 +228,72 @@ pub(crate) struct Ode {
 
 pub(crate) struct Solver {
     pub(crate) method: Method,
-    pub(crate) rtol: Value,
-    pub(crate) atol: Value,
-    pub(crate) controller: Controller,
+    pub(crate) steps: Steps,
 }
 
-#[derive(Clone, Copy)]
+/// Who chooses the sizes of steps.
+pub(crate) enum Steps {
+    /// The controller, from the error of each step.
+    Adaptive {
+        rtol: Value,
+        atol: Value,
+        controller: Controller,
+    },
+    /// The user: all the same.
+    Equal { dt: Value },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Method {
+    Euler,
+    Midpoint,
+    Heun,
+    Ralston,
+    Bosh3,
+    Rk4,
+    Dopri5,
     Tsit5,
+    Vern7,
+    Dopri8,
 }
 
 impl Method {
-    pub(crate) const NAMES: &'static [&'static str] = &["Tsit5"];
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        (name == "Tsit5").then_some(Self::Tsit5)
-    }
-}
-
-#[derive(Clone, Copy)]
-pub(crate) enum Controller {
-    I,
-    Pi,
-}
-
-impl Controller {
-    pub(crate) const NAMES: &'static [&'static str] = &["I", "PI"];
+    pub(crate) const NAMES: &'static [&'static str] = &[
+        "Tsit5", "Dopri5", "Dopri8", "Vern7", "Bosh3", "Heun", "Midpoint", "Ralston", "Rk4",
+        "Euler",
+    ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
-            "I" => Self::I,
-            "PI" => Self::Pi,
+            "Euler" => Self::Euler,
+            "Midpoint" => Self::Midpoint,
+            "Heun" => Self::Heun,
+            "Ralston" => Self::Ralston,
+            "Bosh3" => Self::Bosh3,
+            "Rk4" => Self::Rk4,
+            "Dopri5" => Self::Dopri5,
+            "Tsit5" => Self::Tsit5,
+            "Vern7" => Self::Vern7,
+            "Dopri8" => Self::Dopri8,
             _ => return None,
         })
     }
+
+    /// Whether it estimates the error of a step, without which only the user can choose step sizes.
+    pub(crate) fn estimates_errors(self) -> bool {
+        !matches!(self, Self::Euler | Self::Rk4)
+    }
+}
+
+pub(crate) enum Controller {
+    I,
+    Pi,
+    /// Those of its coefficients `p`, `i` and `d` that are given.
+    Pid(Box<[Option<Value>; 3]>),
+}
+
+impl Controller {
+    pub(crate) const NAMES: &'static [&'static str] = &["I", "PI", "PID"];
 }
 
 #[derive(Clone, Copy)]

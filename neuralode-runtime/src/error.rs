@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::options::Controller;
+
 /// The quantity in which a solve met a number that is not finite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -101,6 +103,20 @@ pub enum SolveError {
         /// The value given.
         found: f64,
     },
+    /// A coefficient of a PID controller that is not finite.
+    InvalidCoefficient {
+        /// `p`, `i` or `d`.
+        name: &'static str,
+        /// The value given.
+        found: f64,
+    },
+    /// Adaptive step sizes with a method that does not estimate its error.
+    NoErrorEstimate {
+        /// The method.
+        method: &'static str,
+        /// The controller that was asked for.
+        controller: Controller,
+    },
     /// A limit of zero steps, with which no solve can advance.
     InvalidMaxSteps,
     /// A tensor without elements, such as a batch of size zero.
@@ -185,6 +201,7 @@ impl fmt::Display for WithStep {
 }
 
 impl fmt::Display for SolveError {
+    #[allow(clippy::too_many_lines, reason = "one sentence per variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidTolerance {
@@ -228,6 +245,16 @@ impl fmt::Display for SolveError {
             Self::InvalidStepSize { found } => write!(
                 f,
                 "a step size of {found:e} cannot be used: give a finite positive number"
+            ),
+            Self::InvalidCoefficient { name, found } => write!(
+                f,
+                "{name} = {found} is no coefficient of a PID controller: give a finite number; p = 0, i = 1, \
+                 d = 0 is the controller I"
+            ),
+            Self::NoErrorEstimate { method, controller } => write!(
+                f,
+                "{method} does not estimate its error, so the controller {controller:?} cannot choose its steps: \
+                 use Controller::Constant {{ dt }}, or a method with an estimate, such as Bosh3 or Tsit5"
             ),
             Self::InvalidMaxSteps => {
                 f.write_str("max_steps = 0 allows no step: give at least 1 (the default is 4096)")

@@ -44,7 +44,8 @@ impl<Y> Solution<Y> {
 /// The last step lands on `t1` exactly. An empty span is the identity and evaluates nothing.
 ///
 /// # Errors
-/// Options out of their domain ([`SolveOptions::validate`]), a state without elements, a state or field
+/// Options out of their domain ([`SolveOptions::validate`]), a method without an error estimate under a
+/// controller that needs one ([`SolveError::NoErrorEstimate`]), a state without elements, a state or field
 /// that is not finite, step sizes that underflow, too many steps, and whatever the field and the recorder
 /// return.
 pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
@@ -55,6 +56,13 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     recorder: &mut R,
 ) -> Result<Solution<F::State>, SolveError> {
     options.validate(y0.epsilon())?;
+    let adaptive = !matches!(options.controller, Controller::Constant { .. });
+    if adaptive && !tableau.adaptive() {
+        return Err(SolveError::NoErrorEstimate {
+            method: tableau.name,
+            controller: options.controller,
+        });
+    }
     if y0.is_empty() {
         return Err(SolveError::EmptyBatch { shape: vec![0] });
     }
@@ -77,7 +85,6 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
 
     let direction = (t1 - t0).signum();
     let smallest = 16.0 * f64::EPSILON * t0.abs().max(t1.abs());
-    let adaptive = !matches!(options.controller, Controller::Constant { .. });
     let mut stepper = ExplicitRk::new(field, tableau, t0, y0)?;
     let mut size = first_size(&mut stepper, d0, tableau.order, options)?;
     let mut control = StepControl::new(options.controller, tableau.order);
@@ -108,7 +115,16 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         if verdict.accepted {
             accepted += 1;
             recorder.record(stepper.step_mut())?;
-            stepper.accept(if last { t1 } else { t + h });
+            stepper.accept(if last {
+                t1
+            } else if adaptive {
+                t + h
+            } else {
+                // Equal steps stand at multiples of their size, however many there are.
+                #[allow(clippy::cast_precision_loss, reason = "no solve takes 2^53 steps")]
+                let steps = accepted as f64;
+                t0 + steps * h
+            });
             if last {
                 break;
             }
@@ -163,7 +179,7 @@ fn first_size<F: VectorField, const S: usize>(
     match (options.controller, options.dt0) {
         (Controller::Constant { dt }, _) => Ok(dt),
         (_, Some(dt0)) => Ok(dt0),
-        (Controller::I | Controller::PI, None) => stepper.probe(|field, y0, f0| {
+        (_, None) => stepper.probe(|field, y0, f0| {
             let span = (options.t0, options.t1);
             let tolerances = options.tolerances();
             initial_step(field, span, (y0, d0), (f0, d1), order, &tolerances)

@@ -14,6 +14,12 @@ pub trait State: Clone + 'static {
         self.clone()
     }
 
+    /// A state that takes as little memory as can be and is never read: for stages that a method lacks.
+    #[must_use]
+    fn nothing(&self) -> Self {
+        self.clone()
+    }
+
     /// The state by value, leaving one whose contents mean nothing.
     #[must_use]
     fn take(&mut self) -> Self {

@@ -40,18 +40,25 @@ impl<Y: State> Parts<Y> {
 
 impl<Y: State, const S: usize> Attempt<Y, S> {
     /// A step that starts at `(t, y)`; its first stage is still to be computed.
-    pub(crate) fn at(t: f64, y: Y) -> Self {
+    pub(crate) fn at(tableau: &ButcherTableau<S>, t: f64, y: Y) -> Self {
         Self {
             t,
             h: 0.0,
-            k: core::array::from_fn(|_| y.unset()),
+            k: core::array::from_fn(|i| {
+                if tableau.has_stage(i) {
+                    y.unset()
+                } else {
+                    y.nothing()
+                }
+            }),
             y1: y.unset(),
             y,
             parts: None,
         }
     }
 
-    /// Computes the stages, the state `y1` and the mean square of the scaled error with `S - 1` calls of `eval`.
+    /// Computes the stages, the state `y1` and the mean square of the scaled error with one call of `eval` per stage
+    /// but the first.
     ///
     /// # Errors
     /// Those of `eval`, and [`SolveError::Device`].
@@ -65,7 +72,7 @@ impl<Y: State, const S: usize> Attempt<Y, S> {
             self.parts = Some(Parts::like(&self.y)?);
         }
         if let Some(parts) = &mut self.parts {
-            for i in 1..S {
+            for i in (1..S).filter(|i| tableau.has_stage(*i)) {
                 let (done, rest) = self.k.split_at_mut(i);
                 let argument = if i + 1 == S {
                     &mut self.y1

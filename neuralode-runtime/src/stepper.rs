@@ -14,7 +14,7 @@ use crate::{
 /// A solution that advances step by step: attempt a step, look at its error, accept it or try another
 /// size. [`crate::solve::solve`] drives it; it can as well be driven by hand.
 ///
-/// Costs `S - 1` evaluations of the field per attempt and one at the start, and holds `S + 5` states.
+/// Costs [`ButcherTableau::evaluations`] of the field per attempt and one at the start, and holds `S + 5` states.
 /// The last stage must be the next step's first ([`ButcherTableau::fsal`]).
 pub struct ExplicitRk<'a, F: VectorField, const S: usize> {
     field: &'a mut F,
@@ -45,7 +45,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         t0: f64,
         y0: F::State,
     ) -> Result<Self, SolveError> {
-        let mut step = Attempt::at(t0, y0);
+        let mut step = Attempt::at(tableau, t0, y0);
         if let Some(first) = step.k.first_mut() {
             field.eval(t0, &step.y, first)?;
         }
@@ -114,7 +114,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
         self.step.h = h;
-        self.evaluations += S - 1;
+        self.evaluations += self.tableau.evaluations;
         self.field.attempt(self.tableau, &mut self.step, tolerances)
     }
 

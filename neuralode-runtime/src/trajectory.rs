@@ -116,7 +116,7 @@ impl<Y: State, const S: usize> Recorder<Y, S> for Trajectory<Y, S> {
         let mut index = 0;
         let stages = step.stages.each_mut().map(|stage| {
             index += 1;
-            if index <= last {
+            if index <= last && self.tableau.has_stage(index - 1) {
                 stage.take()
             } else {
                 stage.clone()

@@ -26,7 +26,7 @@ pub trait VectorField {
     fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError>;
 
     /// Computes the stages, the end state and the mean square of the scaled error of `step`, given its start, its
-    /// size and its first stage: `S - 1` evaluations. The mean is not finite if the end state is not.
+    /// size and its first stage: [`ButcherTableau::evaluations`]. The mean is not finite if the end state is not.
     ///
     /// An engine may override it where a whole step is faster than its parts.
     ///

@@ -5,29 +5,68 @@ use quote::quote;
 
 use crate::{
     ast::{digits, Value},
-    model::{Adjoint, Controller, Method, Ode},
+    model::{Adjoint, Controller, Method, Ode, Steps},
 };
 
 use super::root;
 
 pub(super) fn expression(ode: &Ode) -> TokenStream {
     let root = root();
-    let (t0, t1) = (number(&ode.span.0), number(&ode.span.1));
-    let (rtol, atol) = (number(&ode.solver.rtol), number(&ode.solver.atol));
+    let mut settings = vec![
+        (quote!(t0), number(&ode.span.0)),
+        (quote!(t1), number(&ode.span.1)),
+    ];
     let solver = match ode.solver.method {
+        Method::Euler => quote!(Euler),
+        Method::Midpoint => quote!(Midpoint),
+        Method::Heun => quote!(Heun),
+        Method::Ralston => quote!(Ralston),
+        Method::Bosh3 => quote!(Bosh3),
+        Method::Rk4 => quote!(Rk4),
+        Method::Dopri5 => quote!(Dopri5),
         Method::Tsit5 => quote!(Tsit5),
+        Method::Vern7 => quote!(Vern7),
+        Method::Dopri8 => quote!(Dopri8),
     };
-    let controller = match ode.solver.controller {
-        Controller::I => quote!(I),
-        Controller::Pi => quote!(PI),
+    let controller = match &ode.solver.steps {
+        Steps::Adaptive {
+            rtol,
+            atol,
+            controller,
+        } => {
+            settings.push((quote!(rtol), number(rtol)));
+            settings.push((quote!(atol), number(atol)));
+            match controller {
+                Controller::I => quote!(I),
+                Controller::Pi => quote!(PI),
+                Controller::Pid(coefficients) => {
+                    let [p, i, d] = &**coefficients;
+                    let or =
+                        |value: &Option<Value>, default| value.as_ref().map_or(default, number);
+                    settings.push((quote!(p), or(p, quote!(0.0))));
+                    settings.push((quote!(i), or(i, quote!(1.0))));
+                    settings.push((quote!(d), or(d, quote!(0.0))));
+                    quote!(Pid { p, i, d })
+                }
+            }
+        }
+        Steps::Equal { dt } => {
+            // Equal steps have no use for tolerances: the defaults.
+            settings.push((quote!(rtol), quote!(1e-3)));
+            settings.push((quote!(atol), quote!(1e-3)));
+            settings.push((quote!(dt), number(dt)));
+            quote!(Constant { dt })
+        }
     };
     let adjoint = match ode.adjoint {
         Adjoint::Discrete => quote!(Discrete),
         Adjoint::Interpolating => quote!(Interpolating),
     };
+    let (names, numbers): (Vec<_>, Vec<_>) = settings.into_iter().unzip();
+    let count = names.len();
     // The array gives each number its type where it stands: a constant of another type is underlined alone.
     quote! {{
-        let [t0, t1, rtol, atol]: [f64; 4] = [#t0, #t1, #rtol, #atol];
+        let [#(#names),*]: [f64; #count] = [#(#numbers),*];
         #root::SolveOptions::new(t0, t1, rtol, atol)
             .with_solver(#root::Solver::#solver)
             .with_controller(#root::Controller::#controller)

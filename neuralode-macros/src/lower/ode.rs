@@ -6,13 +6,15 @@ use syn::Ident;
 use crate::{
     ast::{Entry, Expr, Value},
     check::{self, Place},
-    model::{Adjoint, Chain, Controller, Feeder, Method, Ode, Shape, Size, Solver},
+    diag::Diagnostics,
+    model::{Adjoint, Chain, Controller, Feeder, Method, Ode, Shape, Size, Solver, Steps},
 };
 
 use super::{layers_of, words::found, Lowering};
 
 const CLAUSES: &[&str] = &["field", "span", "solver", "adjoint", "save_at"];
-const SETTINGS: &[&str] = &["rtol", "atol", "controller"];
+const SETTINGS: &[&str] = &["rtol", "atol", "controller", "dt"];
+const COEFFICIENTS: &[&str] = &["p", "i", "d"];
 const SOLVER: &str = "write `Tsit5 { rtol: 1e-3, atol: 1e-3 }`";
 
 impl Lowering<'_> {
@@ -153,57 +155,153 @@ impl Lowering<'_> {
         let unknown = format_args!("unknown solver `{name}`");
         // The settings of a solver that is not known cannot be judged.
         let word = self.resolve(name, Method::NAMES, unknown)?;
+        let method = Method::named(word)?;
         let Some(settings) = settings else {
             if name == word {
-                let message = format!("`{name}` needs its tolerances");
-                self.diagnostics.error(name, message, SOLVER);
+                let (needed, help) = if method.estimates_errors() {
+                    (
+                        "tolerances",
+                        format!("write `{word} {{ rtol: 1e-3, atol: 1e-3 }}`"),
+                    )
+                } else {
+                    ("step size", format!("write `{word} {{ dt: 0.1 }}`"))
+                };
+                let message = format!("`{name}` needs its {needed}");
+                self.diagnostics.error(name, message, help);
             }
             return None;
         };
-        let (mut rtol, mut atol, mut controller) = (None, None, Some(Controller::I));
+        let (mut rtol, mut atol, mut dt, mut controller) = (None, None, None, Some(Controller::I));
         let unknown = |setting: &Ident| format!("unknown setting `{setting}` of `{word}`");
         let words = self.entries(settings, "setting", SETTINGS, unknown);
-        for (word, setting) in words.iter().zip(settings) {
+        let equal = words.contains(&Some("dt")) || !method.estimates_errors();
+        let mut adaptive_words = 0;
+        for (setting_word, setting) in words.iter().zip(settings) {
             check::no_parameters(setting, self.diagnostics);
             let value = &setting.value;
-            match word {
-                Some(word @ "rtol") => rtol = self.tolerance(value, word, Some(1.0)),
-                Some(word @ "atol") => atol = self.tolerance(value, word, None),
-                Some("controller") => {
-                    controller =
-                        self.word(value, "a controller", Controller::NAMES, Controller::named);
+            match setting_word {
+                Some("dt") => dt = self.number_above_zero(value, "dt", &check::STEP_SIZE),
+                // All of them are one mistake.
+                Some(_) if equal => {
+                    if adaptive_words == 0 {
+                        check::of_equal_steps(setting, word, method, self.diagnostics);
+                    }
+                    adaptive_words += 1;
                 }
+                Some("rtol") => {
+                    rtol = self.number_above_zero(value, "rtol", &check::RELATIVE_TOLERANCE);
+                }
+                Some("atol") => {
+                    atol = self.number_above_zero(value, "atol", &check::ABSOLUTE_TOLERANCE);
+                }
+                Some("controller") => controller = self.controller(value),
                 _ => {}
             }
         }
-        for setting in ["rtol", "atol"] {
-            if is_missing(setting, &words) {
+        let needed: &[(&str, &str)] = if equal {
+            &[("dt", "0.1")]
+        } else {
+            &[("rtol", "1e-3"), ("atol", "1e-3")]
+        };
+        for (setting, example) in needed {
+            let explained = equal && adaptive_words > 0;
+            if is_missing(setting, &words) && !explained {
                 self.diagnostics.error(
                     name,
                     format!("`{word}` has no `{setting}`"),
-                    format!("add `{setting}: 1e-3`"),
+                    format!("add `{setting}: {example}`"),
                 );
             }
         }
-        Some(Solver {
-            method: Method::named(word)?,
-            rtol: rtol?,
-            atol: atol?,
-            controller: controller?,
+        let steps = if equal {
+            Steps::Equal { dt: dt? }
+        } else {
+            Steps::Adaptive {
+                rtol: rtol?,
+                atol: atol?,
+                controller: controller?,
+            }
+        };
+        Some(Solver { method, steps })
+    }
+
+    /// `I`, `PI` or `PID { p: 0.2, i: 0.4 }`
+    fn controller(&mut self, value: &Expr) -> Option<Controller> {
+        let Expr::Block(name, coefficients) = value else {
+            return match self.word(value, "a controller", Controller::NAMES, Some)? {
+                "PI" => Some(Controller::Pi),
+                "PID" => {
+                    self.diagnostics.error(
+                        value,
+                        "`PID` needs its coefficients",
+                        "write `PID { p: 0.2, i: 0.4, d: 0.0 }`",
+                    );
+                    None
+                }
+                _ => Some(Controller::I),
+            };
+        };
+        let unknown = format_args!("unknown controller `{name}`");
+        let word = self.resolve(name, Controller::NAMES, unknown)?;
+        if word != "PID" {
+            self.diagnostics.error(
+                name,
+                format!("`{word}` has no coefficients"),
+                format!("write `{word}`, or `PID` for coefficients of your own"),
+            );
+            return None;
+        }
+        let (mut p, mut i, mut d) = (None, None, None);
+        let unknown = |found: &Ident| format!("unknown coefficient `{found}` of `PID`");
+        let words = self.entries(coefficients, "coefficient", COEFFICIENTS, unknown);
+        for (word, coefficient) in words.iter().zip(coefficients) {
+            check::no_parameters(coefficient, self.diagnostics);
+            let number = self.checked(
+                &coefficient.value,
+                "a coefficient",
+                "0.2",
+                |value, diagnostics| {
+                    check::number(value, "a coefficient", "0.2", diagnostics).is_some()
+                },
+            )?;
+            match word {
+                Some("p") => p = Some(number),
+                Some("i") => i = Some(number),
+                Some("d") => d = Some(number),
+                _ => {}
+            }
+        }
+        Some(Controller::Pid(Box::new([p, i, d])))
+    }
+
+    /// A tolerance or a step size.
+    fn number_above_zero(
+        &mut self,
+        value: &Expr,
+        name: &str,
+        domain: &check::Domain,
+    ) -> Option<Value> {
+        self.checked(value, domain.what, domain.example, |value, diagnostics| {
+            check::in_domain(value, name, domain, diagnostics)
         })
     }
 
-    fn tolerance(&mut self, value: &Expr, name: &str, below: Option<f64>) -> Option<Value> {
+    /// A number that keeps a rule.
+    fn checked(
+        &mut self,
+        value: &Expr,
+        what: &str,
+        example: &str,
+        keeps: impl FnOnce(&Value, &mut Diagnostics) -> bool,
+    ) -> Option<Value> {
         match value {
-            Expr::Value(value) => {
-                check::tolerance(value, name, below, self.diagnostics).then(|| value.clone())
-            }
+            Expr::Value(value) => keeps(value, self.diagnostics).then(|| value.clone()),
             Expr::Invalid => None,
             other => {
                 self.diagnostics.error(
                     other,
-                    format!("expected a tolerance{}", found(other)),
-                    "write a number such as `1e-3`",
+                    format!("expected {what}{}", found(other)),
+                    format!("write a number such as `{example}`"),
                 );
                 None
             }

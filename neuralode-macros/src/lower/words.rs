@@ -75,12 +75,12 @@ impl Lowering<'_> {
     }
 
     /// A value that is one word out of a closed set: `adjoint: Interpolating`
-    pub(super) fn word<T>(
+    pub(super) fn word<'w, T>(
         &mut self,
         value: &Expr,
         what: &str,
-        names: &[&str],
-        named: impl Fn(&str) -> Option<T>,
+        names: &[&'w str],
+        named: impl Fn(&'w str) -> Option<T>,
     ) -> Option<T> {
         let ident = match value {
             Expr::Value(value) => value.as_ident(),

@@ -17,9 +17,9 @@ use crate::{
         tensor::{KernelVisitor, TensorField},
     },
     error::SolveError,
-    options::{SolveOptions, Solver, Vjp},
+    options::{SolveOptions, Vjp},
     stats::Stats,
-    tableau::{ButcherTableau, TSIT5},
+    tableau::{ButcherTableau, WithTableau},
 };
 
 use saved::{At, End, Saved};
@@ -192,9 +192,12 @@ impl<F> NeuralOde<F> {
         W: Saved<B, N, E, D>,
         F: TensorField<N, E, D>,
     {
-        match self.options.solver {
-            Solver::Tsit5 => self.forward_with(&TSIT5, saved, y0),
-        }
+        let with = Solve {
+            block: self,
+            saved,
+            y0,
+        };
+        self.options.solver.with_padded_tableau(with)
     }
 
     fn forward_with<const S: usize, const N: usize, B, E, D, T, W>(
@@ -229,6 +232,29 @@ impl<F> NeuralOde<F> {
         } else {
             portable::forward(self, tableau, visitor.saved, visitor.y0)
         }
+    }
+}
+
+/// A solve that waits for its tableau.
+struct Solve<'b, const N: usize, B: Dim, E: Dtype, D: Device<E>, T, F, W> {
+    block: &'b NeuralOde<F>,
+    saved: W,
+    y0: Tensor<(B, Const<N>), E, D, T>,
+}
+
+impl<const N: usize, B, E, D, T, F, W> WithTableau for Solve<'_, N, B, E, D, T, F, W>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+    T: Tape<E, D>,
+    F: TensorField<N, E, D>,
+    W: Saved<B, N, E, D>,
+{
+    type Output = Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>;
+
+    fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Self::Output {
+        self.block.forward_with(tableau, self.saved, self.y0)
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct StepControl {
     inverse_root: Power,
     /// Error of the last accepted step (PI only).
     previous_error: f64,
+    /// Binary logarithms of the errors of the last accepted steps, the newest first (PID only).
+    logarithms: [f64; 2],
     first: bool,
 }
 
@@ -47,9 +49,10 @@ impl StepControl {
             order,
             inverse_root: Power::new(match controller {
                 Controller::PI => -0.5 * Self::beta1(order),
-                Controller::I | Controller::Constant { .. } => -0.5 / order,
+                Controller::I | Controller::Pid { .. } | Controller::Constant { .. } => -0.5 / order,
             }),
             previous_error: 1e-4,
+            logarithms: [0.0; 2],
             first: true,
         }
     }
@@ -71,6 +74,7 @@ impl StepControl {
         match self.controller {
             Controller::I => self.judge_integral(square),
             Controller::PI => self.judge_proportional_integral(square),
+            Controller::Pid { p, i, d } => self.judge_pid(square, [p, i, d]),
             Controller::Constant { .. } => Verdict {
                 accepted: true,
                 factor: 1.0,
@@ -90,6 +94,36 @@ impl StepControl {
         // An error of zero gives an infinite factor, which the clamp turns into the largest one.
         let factor = (SAFETY * self.inverse_root.of(square)).clamp(low, high);
         Verdict { accepted, factor }
+    }
+
+    /// As in diffrax's `PIDController`. An error of zero counts as one of 1 when later steps look back at it.
+    #[inline]
+    fn judge_pid(&mut self, square: f64, [p, i, d]: [f64; 3]) -> Verdict {
+        let accepted = square <= 1.0;
+        let (low, high) = if accepted {
+            (1.0, FACTOR_MAX)
+        } else {
+            (FACTOR_MIN, SAFETY)
+        };
+        let newest = 0.5 * square.log2();
+        let [last, before] = self.logarithms;
+        let terms = [(-(p + i + d), newest), (p + 2.0 * d, last), (-d, before)];
+        // A coefficient of zero takes its error out, whatever that is.
+        let exponent = terms
+            .into_iter()
+            .filter(|(coefficient, _)| *coefficient != 0.0)
+            .map(|(coefficient, logarithm)| logarithm * (coefficient / self.order))
+            .sum::<f64>();
+        // Infinities of both signs may meet, where coefficients are extreme: then nothing is known.
+        let factor = SAFETY * exponent.exp2();
+        let factor = if factor.is_nan() { low } else { factor };
+        if accepted {
+            self.logarithms = [if newest.is_finite() { newest } else { 0.0 }, last];
+        }
+        Verdict {
+            accepted,
+            factor: factor.clamp(low, high),
+        }
     }
 
     /// As in OrdinaryDiffEq.jl's `PIController`: `q = error^beta1 / previous^beta2 / safety`, and the step

@@ -21,6 +21,7 @@ pub const TSIT5: ButcherTableau<7> = ButcherTableau {
     name: "Tsit5",
     order: 5,
     dense_order: 4,
+    evaluations: 6,
     c: [0.0, 0.161, 0.327, 0.9, 0.980_025_540_904_509_7, 1.0, 1.0],
     a: [
         [0.0; 7],

@@ -7,7 +7,7 @@ neural_ode! {
         ode: Ode {
             field(t, y): [Dense(4 => 8, tanh), Dense(8 => 4)],
             span: 0.0..1.0,
-            solver: Dopri5 { rtol: 1e-3, atol: 1e-3 },
+            solver: Radau { rtol: 1e-3, atol: 1e-3 },
         },
     }
 }

@@ -208,6 +208,8 @@ pub(super) fn accumulate<S: Simd, E: Real, const N: usize, const L: usize>(
 pub(super) struct StepCoefficients<E, const S: usize> {
     t: f64,
     h: f64,
+    /// See [`ButcherTableau::has_stage`].
+    has_stage: [bool; S],
     c: [f64; S],
     a: [Terms<E, S>; S],
     error: Terms<E, S>,
@@ -223,6 +225,7 @@ impl<E: Real, const S: usize> StepCoefficients<E, S> {
         Self {
             t: step.t,
             h: step.h,
+            has_stage: core::array::from_fn(|i| tableau.has_stage(i)),
             c: tableau.c,
             a: core::array::from_fn(|i| Terms::new(&tableau.a[i])),
             error: Terms::new(&tableau.b_err),
@@ -250,7 +253,8 @@ impl<E, const N: usize, const L: usize, const S: usize> Part<'_, E, N, L, S> {
         let mut high: [&mut [Tile<E, N, L>]; S] = core::array::from_fn(|_| Default::default());
         let mut index = 0;
         let low = self.k.map(|k| {
-            let (k_low, k_high) = k.split_at_mut(at);
+            // A stage that the method lacks has no tiles.
+            let (k_low, k_high) = k.split_at_mut(at.min(k.len()));
             high[index] = k_high;
             index += 1;
             k_low
@@ -357,9 +361,12 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const STAG
         let mut left = part.samples;
         for (index, (y, y1)) in part.y.iter().zip(part.y1).enumerate() {
             for i in 1..STAGES {
+                if !step.has_stage[i] {
+                    continue;
+                }
                 let (done, rest) = part.k.split_at_mut(i);
                 let k: [&Tile<E, N, L>; STAGES] =
-                    core::array::from_fn(|j| if j < i { &done[j][index] } else { y });
+                    core::array::from_fn(|j| done.get(j).and_then(|k| k.get(index)).unwrap_or(y));
                 let argument = if i + 1 == STAGES {
                     &mut *y1
                 } else {
@@ -369,7 +376,8 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const STAG
                 let t = step.h.mul_add(step.c[i], step.t);
                 field.eval(simd, t, argument, &mut rest[0][index], scratch);
             }
-            let k: [&Tile<E, N, L>; STAGES] = core::array::from_fn(|j| &part.k[j][index]);
+            let k: [&Tile<E, N, L>; STAGES] =
+                core::array::from_fn(|j| part.k[j].get(index).unwrap_or(y));
             let used = left.min(L);
             let error = |n: usize| {
                 let mut error = Row::default();

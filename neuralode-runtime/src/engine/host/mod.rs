@@ -183,7 +183,8 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> VectorFiel
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
         let tiles = step.y.tiles.len();
-        let threads = parallel::threads(self.field.products() * tiles * L * (S - 1), tiles);
+        let work = self.field.products() * tiles * L * tableau.evaluations;
+        let threads = parallel::threads(work, tiles);
         self.provide_scratch(threads);
         self.norms.resize(tiles, 0.0);
         let sum = forward::attempt(

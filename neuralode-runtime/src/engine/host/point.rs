@@ -233,7 +233,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const STAGES: usize> WithSimd
             let mut live = tableau.b.map(|b| b != 0.0);
             let mut before = lambda;
             for saved in inside {
-                live = [true; STAGES];
+                live = core::array::from_fn(|i| tableau.has_stage(i));
                 let weights = tableau.dense_weights(step.theta(saved.t));
                 for (weight, k_bar) in weights.iter().zip(&mut k_bars) {
                     add::<S, E, N>(E::from_f64(*weight), &saved.value, k_bar);
@@ -358,6 +358,9 @@ impl<G: PointKernel<E, N>, E: Real, const N: usize, const STAGES: usize>
     #[inline(always)]
     fn stage<S: Simd, const I: usize>(&mut self, simd: S, h: E) {
         let (tableau, step) = (self.tableau, &mut *self.step);
+        if !tableau.has_stage(I) {
+            return;
+        }
         let argument = argument::<S, E, N>(&step.y, h, &tableau.a[I][..I], &step.k);
         step.k[I] = self
             .field

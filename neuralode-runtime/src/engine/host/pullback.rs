@@ -275,6 +275,8 @@ pub(super) struct Plan<'a, E: Real, const N: usize, const L: usize, const S: usi
     b: [E; S],
     /// Whether a stage takes part in the end state, itself or through later stages.
     live: [bool; S],
+    /// See [`ButcherTableau::has_stage`].
+    has_stage: [bool; S],
     steps: Vec<StepBack<'a, E, N, L, S>>,
 }
 
@@ -319,13 +321,14 @@ impl<'a, E: Real, const N: usize, const L: usize, const S: usize> Plan<'a, E, N,
             }),
             b: tableau.b.map(E::from_f64),
             live,
+            has_stage: core::array::from_fn(|i| tableau.has_stage(i)),
             steps: steps.collect(),
         }
     }
 
     /// Whether stage `i` of a step has a cotangent.
     fn is_live(&self, i: usize, step: &StepBack<'_, E, N, L, S>) -> bool {
-        self.live[i] || !step.inside.is_empty()
+        self.live[i] || (self.has_stage[i] && !step.inside.is_empty())
     }
 
     /// Products per tile.
@@ -436,7 +439,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES:
                 let h = E::from_f64(step.h);
                 let y = &step.y.tiles[tile];
                 let k: [&Tile<E, N, L>; STAGES] =
-                    core::array::from_fn(|j| &step.stages[j].tiles[tile]);
+                    core::array::from_fn(|j| step.stages[j].tiles.get(tile).unwrap_or(y));
                 for i in (0..STAGES).rev() {
                     if !plan.is_live(i, back) {
                         continue;

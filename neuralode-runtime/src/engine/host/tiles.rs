@@ -221,6 +221,13 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
         Self::of_any(self.samples)
     }
 
+    fn nothing(&self) -> Self {
+        Self {
+            tiles: Vec::new(),
+            samples: 0,
+        }
+    }
+
     fn len(&self) -> usize {
         self.samples * N
     }
