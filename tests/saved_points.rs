@@ -1,4 +1,4 @@
-//! Solutions at given times: their values, their gradients under both adjoints and both VJPs, and bad times.
+//! Solutions at given times: their values, their gradients under every adjoint and both VJPs, and bad times.
 
 #![allow(missing_docs, reason = "a test program")]
 #![allow(
@@ -27,9 +27,9 @@ use neuralode::{
 };
 use support::{
     batch, gradients_of, parameters_of, relative_error, set_parameters, shift_biases, to_f64,
+    ADJOINTS,
 };
 
-const ADJOINTS: [Adjoint; 2] = [Adjoint::Discrete, Adjoint::Interpolating];
 const VJPS: [Vjp; 2] = [Vjp::Generated, Vjp::Tape];
 
 neural_ode! {
@@ -295,7 +295,7 @@ fn the_discrete_adjoint_is_the_derivative_of_the_interpolant_backwards_in_time()
 }
 
 #[test]
-fn both_adjoints_agree_with_finite_differences_through_the_controller_at_tight_tolerances() {
+fn every_adjoint_agrees_with_finite_differences_through_the_controller_at_tight_tolerances() {
     for adjoint in ADJOINTS {
         let options = SolveOptions::new(0.0, 1.5, 1e-12, 1e-12).with_adjoint(adjoint);
         assert_finite_differences(options, &[0.0, 0.2, 0.77, 1.5]);

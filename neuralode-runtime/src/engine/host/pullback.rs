@@ -7,7 +7,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
-    adjoint::{by_step, Cotangent},
+    adjoint::{by_step, Cotangent, Part},
     pool,
     step::Step,
     tableau::ButcherTableau,
@@ -282,7 +282,12 @@ impl<'a, E: Real, const N: usize, const L: usize, const S: usize> Plan<'a, E, N,
     }
 }
 
-/// Pulls `lambda` back over the steps of `plan`, adds to `theta_bar`, and returns the number of products.
+/// Pulls `lambda` back over the steps of `plan`, adds to `theta_bar`, and returns the number of products. Sums of
+/// the parameters' cotangent stay in `groups` until the last part of a walk.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "inputs, outputs and scratch of one walk"
+)]
 pub(super) fn pull_back_steps<
     G: TileVjp<E, N, L>,
     E: Real,
@@ -296,23 +301,28 @@ pub(super) fn pull_back_steps<
     lambda: &mut [Tile<E, N, L>],
     theta_bar: &mut [E],
     groups: &mut Vec<Group<E, L>>,
+    part: Part,
 ) -> usize {
     // A tile for the argument of a stage, one for its cotangent, and the arguments' cotangents.
     let rows = (2 + S) * N + field.scratch();
-    prepare(groups, lambda.len(), field.sums(), rows);
+    if part.begins {
+        prepare(groups, lambda.len(), field.sums(), rows);
+    }
     let size = group_size(lambda.len());
     let products = plan.products();
     let work = 3 * field.products() * lambda.len() * L * products;
     let threads = parallel::threads(work, groups.len());
     pull_back_groups(arch, field, plan, (0, lambda), groups, (size, threads));
-    dispatch::<G, _>(
-        arch,
-        Join::<G, E, N, L> {
-            field,
-            groups,
-            theta_bar,
-        },
-    );
+    if part.ends {
+        dispatch::<G, _>(
+            arch,
+            Join::<G, E, N, L> {
+                field,
+                groups,
+                theta_bar,
+            },
+        );
+    }
     products
 }
 
@@ -381,9 +391,10 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES:
         let (k_bar, scratch) = carve::<E, N, L>(scratch);
         let (y_bars, scratch) = scratch.split_at_mut(STAGES * N);
         let (y_bars, _) = y_bars.as_chunks_mut::<N>();
-        for (index, lambda) in self.lambda.iter_mut().enumerate() {
-            let tile = self.first + index;
-            for back in plan.steps.iter().rev() {
+        // Step by step, so that a walk in several parts adds in the same order.
+        for back in plan.steps.iter().rev() {
+            for (index, lambda) in self.lambda.iter_mut().enumerate() {
+                let tile = self.first + index;
                 for saved in back.at_end {
                     add(simd, E::ONE, &saved.value.tiles[tile], lambda);
                 }

@@ -225,6 +225,15 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
         self.samples * N
     }
 
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(self.tiles.as_slice())
+    }
+
+    fn dot(&self, other: &Self) -> Result<f64, SolveError> {
+        let pairs = self.to_rows().into_iter().zip(other.to_rows());
+        Ok(pairs.map(|(a, b)| a.to_f64() * b.to_f64()).sum())
+    }
+
     fn epsilon(&self) -> f64 {
         E::EPSILON
     }
@@ -296,6 +305,15 @@ pub struct Params<E>(pub Vec<E>);
 impl<E: Real> State for Params<E> {
     fn len(&self) -> usize {
         self.0.len()
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(self.0.as_slice())
+    }
+
+    fn dot(&self, other: &Self) -> Result<f64, SolveError> {
+        let pairs = self.0.iter().zip(&other.0);
+        Ok(pairs.map(|(a, b)| a.to_f64() * b.to_f64()).sum())
     }
 
     fn epsilon(&self) -> f64 {
