@@ -365,10 +365,43 @@ fn the_statistics_say_what_the_adjoints_cost() {
             (discrete.backward.accepted, discrete.backward.field_calls),
             (0, 0)
         );
+        let steps = |stats: Stats| stats.accepted + stats.rejected;
         let interpolating = gradient(Adjoint::Interpolating);
-        let steps = interpolating.backward.accepted + interpolating.backward.rejected;
-        assert_eq!(interpolating.backward.vjps, 2 + 6 * steps);
-        assert_eq!(interpolating.forward, discrete.forward);
+        assert_eq!(
+            interpolating.backward.vjps,
+            2 + 6 * steps(interpolating.backward)
+        );
+        let gauss = gradient(Adjoint::Gauss);
+        assert_eq!(
+            gauss.backward.vjps,
+            2 + 6 * steps(gauss.backward) + 3 * gauss.backward.accepted
+        );
+        let quadrature = gradient(Adjoint::Quadrature);
+        let of_pieces = quadrature.backward.vjps - 2 - 6 * steps(quadrature.backward);
+        assert!(of_pieces.is_multiple_of(15) && (of_pieces / 15) % 2 == 1);
+        assert_eq!(
+            steps(quadrature.backward),
+            steps(gauss.backward),
+            "both solve for the same lambda"
+        );
+        for stats in [interpolating.backward, gauss.backward, quadrature.backward] {
+            assert_eq!(stats.field_calls, 0);
+        }
+        let backsolve = gradient(Adjoint::Backsolve);
+        assert_eq!(backsolve.backward.vjps, 2 + 6 * steps(backsolve.backward));
+        assert_eq!(backsolve.backward.field_calls, backsolve.backward.vjps);
+        let checkpointed = gradient(Adjoint::Checkpointed { bytes: 1_000_000 });
+        assert_eq!(
+            checkpointed.backward,
+            Stats {
+                // Every step is done again, all in one window: its first stage, and six per step.
+                field_calls: 1 + 6 * discrete.forward.accepted,
+                ..discrete.backward
+            }
+        );
+        for other in [interpolating, gauss, quadrature, backsolve, checkpointed] {
+            assert_eq!(other.forward, discrete.forward);
+        }
     }
 }
 

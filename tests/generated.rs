@@ -19,10 +19,12 @@ use neuralode::{
     },
     prelude::*,
     vector_field::{Differentiable, VectorField},
-    Adjoint, Controller, Vjp,
+    Controller, Vjp,
 };
 use rand::{rngs::StdRng, Rng, SeedableRng};
-use support::{batch, differentiate, parameters_of, relative_error, set_parameters, to_f64};
+use support::{
+    batch, differentiate, parameters_of, relative_error, set_parameters, to_f64, ADJOINTS,
+};
 
 const WIDTH: usize = 6;
 
@@ -224,7 +226,7 @@ fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
     }
 
     // Equal steps: an adaptive step size follows from rounding noise too, and the result from it.
-    for adjoint in [Adjoint::Discrete, Adjoint::Interpolating] {
+    for adjoint in ADJOINTS {
         let options = SolveOptions::new(0.0, 0.7, 1e-4, 1e-4)
             .with_controller(Controller::Constant { dt: 0.1 })
             .with_adjoint(adjoint);

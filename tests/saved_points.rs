@@ -23,7 +23,7 @@ use neuralode::{
     tableau::TSIT5,
     trajectory::Trajectory,
     vector_field::Differentiable,
-    Adjoint, Controller, Vjp,
+    Controller, Vjp,
 };
 use support::{
     batch, gradients_of, parameters_of, relative_error, set_parameters, shift_biases, to_f64,

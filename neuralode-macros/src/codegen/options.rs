@@ -8,7 +8,7 @@ use crate::{
     model::{Adjoint, Controller, Method, Ode},
 };
 
-use super::root;
+use super::{root, size_value};
 
 pub(super) fn expression(ode: &Ode) -> TokenStream {
     let root = root();
@@ -21,9 +21,16 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
         Controller::I => quote!(I),
         Controller::Pi => quote!(PI),
     };
-    let adjoint = match ode.adjoint {
+    let adjoint = match &ode.adjoint {
         Adjoint::Discrete => quote!(Discrete),
         Adjoint::Interpolating => quote!(Interpolating),
+        Adjoint::Gauss => quote!(Gauss),
+        Adjoint::Quadrature => quote!(Quadrature),
+        Adjoint::Backsolve => quote!(Backsolve),
+        Adjoint::Checkpointed { bytes } => {
+            let bytes = size_value(bytes);
+            quote!(Checkpointed { bytes: #bytes })
+        }
     };
     // The array gives each number its type where it stands: a constant of another type is underlined alone.
     quote! {{

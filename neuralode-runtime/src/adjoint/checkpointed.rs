@@ -14,7 +14,7 @@
 //!
 //! # Cost
 //! The products of the discrete adjoint, and the forward solve's accepted steps once more: `s - 1` calls of the field
-//! per step, and one per kept state, for methods that reuse their last stage. That holds while the budget, in states,
+//! per step, and one per window of them, for methods that reuse their last stage. That holds while the budget, in states,
 //! is at least `b` with `b^2 / (8 (s + 1))` at least the number of steps; below it, steps are done again several
 //! times. It is done even where all steps would fit: then the discrete adjoint costs less.
 //!
@@ -259,64 +259,64 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         // What is left of the budget goes half to a window of steps and half to states between kept ones, whose list
         // may move while it grows.
         let free = kept.budget.saturating_sub(kept.bytes());
-        let most = (free / 2 / kept.step_bytes()).clamp(1, kept.every);
+        let most = (free / 2 / kept.step_bytes()).clamp(1, steps.max(1));
         let free = free.saturating_sub(most * kept.step_bytes());
         let bytes = 2 * size_of::<(usize, F::State)>() + kept.heap;
         replay.window.reserve(most);
-        for (index, first) in kept.states.iter().enumerate().rev() {
-            let start = index * kept.every;
-            while end > start {
-                let (from, y) = between
-                    .last()
-                    .map_or((start, first), |(from, y)| (*from, y));
-                let length = end - from;
-                let left = (free / bytes).saturating_sub(between.len());
-                // The other half is for the states between these.
-                let more = left.div_ceil(2);
-                if length > most && more > 0 {
-                    let spacing = length.div_ceil(more + 1);
-                    let last = from + (length - 1) / spacing * spacing;
-                    let y = y.clone();
-                    between.reserve_exact((length - 1) / spacing + 1);
-                    // The state after the last step shown is that of the next one: one step further is shown.
-                    replay.steps(field, (from, last + 1), &y, |_, index, step| {
-                        if index > from && (index - from).is_multiple_of(spacing) {
-                            between.push((index, step.y.take()));
-                        }
-                        Ok(())
-                    })?;
-                    continue;
-                }
-                // With no room for more states, the first steps are done again for the sake of the last ones.
-                let window_start = end - length.min(most);
-                let y = y.clone();
-                replay.window.clear();
-                replay.steps(field, (from, end), &y, |replay, index, step| {
-                    if index >= window_start {
-                        replay.window.record(step)?;
+        while end > 0 {
+            // From the last state between kept ones, else from the earliest kept one that is near enough.
+            let last = (end - 1) / kept.every;
+            let near = end.saturating_sub(most).div_ceil(kept.every).min(last);
+            let (from, y) = match (between.last(), kept.states.get(near)) {
+                (Some((from, y)), _) => (*from, y),
+                (None, Some(y)) => (near * kept.every, y),
+                (None, None) => break,
+            };
+            let y = y.clone();
+            let length = end - from;
+            let left = (free / bytes).saturating_sub(between.len());
+            // The other half is for the states between these.
+            let more = left.div_ceil(2);
+            if length > most && more > 0 {
+                let spacing = length.div_ceil(more + 1);
+                let last = from + (length - 1) / spacing * spacing;
+                between.reserve_exact((length - 1) / spacing + 1);
+                // The state after the last step shown is that of the next one: one step further is shown.
+                replay.steps(field, (from, last + 1), &y, |_, index, step| {
+                    if index > from && (index - from).is_multiple_of(spacing) {
+                        between.push((index, step.y.take()));
                     }
                     Ok(())
                 })?;
-                let before = window_start
-                    .checked_sub(1)
-                    .and_then(|index| kept.places.get(index));
-                let earlier = before.map_or(0, |(t, h)| {
-                    inside.partition_point(|cotangent| (cotangent.t - t) / h <= 1.0)
-                });
-                let (rest, these) = inside.split_at(earlier);
-                let part = Part {
-                    begins: end == steps,
-                    ends: window_start == 0,
-                };
-                let (lambda, theta_bar) = (&mut bars.0, &mut bars.1);
-                let window = replay.window.steps();
-                vjps +=
-                    field.pull_back_part(kept.tableau, window, these, lambda, theta_bar, part)?;
-                inside = rest;
-                end = window_start;
-                if window_start == from {
-                    between.pop();
+                continue;
+            }
+            // With no room for more states, the first steps are done again for the sake of the last ones.
+            let window_start = end - length.min(most);
+            replay.window.clear();
+            replay.steps(field, (from, end), &y, |replay, index, step| {
+                if index >= window_start {
+                    replay.window.record(step)?;
                 }
+                Ok(())
+            })?;
+            let before = window_start
+                .checked_sub(1)
+                .and_then(|index| kept.places.get(index));
+            let earlier = before.map_or(0, |(t, h)| {
+                inside.partition_point(|cotangent| (cotangent.t - t) / h <= 1.0)
+            });
+            let (rest, these) = inside.split_at(earlier);
+            let part = Part {
+                begins: end == steps,
+                ends: window_start == 0,
+            };
+            let (lambda, theta_bar) = (&mut bars.0, &mut bars.1);
+            let window = replay.window.steps();
+            vjps += field.pull_back_part(kept.tableau, window, these, lambda, theta_bar, part)?;
+            inside = rest;
+            end = window_start;
+            if window_start == from {
+                between.pop();
             }
         }
         Ok(Stats {
