@@ -164,7 +164,8 @@ pub enum SolveError {
     CheckpointBudget {
         /// The budget given.
         bytes: usize,
-        /// What is needed for the steps so far: one state, one step with its stages, and the sizes of all steps.
+        /// What is needed for the steps so far: one state, one step with its stages, and the sizes of all steps, which
+        /// may take half of it.
         needed: usize,
         /// Steps so far.
         steps: usize,

@@ -223,7 +223,7 @@ impl Lowering<'_> {
         for (word, setting) in words.iter().zip(settings) {
             check::no_parameters(setting, self.diagnostics);
             if word.is_some() {
-                bytes = self.size(&setting.value);
+                bytes = self.size(&setting.value, "100_000_000");
             }
         }
         if is_missing("bytes", &words) {

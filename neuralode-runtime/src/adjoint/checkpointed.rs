@@ -9,7 +9,7 @@
 //!
 //! # Memory
 //! The budget bounds what is kept between steps: states, stages of the steps done again, and 16 bytes per accepted
-//! step for its time and size. The working space of one step and of one walk back, `2 s + 8` states, comes on top, as
+//! step for its time and size, which may take half of it. The working space of one step and of one walk back, `2 s + 8` states, comes on top, as
 //! with every adjoint.
 //!
 //! # Cost
@@ -172,11 +172,14 @@ impl<Y: State, const S: usize> Recorder<Y, S> for Checkpoints<Y, S> {
         let index = self.places.len;
         self.heap = step.y.bytes().saturating_sub(size_of::<Y>());
         self.places.push((step.t, step.h));
-        let least = self.state_bytes() + self.step_bytes();
-        if self.room() < least {
+        // An engine may hold on to the buffers of states that go, half of the budget at most: the list of places
+        // cannot grow into them.
+        let places = self.places.bytes();
+        let needed = (places + self.state_bytes() + self.step_bytes()).max(2 * places);
+        if self.budget < needed {
             return Err(SolveError::CheckpointBudget {
                 bytes: self.budget,
-                needed: self.places.bytes() + least,
+                needed,
                 steps: self.places.len,
             });
         }

@@ -27,7 +27,7 @@ pub struct Tiles<E: Real, const N: usize, const L: usize> {
 impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
     /// Tiles whose contents mean nothing.
     fn of_any(samples: usize) -> Self {
-        let mut tiles = pool::take();
+        let mut tiles = pool::with_room(samples.div_ceil(L));
         tiles.resize(samples.div_ceil(L), [Row::default(); N]);
         Self { samples, tiles }
     }
@@ -87,7 +87,7 @@ impl<E: Real, const N: usize, const L: usize> Drop for Tiles<E, N, L> {
 
 impl<E: Real, const N: usize, const L: usize> Clone for Tiles<E, N, L> {
     fn clone(&self) -> Self {
-        let mut tiles = pool::take();
+        let mut tiles = pool::with_room(self.tiles.len());
         tiles.clear();
         tiles.extend_from_slice(&self.tiles);
         Self {
