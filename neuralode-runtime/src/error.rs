@@ -216,6 +216,7 @@ impl fmt::Display for WithStep {
 }
 
 impl fmt::Display for SolveError {
+    #[allow(clippy::too_many_lines, reason = "one arm per variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidTolerance {

@@ -194,18 +194,15 @@ impl Lowering<'_> {
 
     /// `Gauss`, or `Checkpointed { bytes: 100_000_000 }`
     fn adjoint(&mut self, value: &Expr) -> Option<Adjoint> {
-        let (name, settings) = match value {
-            Expr::Block(name, settings) => (name, settings),
-            _ => {
-                let word = |name: &str| Some(name.to_owned());
-                let word = self.word(value, "an adjoint", Adjoint::NAMES, word)?;
-                let adjoint = Adjoint::named(&word);
-                if adjoint.is_none() && value.head().is_some_and(|name| *name == word) {
-                    let message = format!("`{word}` needs its budget of memory");
-                    self.diagnostics.error(value, message, CHECKPOINTED);
-                }
-                return adjoint;
+        let Expr::Block(name, settings) = value else {
+            let word = |name: &str| Some(name.to_owned());
+            let word = self.word(value, "an adjoint", Adjoint::NAMES, word)?;
+            let adjoint = Adjoint::named(&word);
+            if adjoint.is_none() && value.head().is_some_and(|name| *name == word) {
+                let message = format!("`{word}` needs its budget of memory");
+                self.diagnostics.error(value, message, CHECKPOINTED);
             }
+            return adjoint;
         };
         let unknown = format_args!("unknown adjoint `{name}`");
         let word = self.resolve(name, Adjoint::NAMES, unknown)?;

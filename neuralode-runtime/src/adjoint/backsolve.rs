@@ -29,8 +29,8 @@
 //! That of the method.
 //!
 //! # Sources
-//! R. T. Q. Chen, Y. Rubanova, J. Bettencourt, D. Duvenaud, "Neural Ordinary Differential Equations", NeurIPS 2018,
-//! arXiv:1806.07366, algorithm 1. On its failure: A. Gholami, K. Keutzer, G. Biros, "ANODE: Unconditionally Accurate
+//! R. T. Q. Chen, Y. Rubanova, J. Bettencourt, D. Duvenaud, "Neural Ordinary Differential Equations",
+//! Adv. Neural Inf. Process. Syst. 31 (2018), arXiv:1806.07366, algorithm 1. On its failure: A. Gholami, K. Keutzer, G. Biros, "ANODE: Unconditionally Accurate
 //! Memory-Efficient Gradients for Neural ODEs", IJCAI 2019, doi:10.24963/ijcai.2019/103.
 
 use crate::{

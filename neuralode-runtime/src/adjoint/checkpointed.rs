@@ -149,7 +149,7 @@ impl<Y: State, const S: usize> Checkpoints<Y, S> {
             return fits(capacity);
         }
         let grown = (2 * capacity).max(1);
-        if !fits(capacity + grown) && !(capacity == 0 && fits(1)) {
+        if !fits(capacity + grown) {
             return false;
         }
         self.states.reserve_exact(grown - len);
