@@ -128,6 +128,16 @@ impl<E: Real, const L: usize> WithSimd for Combine<'_, E, L> {
     }
 }
 
+/// [`Combine`] under the widest instructions. Compiled once per state, whatever iterators bring the terms.
+#[inline(never)]
+fn pass<E: Real, const L: usize>(
+    base: &[Row<E, L>],
+    terms: &[(E, &[Row<E, L>])],
+    out: &mut [Row<E, L>],
+) {
+    Arch::new().dispatch(Combine { base, terms, out });
+}
+
 fn combine<'a, E: Real, const L: usize>(
     base: &[Row<E, L>],
     terms: impl Iterator<Item = (f64, &'a [Row<E, L>])>,
@@ -135,16 +145,11 @@ fn combine<'a, E: Real, const L: usize>(
 ) {
     let mut gathered: [(E, &[Row<E, L>]); TERMS] = [(E::default(), &[]); TERMS];
     let mut count = 0;
-    let arch = Arch::new();
     let mut first = true;
     for (c, x) in terms {
         if count == TERMS {
             let sum = if first { base.to_vec() } else { out.to_vec() };
-            arch.dispatch(Combine {
-                base: &sum,
-                terms: &gathered,
-                out,
-            });
+            pass(&sum, &gathered, out);
             (first, count) = (false, 0);
         }
         gathered[count] = (E::from_f64(c), x);
@@ -152,14 +157,10 @@ fn combine<'a, E: Real, const L: usize>(
     }
     let terms = &gathered[..count];
     if first {
-        arch.dispatch(Combine { base, terms, out });
+        pass(base, terms, out);
     } else {
         let sum = out.to_vec();
-        arch.dispatch(Combine {
-            base: &sum,
-            terms,
-            out,
-        });
+        pass(&sum, terms, out);
     }
 }
 
