@@ -17,7 +17,7 @@ pub const ADJOINTS: [Adjoint; 6] = [
     Adjoint::Gauss,
     Adjoint::Quadrature,
     Adjoint::Backsolve,
-    Adjoint::Checkpointed { bytes: 40_000 },
+    Adjoint::Checkpointed { bytes: 100_000 },
 ];
 
 /// Overwrites the parameters of `module`, in the order in which dfdx visits them.
