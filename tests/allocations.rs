@@ -1,4 +1,4 @@
-//! What solves allocate: nothing inside a step.
+//! What solves allocate: nothing inside a step, and no more than an adjoint's budget.
 
 #![allow(missing_docs, reason = "a test program")]
 #![allow(clippy::cast_precision_loss, reason = "small numbers")]
@@ -9,9 +9,9 @@ use std::{
 };
 
 use neuralode::{
-    adjoint::{pull_back, Cotangent},
+    adjoint::{pull_back, solve_keeping, Cotangent},
     engine::{
-        host::{kernel::TileField, Generated, HostEngine, Tiles},
+        host::{kernel::TileField, release_buffers, Generated, HostEngine, Tiles},
         tensor::KernelVisitor,
     },
     prelude::*,
@@ -25,6 +25,8 @@ use neuralode::{
 thread_local! {
     /// Allocations and reallocations of this thread: what other tests do is not counted.
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    /// Bytes of this thread that are allocated and not freed, and the most of them so far.
+    static LIVE: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
 struct Counting;
@@ -34,29 +36,44 @@ impl Counting {
         // A thread that ends may still allocate.
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
     }
+
+    /// So many bytes come, so many go; what another thread allocated may go here.
+    fn change(more: usize, less: usize) {
+        let _ = LIVE.try_with(|live| {
+            let (now, most) = live.get();
+            let now = (now + more).saturating_sub(less);
+            live.set((now, most.max(now)));
+        });
+    }
 }
 
 // SAFETY: every call goes to the system's allocator unchanged; counting neither allocates nor unwinds.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::count();
+        Self::change(layout.size(), 0);
         // SAFETY: the caller's promises are those that `System` wants.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         Self::count();
+        Self::change(layout.size(), 0);
         // SAFETY: as in `alloc`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         Self::count();
+        // Both may exist while the contents move.
+        Self::change(size, 0);
+        Self::change(0, layout.size());
         // SAFETY: as in `alloc`; `at` came from `System`.
         unsafe { System.realloc(at, layout, size) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        Self::change(0, layout.size());
         // SAFETY: `at` came from `System`, with this layout.
         unsafe { System.dealloc(at, layout) }
     }
@@ -70,6 +87,14 @@ fn allocations<T>(run: impl FnOnce() -> T) -> (usize, T) {
     let before = COUNT.get();
     let value = run();
     (COUNT.get() - before, value)
+}
+
+/// The most bytes that were allocated at once during `run`, beyond what there was before.
+fn peak<T>(run: impl FnOnce() -> T) -> (usize, T) {
+    let before = LIVE.get().0;
+    LIVE.set((before, before));
+    let value = run();
+    (LIVE.get().1 - before, value)
 }
 
 fn equal_steps(steps: usize) -> SolveOptions {
@@ -193,8 +218,85 @@ fn of_training_step(adjoint: Adjoint, few: usize, many: usize) -> [usize; 2] {
 
 #[test]
 fn the_allocations_of_a_training_step_do_not_depend_on_the_number_of_steps() {
-    for adjoint in [Adjoint::Discrete, Adjoint::Interpolating] {
+    // The quadrature's pieces follow from the numbers, not from the steps; checkpoints come and go with them.
+    for adjoint in [
+        Adjoint::Discrete,
+        Adjoint::Interpolating,
+        Adjoint::Gauss,
+        Adjoint::Backsolve,
+    ] {
         let [few, many] = of_training_step(adjoint, 4, 64);
         assert_eq!(many, few, "{adjoint:?}");
     }
+}
+
+/// What a solve and its gradient allocate at most, by the generated kernels of a field, with a batch of 40.
+struct Peak {
+    params: Vec<f32>,
+    adjoint: Adjoint,
+    steps: usize,
+}
+
+impl<const N: usize> KernelVisitor<N> for Peak {
+    type Output = (usize, Vec<f32>);
+
+    fn visit<K: TileField<N>>(self) -> (usize, Vec<f32>) {
+        let options = equal_steps(self.steps)
+            .with_adjoint(self.adjoint)
+            .with_max_steps(100_000);
+        // Buffers that earlier solves left would not be counted.
+        release_buffers();
+        peak(|| {
+            let mut engine = HostEngine::<Generated<K, f32>, f32, N, 32>::new(self.params).unwrap();
+            let start = Tiles::from_rows(&[0.1; 40].repeat(N));
+            let (values, stats, kept) =
+                solve_keeping(&mut engine, &TSIT5, start, &[1.0], &options).unwrap();
+            assert_eq!(stats.accepted, self.steps);
+            let cotangents = [Cotangent {
+                t: 1.0,
+                value: values[0].clone().with_empty_padding(),
+            }];
+            kept.pull_back(&mut engine, &cotangents)
+                .unwrap()
+                .theta_bar
+                .0
+        })
+    }
+}
+
+fn peak_of(adjoint: Adjoint, steps: usize) -> (usize, Vec<f32>) {
+    let params = (0..76).map(|i| (i as f32).sin() * 0.3).collect();
+    let shown = SmallOdeField::<f32, Cpu>::with_kernel(Peak {
+        params,
+        adjoint,
+        steps,
+    });
+    shown.unwrap_or_else(|_| panic!("a generated field has kernels"))
+}
+
+#[test]
+fn checkpoints_stay_within_their_budget_for_any_number_of_steps() {
+    // One state of this batch is a kilobyte, a step with its stages eight of them.
+    peak_of(Adjoint::Discrete, 1);
+    let (working, _) = peak_of(Adjoint::Discrete, 1);
+    let (all, expected) = peak_of(Adjoint::Discrete, 16_384);
+    assert!(all > 130_000_000, "{all}");
+    for bytes in [600_000, 1_000_000, 4_000_000, 20_000_000] {
+        let (found, theta_bar) = peak_of(Adjoint::Checkpointed { bytes }, 16_384);
+        println!("budget {bytes}: {found}, of which {working} for one step");
+        assert!(
+            found <= bytes + working,
+            "{found} bytes with a budget of {bytes} and {working} for one step"
+        );
+        assert_eq!(theta_bar, expected);
+    }
+}
+
+#[test]
+fn the_backsolve_adjoint_takes_the_same_memory_for_any_number_of_steps() {
+    // The first solve of a thread also makes what it keeps.
+    peak_of(Adjoint::Backsolve, 8);
+    let (few, _) = peak_of(Adjoint::Backsolve, 8);
+    let (many, _) = peak_of(Adjoint::Backsolve, 8192);
+    assert_eq!(many, few);
 }

@@ -11,7 +11,10 @@
     reason = "numbers are small and printed as published; equal bits are meant"
 )]
 
-use neuralode::{error::Quantity, prelude::*, Adjoint};
+mod support;
+
+use neuralode::{error::Quantity, prelude::*};
+use support::ADJOINTS;
 
 neural_ode! {
     #[derive(Clone, Debug)]
@@ -178,7 +181,7 @@ fn a_zero_length_span_is_the_identity() {
 
 #[test]
 fn a_field_that_explodes_is_a_typed_error_in_bounded_time() {
-    for adjoint in [Adjoint::Discrete, Adjoint::Interpolating] {
+    for adjoint in ADJOINTS {
         let mut model = model();
         model.ode.options.adjoint = adjoint;
         // The first overflows f32 at once, the second jumps back and forth at 1e20 per unit of time.
@@ -213,6 +216,21 @@ fn every_error_says_what_to_do() {
             t1: f64::NAN,
         },
         SolveError::NoTimes,
+        SolveError::TimeNotSaved {
+            index: 1,
+            found: 0.5,
+        },
+        SolveError::CheckpointBudget {
+            bytes: 100,
+            needed: 5000,
+            steps: 3,
+        },
+        SolveError::Quadrature {
+            t0: 1.0,
+            t1: 0.0,
+            error: 10.0,
+            pieces: 1000,
+        },
         SolveError::TimeOutsideSpan {
             index: 2,
             found: f64::NAN,

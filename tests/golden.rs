@@ -215,15 +215,39 @@ fn the_discrete_adjoint_meets_every_reference() {
     }
 }
 
-#[test]
-fn the_interpolating_adjoint_meets_every_reference() {
+fn meets_every_reference(adjoint: Adjoint) {
     for vjp in [Vjp::Generated, Vjp::Tape] {
         for_each_case(&Gradients {
-            adjoint: Adjoint::Interpolating,
+            adjoint,
             vjp,
             tolerance: 1e-12,
         });
     }
+}
+
+#[test]
+fn the_interpolating_adjoint_meets_every_reference() {
+    meets_every_reference(Adjoint::Interpolating);
+}
+
+#[test]
+fn the_gauss_adjoint_meets_every_reference() {
+    meets_every_reference(Adjoint::Gauss);
+}
+
+#[test]
+fn the_quadrature_adjoint_meets_every_reference() {
+    meets_every_reference(Adjoint::Quadrature);
+}
+
+#[test]
+fn the_backsolve_adjoint_meets_every_reference() {
+    meets_every_reference(Adjoint::Backsolve);
+}
+
+#[test]
+fn the_checkpointed_adjoint_meets_every_reference() {
+    meets_every_reference(Adjoint::Checkpointed { bytes: 400_000 });
 }
 
 struct EqualSteps;

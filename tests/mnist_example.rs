@@ -203,7 +203,16 @@ fn wrong_arguments_are_explained() {
     fails(&["--epochs", "0"], &["--epochs", "at least 1"]);
     fails(&["--lr", "NaN"], &["--lr", "positive number"]);
     fails(&["--lr", "0"], &["--lr", "positive number"]);
-    fails(&["--adjoint", "exact"], &["interpolating", "discrete"]);
+    fails(
+        &["--adjoint", "exact"],
+        &[
+            "interpolating",
+            "gauss",
+            "quadrature",
+            "discrete",
+            "backsolve",
+        ],
+    );
     fails(&["--device", "tpu"], &["cpu", "cuda"]);
     fails(&["--seeds", "0"], &["--seeds", "at least 1"]);
     fails(&["--nonsense"], &["--nonsense"]);
@@ -256,7 +265,13 @@ fn a_training_that_diverges_is_a_typed_error_and_keeps_what_was_finished() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("out.json");
     let path = file.to_str().unwrap();
-    for adjoint in ["interpolating", "discrete"] {
+    for adjoint in [
+        "interpolating",
+        "gauss",
+        "quadrature",
+        "discrete",
+        "backsolve",
+    ] {
         fails(
             &[
                 "--images",

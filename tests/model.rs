@@ -404,3 +404,61 @@ fn activations_have_their_values_and_derivatives() {
     });
     check::<Sin>(f64::sin, f64::cos);
 }
+
+#[test]
+fn adjoints_are_declared_by_name_and_checkpoints_with_their_budget() {
+    const BUDGET: usize = 1 << 20;
+    neural_ode! {
+        struct Budgets {
+            input: [2],
+            number: Ode {
+                field(t, y): Dense(2 => 2),
+                span: 0.0..1.0,
+                solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+                adjoint: Checkpointed { bytes: 5_000 },
+            },
+            constant: Ode {
+                field(t, y): Dense(2 => 2),
+                span: 0.0..1.0,
+                solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+                adjoint: Checkpointed { bytes: BUDGET },
+            },
+            gauss: Ode {
+                field(t, y): Dense(2 => 2),
+                span: 0.0..1.0,
+                solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+                adjoint: Gauss,
+            },
+            quadrature: Ode {
+                field(t, y): Dense(2 => 2),
+                span: 0.0..1.0,
+                solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+                adjoint: Quadrature,
+            },
+            backsolve: Ode {
+                field(t, y): Dense(2 => 2),
+                span: 0.0..1.0,
+                solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+                adjoint: Backsolve,
+            },
+        }
+    }
+    let model = Budgets::<f32, Cpu>::build(&Cpu::default());
+    let declared = [
+        model.number.options.adjoint,
+        model.constant.options.adjoint,
+        model.gauss.options.adjoint,
+        model.quadrature.options.adjoint,
+        model.backsolve.options.adjoint,
+    ];
+    assert_eq!(
+        declared,
+        [
+            Adjoint::Checkpointed { bytes: 5000 },
+            Adjoint::Checkpointed { bytes: BUDGET },
+            Adjoint::Gauss,
+            Adjoint::Quadrature,
+            Adjoint::Backsolve,
+        ]
+    );
+}

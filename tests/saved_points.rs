@@ -1,4 +1,4 @@
-//! Solutions at given times: their values, their gradients under both adjoints and both VJPs, and bad times.
+//! Solutions at given times: their values, their gradients under every adjoint and both VJPs, and bad times.
 
 #![allow(missing_docs, reason = "a test program")]
 #![allow(
@@ -27,9 +27,9 @@ use neuralode::{
 };
 use support::{
     batch, gradients_of, parameters_of, relative_error, set_parameters, shift_biases, to_f64,
+    ADJOINTS,
 };
 
-const ADJOINTS: [Adjoint; 2] = [Adjoint::Discrete, Adjoint::Interpolating];
 const VJPS: [Vjp; 2] = [Vjp::Generated, Vjp::Tape];
 
 neural_ode! {
@@ -295,7 +295,7 @@ fn the_discrete_adjoint_is_the_derivative_of_the_interpolant_backwards_in_time()
 }
 
 #[test]
-fn both_adjoints_agree_with_finite_differences_through_the_controller_at_tight_tolerances() {
+fn every_adjoint_agrees_with_finite_differences_through_the_controller_at_tight_tolerances() {
     for adjoint in ADJOINTS {
         let options = SolveOptions::new(0.0, 1.5, 1e-12, 1e-12).with_adjoint(adjoint);
         assert_finite_differences(options, &[0.0, 0.2, 0.77, 1.5]);
@@ -385,6 +385,56 @@ fn the_statistics_say_what_saved_points_cost() {
     assert_eq!(found.forward.accepted, 4);
     assert_eq!(found.backward.vjps, 6 * 4 + 2);
     assert_eq!(found.backward.accepted, 0);
+}
+
+/// A batch of one runs through arrays, one of 150 through five groups of tiles with sums of their own.
+#[test]
+fn checkpoints_give_the_bits_of_the_discrete_adjoint_in_every_engine() {
+    for (vjp, (t0, t1), samples) in [
+        (Vjp::Generated, (0.0, 1.5), 1),
+        (Vjp::Generated, (0.0, 1.5), 150),
+        (Vjp::Generated, (1.0, -0.5), 150),
+        (Vjp::Tape, (0.0, 1.5), 3),
+    ] {
+        let at = |part: f64| t0 + part * (t1 - t0);
+        let times = [at(0.0), at(0.1), at(0.15), at(0.6), at(0.6), at(0.9), t1];
+        let (y0, cotangent) = (waves(4 * samples, 0.2), waves(28 * samples, 1.1));
+        let gradient = |adjoint| {
+            let options = SolveOptions::new(t0, t1, 1e-10, 1e-10)
+                .with_vjp(vjp)
+                .with_adjoint(adjoint);
+            let block = NeuralOde::new(mlp::<f64>(), options);
+            differentiate_at::<4, f64, _>(&block, &y0, &times, &cotangent)
+        };
+        let expected = gradient(Adjoint::Discrete).unwrap();
+        // In states: two, a step, and so on, beside the list of sizes.
+        for states in [20, 40, 100, 1000] {
+            let bytes = 20_000 + states * 8 * 4 * samples.next_multiple_of(16);
+            let found = gradient(Adjoint::Checkpointed { bytes }).unwrap();
+            assert_eq!(
+                found.y0_bar, expected.y0_bar,
+                "{vjp:?}, {samples}, {states}"
+            );
+            assert_eq!(found.theta_bar, expected.theta_bar);
+            assert_eq!(found.backward.vjps, expected.backward.vjps);
+            assert!(found.backward.field_calls > 6 * found.forward.accepted);
+        }
+    }
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_a_typed_error_of_the_taped_solve_alone() {
+    let options = SolveOptions::default().with_adjoint(Adjoint::Checkpointed { bytes: 100 });
+    for vjp in VJPS {
+        let block = NeuralOde::new(mlp::<f64>(), options.with_vjp(vjp));
+        let y0 = batch::<4, f64, _>(&Cpu::default(), &waves(8, 0.2));
+        let error = block.try_forward_with_stats(y0.leaky_trace()).err();
+        assert!(
+            matches!(error, Some(SolveError::CheckpointBudget { bytes: 100, .. })),
+            "{error:?}"
+        );
+        assert!(block.try_forward_with_stats(y0).is_ok());
+    }
 }
 
 #[test]

@@ -70,15 +70,24 @@ impl Arguments {
 pub(crate) enum AdjointName {
     /// The continuous adjoint, solved backwards over the dense output
     Interpolating,
+    /// The same for the state; the parameters by quadrature of every backward step
+    Gauss,
+    /// The same for the state; the parameters by adaptive quadrature
+    Quadrature,
     /// The exact derivative of the accepted steps
     Discrete,
+    /// The solution itself solved backwards, beside the continuous adjoint
+    Backsolve,
 }
 
 impl From<AdjointName> for Adjoint {
     fn from(name: AdjointName) -> Self {
         match name {
             AdjointName::Interpolating => Self::Interpolating,
+            AdjointName::Gauss => Self::Gauss,
+            AdjointName::Quadrature => Self::Quadrature,
             AdjointName::Discrete => Self::Discrete,
+            AdjointName::Backsolve => Self::Backsolve,
         }
     }
 }
@@ -87,7 +96,10 @@ impl fmt::Display for AdjointName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Interpolating => "interpolating",
+            Self::Gauss => "gauss",
+            Self::Quadrature => "quadrature",
             Self::Discrete => "discrete",
+            Self::Backsolve => "backsolve",
         })
     }
 }

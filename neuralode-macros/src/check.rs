@@ -130,13 +130,14 @@ pub(crate) fn width(
     at: &Value,
     negative: bool,
     lit: &Lit,
+    example: &'static str,
     diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
     let size = Positive {
         name: "size",
         kind: "usize",
         maximum: usize::MAX,
-        example: "20",
+        example,
     };
     positive(at, negative, lit, &size, diagnostics)
 }

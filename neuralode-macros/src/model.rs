@@ -296,19 +296,33 @@ impl Controller {
     pub(crate) const NAMES: &'static [&'static str] = &["I", "PI", "PID"];
 }
 
-#[derive(Clone, Copy)]
 pub(crate) enum Adjoint {
     Discrete,
     Interpolating,
+    Gauss,
+    Quadrature,
+    Backsolve,
+    Checkpointed { bytes: Size },
 }
 
 impl Adjoint {
-    pub(crate) const NAMES: &'static [&'static str] = &["Discrete", "Interpolating"];
+    pub(crate) const NAMES: &'static [&'static str] = &[
+        "Discrete",
+        "Interpolating",
+        "Gauss",
+        "Quadrature",
+        "Backsolve",
+        "Checkpointed",
+    ];
 
+    /// The adjoint that its name alone says.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "Discrete" => Self::Discrete,
             "Interpolating" => Self::Interpolating,
+            "Gauss" => Self::Gauss,
+            "Quadrature" => Self::Quadrature,
+            "Backsolve" => Self::Backsolve,
             _ => return None,
         })
     }

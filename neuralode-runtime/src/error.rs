@@ -18,6 +18,8 @@ pub enum Quantity {
     Step,
     /// The cotangent `dL/dy1` with which a backward solve starts.
     Cotangent,
+    /// The integrand of the parameters' gradient.
+    Integrand,
     /// The output of a model.
     Output,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Quantity {
             Self::VectorField => "the vector field",
             Self::Step => "the state after an attempted step",
             Self::Cotangent => "the cotangent of the solution (the gradient of the loss)",
+            Self::Integrand => "the integrand of the parameters' gradient",
             Self::Output => "the output of the model",
         })
     }
@@ -165,6 +168,34 @@ pub enum SolveError {
         error: f64,
         /// Steps taken, accepted and rejected.
         steps: usize,
+    },
+    /// A cotangent at a time at which the forward solve saved no value, where the adjoint has nothing else.
+    TimeNotSaved {
+        /// Its place among the cotangents.
+        index: usize,
+        /// The time given.
+        found: f64,
+    },
+    /// A budget of memory that does not hold what a checkpointed solve needs at least.
+    CheckpointBudget {
+        /// The budget given.
+        bytes: usize,
+        /// What is needed for the steps so far: one state, one step with its stages, and the sizes of all steps, which
+        /// may take half of it.
+        needed: usize,
+        /// Steps so far.
+        steps: usize,
+    },
+    /// The integral of the parameters' gradient that was not found to the tolerances.
+    Quadrature {
+        /// Where the integral begins.
+        t0: f64,
+        /// Where it ends.
+        t1: f64,
+        /// Error of the last piece over the allowed one.
+        error: f64,
+        /// Pieces that were tried.
+        pieces: usize,
     },
     /// The device failed.
     Device(DeviceError),
@@ -310,6 +341,30 @@ impl fmt::Display for SolveError {
                 f,
                 "{steps} steps reached t = {t} of {t1} (last step {h:e}, scaled error {error:.3e}): raise \
                  max_steps, loosen rtol and atol, or check whether the vector field is stiff"
+            ),
+            Self::TimeNotSaved { index, found } => write!(
+                f,
+                "cotangents[{index}] is at t = {found}, where the forward solve saved no value: save it there, or use \
+                 another adjoint than Backsolve"
+            ),
+            Self::CheckpointBudget {
+                bytes,
+                needed,
+                steps,
+            } => write!(
+                f,
+                "a budget of {bytes} bytes for checkpoints is too small: after {steps} steps at least {needed} are \
+                 needed; raise it, or loosen rtol and atol"
+            ),
+            Self::Quadrature {
+                t0,
+                t1,
+                error,
+                pieces,
+            } => write!(
+                f,
+                "the parameters' gradient between t = {t0} and {t1} still had {error:.3e} times the allowed error \
+                 after {pieces} pieces: loosen rtol and atol, or use another adjoint than Quadrature"
             ),
             Self::Device(error) => write!(f, "the device failed: {error}"),
         }

@@ -93,6 +93,9 @@ pub enum Controller {
 }
 
 /// The gradient of a solve.
+///
+/// Which one: [`Adjoint::Discrete`], unless memory lacks ([`Adjoint::Checkpointed`]) or the parameters are so many
+/// more than the state that their part of the work counts ([`Adjoint::Gauss`]). [`crate::adjoint`] compares their cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Adjoint {
@@ -103,6 +106,21 @@ pub enum Adjoint {
     /// A backward solve of the continuous adjoint equations over the dense output of the forward one.
     /// See [`crate::adjoint::interpolating`].
     Interpolating,
+    /// The same for the state alone; the parameters' integral by Gauss-Legendre quadrature of every backward step.
+    /// See [`crate::adjoint::gauss`].
+    Gauss,
+    /// The same for the state alone; the parameters' integral by adaptive Gauss-Kronrod quadrature, to the solve's
+    /// tolerances. See [`crate::adjoint::quadrature`].
+    Quadrature,
+    /// A backward solve of the solution itself, beside the adjoint equations: no step is kept. **Wrong, without a
+    /// sign of it, where the flow contracts.** See [`crate::adjoint::backsolve`].
+    Backsolve,
+    /// The gradient of [`Adjoint::Discrete`], bit for bit, in bounded memory: some states are kept and the steps
+    /// between them done again. See [`crate::adjoint::checkpointed`].
+    Checkpointed {
+        /// What may be kept between steps, in bytes.
+        bytes: usize,
+    },
 }
 
 /// How vector-Jacobian products of the field, and its values, are computed.

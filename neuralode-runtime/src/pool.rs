@@ -34,6 +34,13 @@ pub(crate) fn take<T: 'static>() -> Vec<T> {
     with_list(Vec::pop).flatten().unwrap_or_default()
 }
 
+/// A buffer with room for so many, and no more if it is new: a small `Vec` that grows takes four at least.
+pub(crate) fn with_room<T: 'static>(length: usize) -> Vec<T> {
+    let mut buffer: Vec<T> = take();
+    buffer.reserve_exact(length.saturating_sub(buffer.len()));
+    buffer
+}
+
 /// Gives a buffer back.
 pub(crate) fn give<T: 'static>(buffer: Vec<T>) {
     with_list(|list| {
@@ -45,7 +52,7 @@ pub(crate) fn give<T: 'static>(buffer: Vec<T>) {
 
 /// A buffer of `length` copies of `value`.
 pub(crate) fn filled<T: Copy + 'static>(length: usize, value: T) -> Vec<T> {
-    let mut buffer = take();
+    let mut buffer = with_room(length);
     buffer.clear();
     buffer.resize(length, value);
     buffer

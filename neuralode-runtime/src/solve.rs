@@ -6,6 +6,7 @@ use crate::{
     options::{Controller, SolveOptions},
     state::State,
     stats::Stats,
+    step::Step,
     stepper::ExplicitRk,
     tableau::ButcherTableau,
     trajectory::Recorder,
@@ -54,6 +55,17 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     y0: F::State,
     options: &SolveOptions,
     recorder: &mut R,
+) -> Result<Solution<F::State>, SolveError> {
+    solve_observed(field, tableau, y0, options, |_, step| recorder.record(step))
+}
+
+/// [`solve`], with every accepted step shown to `observe` beside the field, which it may call.
+pub(crate) fn solve_observed<F: VectorField, const S: usize>(
+    field: &mut F,
+    tableau: &'static ButcherTableau<S>,
+    y0: F::State,
+    options: &SolveOptions,
+    mut observe: impl FnMut(&mut F, Step<&mut F::State, &mut [F::State; S]>) -> Result<(), SolveError>,
 ) -> Result<Solution<F::State>, SolveError> {
     options.validate(y0.epsilon())?;
     let adaptive = !matches!(options.controller, Controller::Constant { .. });
@@ -114,7 +126,8 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
         size = h.abs() * verdict.factor;
         if verdict.accepted {
             accepted += 1;
-            recorder.record(stepper.step_mut())?;
+            let (field, step) = stepper.accepted();
+            observe(field, step)?;
             stepper.accept(if last {
                 t1
             } else if adaptive {

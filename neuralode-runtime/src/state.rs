@@ -35,6 +35,40 @@ pub trait State: Clone + 'static {
         self.len() == 0
     }
 
+    /// The memory that the state takes, in bytes, its own fields included: what a budget of memory counts. The
+    /// default counts eight bytes per scalar.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + 8 * self.len()
+    }
+
+    /// The sum of the products of the scalars of `self` and `other`, in a fixed order and in f64.
+    ///
+    /// The default needs nothing but norms and combinations, `|a + b|^2 - |a - b|^2`, and three states of memory.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn dot(&self, other: &Self) -> Result<f64, SolveError> {
+        let unit = Tolerances {
+            rtol: 0.0,
+            atol: 1.0,
+        };
+        let zero = self.zeros_like()?;
+        let square = |x: &Self| Self::scaled_square_sum(x, &zero, &zero, &unit);
+        let (a, b) = (square(self)?.sqrt(), square(other)?.sqrt());
+        if a == 0.0 || b == 0.0 {
+            return Ok(0.0);
+        }
+        // Of equal length, so that neither drowns in the other.
+        let mut sum = zero.clone();
+        zero.combine_into([(1.0 / a, self), (1.0 / b, other)].into_iter(), &mut sum)?;
+        let mut difference = zero.clone();
+        zero.combine_into(
+            [(1.0 / a, self), (-1.0 / b, other)].into_iter(),
+            &mut difference,
+        )?;
+        Ok(0.25 * a * b * (square(&sum)? - square(&difference)?))
+    }
+
     /// Machine epsilon of the scalars: the distance from 1 to the next larger number.
     fn epsilon(&self) -> f64;
 
@@ -142,6 +176,15 @@ impl<Y: State> State for Vec<Y> {
         self.iter().map(State::len).sum()
     }
 
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.iter().map(State::bytes).sum::<usize>()
+    }
+
+    fn dot(&self, other: &Self) -> Result<f64, SolveError> {
+        let pairs = self.iter().zip(other);
+        pairs.map(|(a, b)| a.dot(b)).sum()
+    }
+
     fn epsilon(&self) -> f64 {
         self.iter().map(State::epsilon).fold(0.0, f64::max)
     }
@@ -185,18 +228,50 @@ impl<Y: State> State for Vec<Y> {
     }
 }
 
-/// The state of a continuous adjoint: the cotangent of `y` and what has gathered for the parameters.
+/// The state of a reverse solve: the cotangent of `y`, and what an adjoint carries along with it.
+///
+/// All states of one solve have the same parts.
 #[derive(Clone, Debug)]
 pub struct Augmented<Y, P> {
     /// `dL/dy(t)`, of the shape of `y`.
     pub lambda: Y,
     /// The integral of `(df/dtheta)^T lambda` from `t` to the end, of the shape of the parameters.
-    pub mu: P,
+    pub mu: Option<P>,
+    /// The solution `y(t)` itself.
+    pub y: Option<Y>,
+}
+
+/// The part of each term that `of` picks; all states of a solve have the same ones.
+fn parts<'a, S: 'a, X: 'a>(
+    terms: impl Iterator<Item = (f64, &'a S)> + Clone,
+    of: impl Fn(&'a S) -> Option<&'a X> + Clone,
+) -> impl Iterator<Item = (f64, &'a X)> + Clone {
+    terms.filter_map(move |(c, x)| of(x).map(|part| (c, part)))
 }
 
 impl<Y: State, P: State> State for Augmented<Y, P> {
+    fn unset(&self) -> Self {
+        Self {
+            lambda: self.lambda.unset(),
+            mu: self.mu.as_ref().map(State::unset),
+            y: self.y.as_ref().map(State::unset),
+        }
+    }
+
     fn len(&self) -> usize {
-        self.lambda.len() + self.mu.len()
+        let parts = [
+            self.mu.as_ref().map(State::len),
+            self.y.as_ref().map(State::len),
+        ];
+        self.lambda.len() + parts.into_iter().flatten().sum::<usize>()
+    }
+
+    fn bytes(&self) -> usize {
+        let parts = [
+            self.mu.as_ref().map(State::bytes),
+            self.y.as_ref().map(State::bytes),
+        ];
+        self.lambda.bytes() + parts.into_iter().flatten().sum::<usize>()
     }
 
     fn epsilon(&self) -> f64 {
@@ -213,14 +288,20 @@ impl<Y: State, P: State> State for Augmented<Y, P> {
     {
         let lambdas = terms.clone().map(|(c, x)| (c, &x.lambda));
         self.lambda.combine_into(lambdas, &mut out.lambda)?;
-        let mus = terms.map(|(c, x)| (c, &x.mu));
-        self.mu.combine_into(mus, &mut out.mu)
+        if let (Some(mu), Some(out)) = (&self.mu, &mut out.mu) {
+            mu.combine_into(parts(terms.clone(), |x: &Self| x.mu.as_ref()), out)?;
+        }
+        if let (Some(y), Some(out)) = (&self.y, &mut out.y) {
+            y.combine_into(parts(terms, |x: &Self| x.y.as_ref()), out)?;
+        }
+        Ok(())
     }
 
     fn zeros_like(&self) -> Result<Self, SolveError> {
         Ok(Self {
             lambda: self.lambda.zeros_like()?,
-            mu: self.mu.zeros_like()?,
+            mu: self.mu.as_ref().map(State::zeros_like).transpose()?,
+            y: self.y.as_ref().map(State::zeros_like).transpose()?,
         })
     }
 
@@ -230,9 +311,14 @@ impl<Y: State, P: State> State for Augmented<Y, P> {
         y1: &Self,
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
-        let lambda = Y::scaled_square_sum(&error.lambda, &y0.lambda, &y1.lambda, tolerances)?;
-        let mu = P::scaled_square_sum(&error.mu, &y0.mu, &y1.mu, tolerances)?;
-        Ok(lambda + mu)
+        let mut sum = Y::scaled_square_sum(&error.lambda, &y0.lambda, &y1.lambda, tolerances)?;
+        if let (Some(error), Some(y0), Some(y1)) = (&error.mu, &y0.mu, &y1.mu) {
+            sum += P::scaled_square_sum(error, y0, y1, tolerances)?;
+        }
+        if let (Some(error), Some(y0), Some(y1)) = (&error.y, &y0.y, &y1.y) {
+            sum += Y::scaled_square_sum(error, y0, y1, tolerances)?;
+        }
+        Ok(sum)
     }
 
     fn worst_sample(error: &Self, y0: &Self, y1: &Self, tolerances: &Tolerances) -> Option<usize> {

@@ -10,7 +10,7 @@ use core::ops::{Add, AddAssign};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Evaluations of the vector field `f(t, y)` in forward solves.
+    /// Evaluations of the vector field `f(t, y)` on its own: in forward solves, and where an adjoint solves `y` again.
     pub field_calls: usize,
     /// Steps whose error passed the test, forward and backward.
     pub accepted: usize,

@@ -118,14 +118,15 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         self.field.attempt(self.tableau, &mut self.step, tolerances)
     }
 
-    /// The attempted step, for a recorder that may take its parts before it is accepted.
-    pub(crate) fn step_mut(&mut self) -> Step<&mut F::State, &mut [F::State; S]> {
-        Step {
+    /// The attempted step beside the field, for an observer of accepted steps that may take its parts.
+    pub(crate) fn accepted(&mut self) -> (&mut F, Step<&mut F::State, &mut [F::State; S]>) {
+        let step = Step {
             t: self.step.t,
             h: self.step.h,
             y: &mut self.step.y,
             stages: &mut self.step.k,
-        }
+        };
+        (self.field, step)
     }
 
     /// Makes the attempted step the current state, at time `t1` (given, so that an end point is met

@@ -79,6 +79,17 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
         &self.steps
     }
 
+    /// Forgets all steps and keeps their list's memory.
+    pub(crate) fn clear(&mut self) {
+        self.steps.clear();
+    }
+
+    /// Makes room for exactly so many steps, where there is less.
+    pub(crate) fn reserve(&mut self, steps: usize) {
+        self.steps
+            .reserve_exact(steps.saturating_sub(self.steps.len()));
+    }
+
     /// Writes the solution at `t` into `out`; outside the span it extrapolates the nearest step. Without
     /// steps it writes nothing. Costs one combination of `S` stages and a search over the steps.
     ///

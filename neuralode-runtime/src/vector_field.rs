@@ -1,7 +1,7 @@
 //! The right-hand side of a differential equation, as the solvers see it.
 
 use crate::{
-    adjoint::{self, Cotangent},
+    adjoint::{self, Cotangent, Part},
     error::SolveError,
     options::Tolerances,
     state::State,
@@ -89,5 +89,26 @@ pub trait Differentiable: VectorField {
         theta_bar: &mut Self::Params,
     ) -> Result<usize, SolveError> {
         adjoint::discrete::pull_back_steps(self, tableau, steps, cotangents, lambda, theta_bar)
+    }
+
+    /// Does a part of what [`Differentiable::pull_back_steps`] does for all steps of a solve, the last steps first:
+    /// for walks whose steps are never in memory together.
+    ///
+    /// All parts together give the bits of one call for all steps. Until the part that `ends` the walk, an engine
+    /// may keep what belongs to `theta_bar` in sums of its own; between two parts nothing but evaluations
+    /// ([`VectorField`]) may be asked of it. The default walks and adds at once.
+    ///
+    /// # Errors
+    /// Those of [`Differentiable::pull_back_steps`].
+    fn pull_back_part<const S: usize>(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        steps: &[Step<Self::State, [Self::State; S]>],
+        cotangents: &[Cotangent<Self::State>],
+        lambda: &mut Self::State,
+        theta_bar: &mut Self::Params,
+        _part: Part,
+    ) -> Result<usize, SolveError> {
+        self.pull_back_steps(tableau, steps, cotangents, lambda, theta_bar)
     }
 }

@@ -8,7 +8,17 @@
 
 pub mod fields;
 
-use neuralode::prelude::*;
+use neuralode::{prelude::*, Adjoint};
+
+/// Every adjoint; the budget of the last one is far from enough to keep the steps of a tight solve.
+pub const ADJOINTS: [Adjoint; 6] = [
+    Adjoint::Discrete,
+    Adjoint::Interpolating,
+    Adjoint::Gauss,
+    Adjoint::Quadrature,
+    Adjoint::Backsolve,
+    Adjoint::Checkpointed { bytes: 100_000 },
+];
 
 /// Overwrites the parameters of `module`, in the order in which dfdx visits them.
 pub fn set_parameters<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(

@@ -2,6 +2,7 @@
 use neuralode::prelude::*;
 
 const END: f64 = 2.0;
+const BUDGET: usize = 1 << 20;
 
 neural_ode! {
     /// With documentation,
@@ -25,6 +26,26 @@ neural_ode! {
             solver: Tsit5 { controller: PI, atol: 1, rtol: 0.5 },
             span: 1.5..-1.5,
             field(t, y): tanh
+        },
+        gauss: Ode {
+            field(t, y): Dense(4 => 4), span: 0..1, solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+            adjoint: Gauss,
+        },
+        quadrature: Ode {
+            field(t, y): Dense(4 => 4), span: 0..1, solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+            adjoint: Quadrature,
+        },
+        backsolve: Ode {
+            field(t, y): Dense(4 => 4), span: 0..1, solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+            adjoint: Backsolve,
+        },
+        checkpointed: Ode {
+            field(t, y): Dense(4 => 4), span: 0..1, solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+            adjoint: Checkpointed { bytes: 1_000_000 },
+        },
+        with_constant: Ode {
+            field(t, y): Dense(4 => 4), span: 0..1, solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+            adjoint: Checkpointed { bytes: BUDGET },
         },
         activation: relu,
         flat: Flatten,

@@ -37,8 +37,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let joins = lines.iter().map(|lines| &lines.join);
     let gathers = lines.iter().map(|lines| &lines.gather);
     let gather_scratch = lines.iter().map(|lines| &lines.gather_scratch);
-    let [x_end, back] = ["X_END", "BACK"].map(|name| format_ident!("{name}_{count}"));
-    let c_at = format_ident!("C_AT_{count}");
+    let in_record = lines.iter().map(|lines| &lines.in_record);
     let [at, sums, products] =
         ["AT", "SUMS", "PRODUCTS"].map(|name| format_ident!("{name}_{count}"));
     let [x, c, v] = ["x", "c", "v"].map(|name| format_ident!("{name}_{count}"));
@@ -54,12 +53,12 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             const AT_0: usize = 0;
             const SUMS_0: usize = 0;
             const PRODUCTS_0: usize = 0;
-            // Rows of `record`: `x_0`, what the layers add on their way, the cotangents on the way back.
-            const X_AT_0: usize = 0;
-            const X_END_0: usize = #root::kernel::rows::<#state>();
             #(#constants)*
-            const #c_at: usize = Self::#x_end;
-            const #back: usize = Self::#x_end + #root::kernel::rows::<#produced>();
+            const LAYOUT: #root::kernel::Layout<#count> = #root::kernel::Layout::new(
+                #root::kernel::rows::<#state>(),
+                #root::kernel::rows::<#produced>(),
+                [#(#in_record),*],
+            );
         }
 
         #[automatically_derived]
@@ -67,7 +66,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             const PARAMS: usize = Self::#at;
             const SUMS: usize = Self::#sums;
             const PRODUCTS: usize = Self::#products;
-            const RECORD: usize = Self::BACK_0;
+            const RECORD: usize = Self::LAYOUT.record;
             const SCRATCH: usize = 0 #(+ #scratch)*;
 
             fn gather_scratch(samples: usize) -> usize {
@@ -207,6 +206,8 @@ fn produced(ode: &Ode) -> &Size {
 struct Lines {
     /// Where the next layer's parameters and sums begin, and the products so far.
     constants: TokenStream,
+    /// The rows that it takes in the record.
+    in_record: TokenStream,
     /// From `x_k` to `x_{k+1}`.
     forward: TokenStream,
     /// The same for the last layer before its way back, which needs `x_{k+1}` at most in the derivative of
@@ -401,45 +402,25 @@ impl<'m> Place<'m> {
         }
     }
 
-    /// Where the layer's tiles stand in the record: constants for `x_in` (`X_IN`), for what it produces (`X_AT` of the
-    /// next layer), for `c_in` (`C_IN`) and `c` (`C_AT`), and for the ends of what was taken before and behind the
-    /// layer on the way forth (`X_END`) and back (`BACK`). `adds` is the number of rows that the layer takes itself
-    /// each way, one for a copy of what it produces and one for the cotangent of what it takes; zeros for a layer
-    /// that passes tiles on.
-    fn offsets_in_record(&self, forth: Option<&Size>, back: Option<&Size>) -> TokenStream {
+    /// The rows that the layer takes in the record: `forth` of them for what it produces and `back` for the cotangent of
+    /// what it takes, where it does not pass tiles on.
+    fn in_record(&self, forth: Option<&Size>, back: Option<&Size>) -> TokenStream {
         let root = root();
-        let [x_at, x_in, x_end] = ["X_AT", "X_IN", "X_END"].map(|name| self.name(name));
-        let [c_at, c_in, back_at] = ["C_AT", "C_IN", "BACK"].map(|name| self.name(name));
-        let [x_at_next, x_end_next, c_at_next, back_next] =
-            ["X_AT", "X_END", "C_AT", "BACK"].map(|name| self.next(name));
-        let rows = |size: &Size| quote!(#root::kernel::rows::<#size>());
-        let restated = |size: &Size| if self.sure { quote!(0) } else { rows(size) };
-        let (entering, leaving) = (restated(self.widths.taken), restated(self.widths.before));
-        let x_in_value = if self.sure {
-            quote!(Self::#x_at)
-        } else {
-            quote!(Self::#x_end)
+        let rows = |size: Option<&Size>| match size {
+            Some(size) => quote!(#root::kernel::rows::<#size>()),
+            None => quote!(0),
         };
-        let (x_next, x_rows) = match forth {
-            Some(size) => (quote!(Self::#x_end + #entering), rows(size)),
-            None => (quote!(Self::#x_in), quote!(0)),
-        };
-        let (c_in_value, c_rows) = match back {
-            Some(size) => (quote!(Self::#back_next), rows(size)),
-            None => (quote!(Self::#c_at_next), quote!(0)),
-        };
-        let c_at_value = if self.sure {
-            quote!(Self::#c_in)
-        } else {
-            quote!(Self::#back_next + #c_rows)
-        };
+        let restated = |size| Some(size).filter(|_| !self.sure);
+        let entering = rows(restated(self.widths.taken));
+        let leaving = rows(restated(self.widths.before));
+        let (forth, back) = (rows(forth), rows(back));
         quote! {
-            const #x_in: usize = #x_in_value;
-            const #x_at_next: usize = #x_next;
-            const #x_end_next: usize = Self::#x_end + #entering + #x_rows;
-            const #c_in: usize = #c_in_value;
-            const #c_at: usize = #c_at_value;
-            const #back_at: usize = Self::#back_next + #c_rows + #leaving;
+            #root::kernel::LayerRows {
+                entering: #entering,
+                forth: #forth,
+                back: #back,
+                leaving: #leaving,
+            }
         }
     }
 
@@ -479,9 +460,10 @@ fn flatten(place: &Place<'_>) -> Lines {
     let offsets = place.same_offsets();
     let [enter_x, enter_v, leave_c] = place.restated();
     let [one_enter, one_leave] = place.restated_one();
-    let in_record = place.offsets_in_record(None, None);
+    let in_record = place.in_record(None, None);
     Lines {
-        constants: quote!(#offsets #in_record const #products_next: usize = Self::#products;),
+        constants: quote!(#offsets const #products_next: usize = Self::#products;),
+        in_record,
         forward: quote!(#enter_x let #y = &*#x_in;),
         recall: None,
         backward: quote!(let #c_in = #c_next; #leave_c),
@@ -523,7 +505,7 @@ fn elementwise(
     let [enter_x, enter_v, leave_c] = place.restated();
     let [one_enter, one_leave] = place.restated_one();
     let (carve_y, carve_v) = (record(y, produced), carve(&v_next, produced));
-    let in_record = place.offsets_in_record(Some(produced), None);
+    let in_record = place.in_record(Some(produced), None);
     let (factor, value, value_one) = (&calls.products, &calls.value, &calls.value_one);
     let (scale_c, scale_v) = ((calls.scale)(c_in), (calls.scale)(&v_next));
     let scale_one = (calls.scale_one)(&c_next);
@@ -531,9 +513,9 @@ fn elementwise(
     Lines {
         constants: quote! {
             #offsets
-            #in_record
             const #products_next: usize = Self::#products + #factor * #root::kernel::rows::<#produced>();
         },
+        in_record,
         forward: quote!(#enter_x #carve_y #value;),
         recall: None,
         backward: quote!(let #c_in = #c_next; #scale_c; #leave_c),
@@ -571,8 +553,8 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
     } = place.widths;
     let (carve_c, carve_y) = (record(c_in, taken), record(y, produced));
     let [carve_z, carve_v] = [&z, &v_next].map(|tile| carve(tile, produced));
-    let in_record = place.offsets_in_record(Some(produced), Some(taken));
-    let (x_in_at, c_next_at) = (place.name("X_IN"), place.next("C_AT"));
+    let in_record = place.in_record(Some(produced), Some(taken));
+    let index = place.index;
     let own_transposed = quote!(&transposed[Self::#at..Self::#at_next]);
     let own_sums = quote!(sums[Self::#sums..Self::#sums_next]);
     let own_bar = quote!(&mut theta_bar[Self::#at..Self::#at_next]);
@@ -585,11 +567,11 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
     };
     Lines {
         constants: quote! {
-            #in_record
             const #at_next: usize = Self::#at + #plain::COUNT;
             const #sums_next: usize = Self::#sums + #plain::SUMS;
             const #products_next: usize = Self::#products + #plain::PRODUCTS;
         },
+        in_record,
         forward: quote! {
             #before_product
             #dense.forward::<#activation, Set, LANES>(simd, #x_in, #z, #y);
@@ -631,7 +613,7 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
         gather: quote! {
             #layer::gather(
                 simd,
-                (records, Self::BACK_0, Self::#x_in_at, Self::#c_next_at),
+                Self::LAYOUT.records(records, #index),
                 &mut #own_sums,
                 scratch,
             );

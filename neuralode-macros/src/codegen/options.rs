@@ -8,7 +8,7 @@ use crate::{
     model::{Adjoint, Controller, Method, Ode, Steps},
 };
 
-use super::root;
+use super::{root, size_value};
 
 pub(super) fn expression(ode: &Ode) -> TokenStream {
     let root = root();
@@ -58,9 +58,16 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
             quote!(Constant { dt })
         }
     };
-    let adjoint = match ode.adjoint {
+    let adjoint = match &ode.adjoint {
         Adjoint::Discrete => quote!(Discrete),
         Adjoint::Interpolating => quote!(Interpolating),
+        Adjoint::Gauss => quote!(Gauss),
+        Adjoint::Quadrature => quote!(Quadrature),
+        Adjoint::Backsolve => quote!(Backsolve),
+        Adjoint::Checkpointed { bytes } => {
+            let bytes = size_value(bytes);
+            quote!(Checkpointed { bytes: #bytes })
+        }
     };
     let (names, numbers): (Vec<_>, Vec<_>) = settings.into_iter().unzip();
     let count = names.len();

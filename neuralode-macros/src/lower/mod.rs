@@ -159,7 +159,7 @@ impl Lowering<'_> {
             );
             return None;
         }
-        let sizes: Vec<Option<Written>> = sizes.iter().map(|size| self.size(size)).collect();
+        let sizes: Vec<Option<Written>> = sizes.iter().map(|size| self.size(size, "28")).collect();
         sizes
             .into_iter()
             .map(|size| size.map(|written| written.size))

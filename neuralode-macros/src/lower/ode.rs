@@ -15,6 +15,7 @@ use super::{layers_of, words::found, Lowering};
 const CLAUSES: &[&str] = &["field", "span", "solver", "adjoint", "save_at"];
 const SETTINGS: &[&str] = &["rtol", "atol", "controller", "dt"];
 const COEFFICIENTS: &[&str] = &["p", "i", "d"];
+const CHECKPOINTED: &str = "write `Checkpointed { bytes: 100_000_000 }`";
 const SOLVER: &str = "write `Tsit5 { rtol: 1e-3, atol: 1e-3 }`";
 
 impl Lowering<'_> {
@@ -41,9 +42,7 @@ impl Lowering<'_> {
                 Some("field") => field = self.field(clause, state.as_ref()),
                 Some("span") => span = self.span(value),
                 Some("solver") => solver = self.solver(value),
-                Some("adjoint") => {
-                    adjoint = self.word(value, "an adjoint", Adjoint::NAMES, Adjoint::named);
-                }
+                Some("adjoint") => adjoint = self.adjoint(value),
                 Some("save_at") => {
                     let end = |name: &str| (name == "End").then_some(());
                     let _ = self.word(value, "a choice of saved values", &["End"], end);
@@ -284,6 +283,48 @@ impl Lowering<'_> {
         self.checked(value, domain.what, domain.example, |value, diagnostics| {
             check::in_domain(value, name, domain, diagnostics)
         })
+    }
+
+    /// `Gauss`, or `Checkpointed { bytes: 100_000_000 }`
+    fn adjoint(&mut self, value: &Expr) -> Option<Adjoint> {
+        let Expr::Block(name, settings) = value else {
+            let word = |name: &str| Some(name.to_owned());
+            let word = self.word(value, "an adjoint", Adjoint::NAMES, word)?;
+            let adjoint = Adjoint::named(&word);
+            if adjoint.is_none() && value.head().is_some_and(|name| *name == word) {
+                let message = format!("`{word}` needs its budget of memory");
+                self.diagnostics.error(value, message, CHECKPOINTED);
+            }
+            return adjoint;
+        };
+        let unknown = format_args!("unknown adjoint `{name}`");
+        let word = self.resolve(name, Adjoint::NAMES, unknown)?;
+        if word != "Checkpointed" {
+            if name == word {
+                let message = format!("`{word}` takes no settings");
+                let help = format!("write `{word}`");
+                self.diagnostics.error(name, message, help);
+            }
+            return None;
+        }
+        let mut bytes = None;
+        let unknown = |setting: &Ident| format!("unknown setting `{setting}` of `{word}`");
+        let words = self.entries(settings, "setting", &["bytes"], unknown);
+        for (word, setting) in words.iter().zip(settings) {
+            check::no_parameters(setting, self.diagnostics);
+            if word.is_some() {
+                bytes = self.size(&setting.value, "100_000_000");
+            }
+        }
+        if is_missing("bytes", &words) {
+            self.diagnostics.error(
+                name,
+                format!("`{word}` has no `bytes`"),
+                "add `bytes: 100_000_000`",
+            );
+        }
+        let bytes = bytes?.size;
+        Some(Adjoint::Checkpointed { bytes })
     }
 
     /// A number that keeps a rule.

@@ -13,15 +13,15 @@ use super::Lowering;
 
 impl Lowering<'_> {
     /// A size that was written out, reported unless it is a positive integer or a constant.
-    pub(super) fn size(&mut self, expr: &Expr) -> Option<Written> {
+    pub(super) fn size(&mut self, expr: &Expr, example: &'static str) -> Option<Written> {
         match expr {
-            Expr::Value(value) => self.width(value),
+            Expr::Value(value) => self.written(value, example),
             Expr::Invalid => None,
             other => {
                 self.diagnostics.error(
                     other,
                     "expected a size: a positive integer or a constant",
-                    "write a number such as `28`",
+                    format!("write a number such as `{example}`"),
                 );
                 None
             }
@@ -29,6 +29,10 @@ impl Lowering<'_> {
     }
 
     pub(super) fn width(&mut self, value: &Value) -> Option<Written> {
+        self.written(value, "20")
+    }
+
+    fn written(&mut self, value: &Value, example: &'static str) -> Option<Written> {
         let size = match value {
             Value::Path(path) => {
                 // One message for a constant of zero, however often it is used.
@@ -43,13 +47,17 @@ impl Lowering<'_> {
                 self.diagnostics.error(
                     value,
                     "only the number of inputs of a `Dense` can be inferred",
-                    "write a number such as `20`",
+                    format!("write a number such as `{example}`"),
                 );
                 return None;
             }
-            Value::Number(minus, lit) => {
-                Size::Literal(check::width(value, minus.is_some(), lit, self.diagnostics)?)
-            }
+            Value::Number(minus, lit) => Size::Literal(check::width(
+                value,
+                minus.is_some(),
+                lit,
+                example,
+                self.diagnostics,
+            )?),
         };
         Some(Written {
             size,

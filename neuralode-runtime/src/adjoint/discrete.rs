@@ -14,6 +14,14 @@
 //! y_n)`. Step sizes are constants here, as in diffrax and torchode: the result is the gradient of the map
 //! that these steps define, not of the controller that chose them.
 //!
+//! # Cost
+//! One product per stage that takes part in the end state: 6 per accepted step for Tsit5, and one more per step with
+//! saved points inside; no call of the field. In memory: the forward solve's steps, `s + 1` states each.
+//!
+//! # Order
+//! That of the method: the steps' derivative converges with their own order, 5 for Tsit5. Saved points inside a step
+//! have the interpolant's error, `O(h^5)` for Tsit5.
+//!
 //! # Sources
 //! E. Hairer, G. Wanner, C. Lubich, "Geometric Numerical Integration", 2nd ed., Springer 2006, section
 //! VI.6, doi:10.1007/3-540-30666-8; J. M. Sanz-Serna, "Symplectic Runge-Kutta schemes for adjoint
@@ -34,6 +42,33 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
+    walk_back(field, cotangents, options, |field, inside, bars| {
+        let vjps = field.pull_back_steps(
+            trajectory.tableau(),
+            trajectory.steps(),
+            inside,
+            &mut bars.0,
+            &mut bars.1,
+        )?;
+        Ok(Stats {
+            vjps,
+            ..Stats::default()
+        })
+    })
+}
+
+/// Pulls `cotangents` back with `walk`, which takes the cotangents of the end state and of the parameters, given
+/// those inside the span, over all steps.
+pub(super) fn walk_back<F: Differentiable>(
+    field: &mut F,
+    cotangents: &[Cotangent<F::State>],
+    options: &SolveOptions,
+    walk: impl FnOnce(
+        &mut F,
+        &[Cotangent<F::State>],
+        &mut (F::State, F::Params),
+    ) -> Result<Stats, SolveError>,
+) -> Result<Pullback<F::State, F::Params>, SolveError> {
     let at = |end: f64| {
         #[allow(
             clippy::float_cmp,
@@ -44,7 +79,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     let before_end = cotangents.partition_point(|cotangent| !at(options.t1)(cotangent));
     let (earlier, at_end) = cotangents.split_at(before_end);
     let (at_start, inside) = earlier.split_at(earlier.partition_point(at(options.t0)));
-    let mut lambda = match (at_end.split_last(), cotangents.first()) {
+    let lambda = match (at_end.split_last(), cotangents.first()) {
         (Some((last, others)), _) => {
             let mut lambda = last.value.clone();
             add_values(others, &mut lambda)?;
@@ -53,22 +88,14 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         (None, Some(any)) => any.value.zeros_like()?,
         (None, None) => return Err(SolveError::NoTimes),
     };
-    let mut theta_bar = field.zero_params()?;
-    let vjps = field.pull_back_steps(
-        trajectory.tableau(),
-        trajectory.steps(),
-        inside,
-        &mut lambda,
-        &mut theta_bar,
-    )?;
-    add_values(at_start, &mut lambda)?;
+    let mut bars = (lambda, field.zero_params()?);
+    let stats = walk(field, inside, &mut bars)?;
+    let (mut y_bar, theta_bar) = bars;
+    add_values(at_start, &mut y_bar)?;
     Ok(Pullback {
-        y_bar: lambda,
+        y_bar,
         theta_bar,
-        stats: Stats {
-            vjps,
-            ..Stats::default()
-        },
+        stats,
     })
 }
 

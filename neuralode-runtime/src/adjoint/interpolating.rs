@@ -12,43 +12,30 @@
 //! the error norm, as in `SciMLSensitivity.jl`. The result is the gradient of the true solution, to the
 //! tolerance, and differs from the discrete adjoint's by as much.
 //!
+//! # Cost
+//! With a method of `s` stages that reuses its last one, `2 + (s - 1) * (accepted + rejected)` products per interval
+//! between saved points (one less for equal steps), no call of the field, and the forward solve's steps in memory:
+//! `s + 1` states each.
+//!
+//! # Order
+//! For equal steps of size `h` the gradient's error is `O(h^min(p, q + 1))`, with a method of order `p` and an
+//! interpolant of order `q`: the equations see `y(t)` with the interpolant's error, `O(h^(q + 1))` everywhere, and pass
+//! it on as it is. For Tsit5 that is 5: its interpolant of order 4 costs no order.
+//!
 //! # Sources
 //! L. S. Pontryagin et al., "The Mathematical Theory of Optimal Processes", 1962; C. Rackauckas et al.,
 //! "Universal Differential Equations for Scientific Machine Learning", arXiv:2001.04385, section on
 //! interpolating adjoints.
 
 use crate::{
-    error::SolveError,
-    options::SolveOptions,
-    solve::solve,
-    state::{Augmented, State},
-    stats::Stats,
-    trajectory::Trajectory,
-    vector_field::{Differentiable, VectorField},
+    error::SolveError, options::SolveOptions, state::Augmented, trajectory::Trajectory,
+    vector_field::Differentiable,
 };
 
-use super::{add_values, Cotangent, Pullback};
-
-/// The adjoint equations as a vector field.
-struct AdjointField<'a, F: Differentiable, const S: usize> {
-    field: &'a mut F,
-    trajectory: &'a Trajectory<F::State, S>,
-    y: F::State,
-    negated: F::State,
-    zero: F::State,
-}
-
-impl<F: Differentiable, const S: usize> VectorField for AdjointField<'_, F, S> {
-    type State = Augmented<F::State, F::Params>;
-
-    fn eval(&mut self, t: f64, at: &Self::State, d: &mut Self::State) -> Result<(), SolveError> {
-        self.trajectory.evaluate(t, &mut self.y)?;
-        self.zero
-            .combine_into([(-1.0, &at.lambda)].into_iter(), &mut self.negated)?;
-        self.field
-            .vjp(t, &self.y, &self.negated, &mut d.lambda, &mut d.mu)
-    }
-}
+use super::{
+    reverse::{solve_back, Reverse},
+    Cotangent, Pullback,
+};
 
 /// `cotangents` is not empty, and in the order of the solve that `options` describe.
 pub(super) fn pull_back<F: Differentiable, const S: usize>(
@@ -57,52 +44,21 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    let Some((last, earlier)) = cotangents.split_last() else {
+    let Some(last) = cotangents.last() else {
         return Err(SolveError::NoTimes);
     };
-    let mut at = Augmented {
-        mu: field.zero_params()?,
+    let mu = field.zero_params()?;
+    let start = Augmented {
         lambda: last.value.clone(),
+        mu: Some(mu.clone()),
+        y: None,
     };
-    let zero = at.lambda.zeros_like()?;
-    let mut adjoint_field = AdjointField {
-        field,
-        trajectory,
-        y: zero.clone(),
-        negated: zero.clone(),
-        zero,
-    };
-    let mut segment = *options;
-    // A first step chosen for the forward solve says nothing about the backward ones.
-    segment.dt0 = None;
-    // Behind the last saved point, `lambda` is zero and nothing has gathered.
-    segment.t0 = last.t;
-    let mut stats = Stats::default();
-    let stops = earlier.iter().rev().map(|saved| (saved.t, Some(saved)));
-    for (t, saved) in stops.chain([(options.t0, None)]) {
-        segment.t1 = t;
-        let solution = solve(
-            &mut adjoint_field,
-            trajectory.tableau(),
-            at,
-            &segment,
-            &mut (),
-        )?;
-        stats += Stats {
-            vjps: solution.evaluations,
-            accepted: solution.accepted,
-            rejected: solution.rejected,
-            ..Stats::default()
-        };
-        at = solution.y;
-        if let Some(saved) = saved {
-            add_values(core::slice::from_ref(saved), &mut at.lambda)?;
-        }
-        segment.t0 = t;
-    }
+    let mut reverse = Reverse::new(field, Some(trajectory), &last.value)?;
+    let tableau = trajectory.tableau();
+    let at = solve_back(&mut reverse, tableau, start, cotangents, options, &mut ())?;
     Ok(Pullback {
         y_bar: at.lambda,
-        theta_bar: at.mu,
-        stats,
+        theta_bar: at.mu.unwrap_or(mu),
+        stats: reverse.stats,
     })
 }

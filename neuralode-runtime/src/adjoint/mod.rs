@@ -1,12 +1,30 @@
 //! Gradients of a solve: from the cotangents of its saved values to those of `y0` and of the parameters.
 //!
-//! | adjoint | what it computes | cost | memory |
+//! | adjoint | what it computes | cost, for Tsit5 | memory |
 //! |---|---|---|---|
-//! | [`discrete`] | the exact derivative of the accepted steps, their sizes held fixed | 6 VJPs per accepted step (Tsit5), one more per step with saved points inside | 8 states per step |
-//! | [`interpolating`] | the continuous adjoint equations, solved backwards to the forward tolerances | 2 VJPs per segment between saved points, and 6 per step of the backward solves | 8 states per step |
+//! | [`discrete`] | the exact derivative of the accepted steps, their sizes held fixed | 6 VJPs per accepted step, one more per step with saved points inside | 8 states per step |
+//! | [`checkpointed`] | the same, bit for bit | the same, and 6 field calls or more per accepted step | a budget |
+//! | [`interpolating`] | the continuous adjoint equations, solved backwards to the forward tolerances | 2 VJPs per interval between saved points, and 6 per step of the backward solves | 8 states per step |
+//! | [`gauss`] | the same for the state alone; the parameters by quadrature of each step | the same, and 3 VJPs per accepted step | 8 states per step |
+//! | [`quadrature`] | the same for the state alone; the parameters by adaptive quadrature of each interval | the same without these 3, and 15 VJPs per piece of an interval | 8 states per step, forwards and backwards |
+//! | [`backsolve`] | the same with the solution itself solved backwards; **wrong for contracting flows** | as interpolating, with as many field calls | the saved values |
+//!
+//! A VJP computes its parts for the state and for the parameters together. [`Kept`] is what the forward solve keeps for
+//! each.
 
+pub mod backsolve;
+pub mod checkpointed;
 pub mod discrete;
+pub mod gauss;
 pub mod interpolating;
+mod kept;
+pub mod quadrature;
+mod reverse;
+mod times;
+
+pub use checkpointed::Checkpoints;
+pub use kept::{solve_keeping, Kept};
+pub use times::TimeGradients;
 
 use crate::{
     error::{Quantity, SolveError},
@@ -27,6 +45,23 @@ pub struct Cotangent<Y> {
     pub value: Y,
 }
 
+/// The place of some steps of a solve in a walk back over all of them, which begins with the last step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Whether these are the last steps of the solve.
+    pub begins: bool,
+    /// Whether these are the first steps of the solve.
+    pub ends: bool,
+}
+
+impl Part {
+    /// All steps.
+    pub const WHOLE: Self = Self {
+        begins: true,
+        ends: true,
+    };
+}
+
 /// The result of an adjoint.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -43,32 +78,54 @@ pub struct Pullback<Y, P> {
 /// `options` names. `trajectory` holds the steps of that solve; the cotangent of its end value is the one at
 /// `t1`. Several cotangents may have the same time.
 ///
+/// A trajectory is more than some adjoints need, and [`Kept`] is what each needs: from here, `Checkpointed` is
+/// `Discrete`, and `Backsolve` starts anew from the dense output at each cotangent's time.
+///
 /// # Errors
 /// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] for the times
-/// of the cotangents, [`SolveError::NonFinite`] for a cotangent that is not finite, and whatever the
-/// adjoint's own solve returns.
+/// of the cotangents, [`SolveError::NonFinite`] for a cotangent that is not finite, [`SolveError::Quadrature`] for an
+/// integral that is not found, and whatever the adjoint's own solve returns.
 pub fn pull_back<F: Differentiable, const S: usize>(
     field: &mut F,
     trajectory: &Trajectory<F::State, S>,
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
+    check(cotangents, options)?;
+    match options.adjoint {
+        Adjoint::Discrete | Adjoint::Checkpointed { .. } => {
+            discrete::pull_back(field, trajectory, cotangents, options)
+        }
+        Adjoint::Interpolating => interpolating::pull_back(field, trajectory, cotangents, options),
+        Adjoint::Gauss => gauss::pull_back(field, trajectory, cotangents, options),
+        Adjoint::Quadrature => quadrature::pull_back(field, trajectory, cotangents, options),
+        Adjoint::Backsolve => {
+            let mut values = Vec::with_capacity(cotangents.len());
+            for Cotangent { t, value } in cotangents {
+                let mut y = value.clone();
+                trajectory.evaluate(*t, &mut y)?;
+                values.push((*t, y));
+            }
+            backsolve::pull_back(field, trajectory.tableau(), &values, cotangents, options)
+        }
+    }
+}
+
+/// Whether the cotangents can be pulled back: their times, and that they are finite.
+fn check<Y: State>(cotangents: &[Cotangent<Y>], options: &SolveOptions) -> Result<(), SolveError> {
     options.validate_times(cotangents.iter().map(|cotangent| cotangent.t))?;
     let tolerances = options.tolerances();
     for Cotangent { t, value } in cotangents {
-        if !F::State::scaled_norm(value, value, value, &tolerances)?.is_finite() {
+        if !Y::scaled_norm(value, value, value, &tolerances)?.is_finite() {
             return Err(SolveError::NonFinite {
                 quantity: Quantity::Cotangent,
                 t: *t,
                 h: 0.0,
-                sample: F::State::worst_sample(value, value, value, &tolerances),
+                sample: Y::worst_sample(value, value, value, &tolerances),
             });
         }
     }
-    match options.adjoint {
-        Adjoint::Discrete => discrete::pull_back(field, trajectory, cotangents, options),
-        Adjoint::Interpolating => interpolating::pull_back(field, trajectory, cotangents, options),
-    }
+    Ok(())
 }
 
 /// The cotangents that belong to each of `steps`, whose times lie in `(t, t + h]`; both are in the order of

@@ -9,7 +9,7 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::{self, Cotangent, Pullback},
+    adjoint::{Cotangent, Kept, Pullback},
     backward::report,
     engine::{
         host::{
@@ -30,7 +30,6 @@ use crate::{
     state::State,
     stats::Stats,
     tableau::ButcherTableau,
-    trajectory::Trajectory,
     vector_field::Differentiable,
 };
 
@@ -118,18 +117,19 @@ where
         };
         let (y0, mut tape) = y0.split_tape();
         let options = block.options;
-        let mut trajectory = T::OWNS_TAPE.then(|| Trajectory::new(tableau));
+        let mut kept = T::OWNS_TAPE.then(|| Kept::new(tableau, &options));
         let (values, stats) = solve_at(
             &mut engine,
             tableau,
             start,
             saved.times(),
             &options,
-            &mut trajectory,
+            &mut kept,
         )?;
         let shape = saved.shape(y0.shape().0);
         let out = tensor(&values, y0.device(), shape).map_err(SolveError::device)?;
-        if let Some(trajectory) = trajectory {
+        if let Some(mut kept) = kept {
+            kept.finish(saved.times(), &values);
             let (field, out) = (block.field.clone(), out.clone());
             tape.add_backward_op(move |gradients| {
                 let cotangent = numbers_mut::<E, D, R>(gradients.get_or_alloc_mut(&out)?);
@@ -144,7 +144,7 @@ where
                         value: G::State::cotangent_from_rows(rows),
                     })
                     .collect();
-                let pulled = adjoint::pull_back(&mut engine, &trajectory, &cotangents, &options);
+                let pulled = kept.pull_back(&mut engine, &cotangents);
                 write_gradients::<R, N, _, _, _, _, _>(&field, K::PARAMS, pulled, &y0, gradients)
             });
         }

@@ -104,8 +104,8 @@ impl<F> NeuralOde<F> {
 
     /// Solves from `y0` and returns `y(t1)` with the statistics of the forward solve.
     ///
-    /// On a taped `y0` the accepted steps are kept in memory until the backward pass
-    /// ([`crate::try_backward`]) has used them.
+    /// On a taped `y0` what the adjoint needs of the solve, the accepted steps in most cases
+    /// ([`crate::adjoint::Kept`]), stays in memory until the backward pass ([`crate::try_backward`]) has used it.
     ///
     /// # Errors
     /// Those of [`crate::solve::solve`].
@@ -123,8 +123,8 @@ impl<F> NeuralOde<F> {
     /// Solves from `y0` and returns the solution at `times`, with the statistics of the forward solve.
     ///
     /// The values come from the interpolant of the accepted steps, which are those of a solve without
-    /// `times`; the one at `t1` is that of [`Self::try_forward_with_stats`], bit for bit. Both adjoints
-    /// differentiate through them. Costs one linear combination of the stages per time, and one more
+    /// `times`; the one at `t1` is that of [`Self::try_forward_with_stats`], bit for bit. Every adjoint
+    /// differentiates through them. Costs one linear combination of the stages per time, and one more
     /// vector-Jacobian product per step with times inside in the discrete adjoint.
     ///
     /// # Shapes

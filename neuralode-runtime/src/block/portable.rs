@@ -7,16 +7,14 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::{self, Cotangent},
+    adjoint::{Cotangent, Kept},
     backward::report,
     engine::tensor::{accumulate, accumulate_flat, DeviceErr, TensorEngine, TensorField},
     error::SolveError,
-    options::SolveOptions,
     saved_points::solve_at,
     state::State,
     stats::Stats,
     tableau::ButcherTableau,
-    trajectory::Trajectory,
     vector_field::Differentiable,
 };
 
@@ -40,17 +38,20 @@ where
     let (y0, mut tape) = y0.split_tape();
     let options = block.options;
     let mut engine = TensorEngine::new(&block.field);
-    let mut trajectory = T::OWNS_TAPE.then(|| Trajectory::new(tableau));
+    let mut kept = T::OWNS_TAPE.then(|| Kept::new(tableau, &options));
     let (values, stats) = solve_at(
         &mut engine,
         tableau,
         y0.clone(),
         saved.times(),
         &options,
-        &mut trajectory,
+        &mut kept,
     )?;
+    if let Some(kept) = &mut kept {
+        kept.finish(saved.times(), &values);
+    }
     let out = W::join(values)?;
-    if let Some(trajectory) = trajectory {
+    if let Some(kept) = kept {
         let (field, out) = (block.field.clone(), out.clone());
         tape.add_backward_op(move |gradients| {
             gradients.try_alloc_for(&out)?;
@@ -60,7 +61,7 @@ where
                 .zip(values)
                 .map(|(t, value)| Cotangent { t, value })
                 .collect();
-            backward_operation(&field, &trajectory, &y0, &cotangents, &options, gradients)
+            backward_operation(&field, &kept, &y0, &cotangents, gradients)
         });
     }
     Ok((out.put_tape(tape), stats))
@@ -69,17 +70,17 @@ where
 /// Pulls the gradients of the saved values back into those of `y0` and of the field's parameters.
 fn backward_operation<const S: usize, const N: usize, B: Dim, E: Dtype, D: Device<E>, F>(
     field: &F,
-    trajectory: &Trajectory<Tensor<(B, Const<N>), E, D>, S>,
+    kept: &Kept<Tensor<(B, Const<N>), E, D>, S>,
     y0: &Tensor<(B, Const<N>), E, D>,
     cotangents: &[Cotangent<Tensor<(B, Const<N>), E, D>>],
-    options: &SolveOptions,
     gradients: &mut Gradients<E, D>,
 ) -> Result<(), DeviceErr<D>>
 where
     F: TensorField<N, E, D>,
 {
     let mut engine = TensorEngine::new(field);
-    let pulled = adjoint::pull_back(&mut engine, trajectory, cotangents, options)
+    let pulled = kept
+        .pull_back(&mut engine, cotangents)
         .map(|pulled| (pulled.y_bar, pulled.theta_bar, Ok(pulled.stats)))
         .or_else(|error| poison(&mut engine, y0, error));
     match pulled {

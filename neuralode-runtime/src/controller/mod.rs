@@ -49,7 +49,9 @@ impl StepControl {
             order,
             inverse_root: Power::new(match controller {
                 Controller::PI => -0.5 * Self::beta1(order),
-                Controller::I | Controller::Pid { .. } | Controller::Constant { .. } => -0.5 / order,
+                Controller::I | Controller::Pid { .. } | Controller::Constant { .. } => {
+                    -0.5 / order
+                }
             }),
             previous_error: 1e-4,
             logarithms: [0.0; 2],

@@ -228,6 +228,77 @@ pub const fn rows<const N: usize>() -> usize {
     N
 }
 
+/// The rows that one layer takes in the record of a product; zero where it passes tiles on.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerRows {
+    /// Of a copy of what enters it.
+    pub entering: usize,
+    /// Of what it produces.
+    pub forth: usize,
+    /// Of the cotangent of what it takes.
+    pub back: usize,
+    /// Of a copy of that.
+    pub leaving: usize,
+}
+
+/// Where the tiles of `LAYERS` layers stand in the record of a product: the state, what the layers take one after the
+/// other, the cotangent of what the last one produces, and what the layers take on the way back.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout<const LAYERS: usize> {
+    /// The first row of what enters each layer.
+    x: [usize; LAYERS],
+    /// The first row of the cotangent of what each layer produces.
+    c: [usize; LAYERS],
+    /// Rows of a record.
+    pub record: usize,
+}
+
+impl<const LAYERS: usize> Layout<LAYERS> {
+    /// The layout for states of so many rows, a last layer that produces so many, and these layers.
+    pub const fn new(state: usize, produced: usize, layers: [LayerRows; LAYERS]) -> Self {
+        let (mut x, mut c) = ([0; LAYERS], [0; LAYERS]);
+        let (mut at, mut end) = (0, state);
+        let mut k = 0;
+        while k < LAYERS {
+            if layers[k].entering > 0 {
+                at = end;
+                end += layers[k].entering;
+            }
+            x[k] = at;
+            if layers[k].forth > 0 {
+                at = end;
+                end += layers[k].forth;
+            }
+            k += 1;
+        }
+        at = end;
+        end += produced;
+        while k > 0 {
+            k -= 1;
+            c[k] = at;
+            if layers[k].back > 0 {
+                at = end;
+                end += layers[k].back;
+            }
+            if layers[k].leaving > 0 {
+                at = end;
+                end += layers[k].leaving;
+            }
+        }
+        Self { x, c, record: end }
+    }
+
+    /// `records` with their size, and the places of a layer's input and of its cotangent in each of them.
+    #[inline(always)]
+    pub const fn records<'r, E, const L: usize>(
+        &self,
+        records: &'r [Row<E, L>],
+        layer: usize,
+    ) -> (&'r [Row<E, L>], usize, usize, usize) {
+        (records, self.record, self.x[layer], self.c[layer])
+    }
+}
+
 /// A bare activation: `y = A(x)`.
 #[inline(always)]
 pub fn activate<A: TileActivation, S: Simd, E: Real, const N: usize, const L: usize>(

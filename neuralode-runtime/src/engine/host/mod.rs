@@ -44,7 +44,7 @@ use core::fmt;
 use pulp::Arch;
 
 use crate::{
-    adjoint::Cotangent,
+    adjoint::{Cotangent, Part},
     error::SolveError,
     options::Tolerances,
     pool,
@@ -242,10 +242,22 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
         lambda: &mut Self::State,
         theta_bar: &mut Params<E>,
     ) -> Result<usize, SolveError> {
+        self.pull_back_part(tableau, steps, cotangents, lambda, theta_bar, Part::WHOLE)
+    }
+
+    fn pull_back_part<const S: usize>(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        steps: &[Step<Self::State, [Self::State; S]>],
+        cotangents: &[Cotangent<Self::State>],
+        lambda: &mut Self::State,
+        theta_bar: &mut Params<E>,
+        part: Part,
+    ) -> Result<usize, SolveError> {
         Ok(pullback::pull_back_steps(
             self.arch,
             &self.field,
-            &pullback::Plan::new(tableau, steps, cotangents),
+            &pullback::Plan::new(tableau, steps, cotangents, part),
             &mut lambda.tiles,
             &mut theta_bar.0,
             &mut self.groups,

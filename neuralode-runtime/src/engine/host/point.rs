@@ -442,6 +442,15 @@ impl<E: Real, const N: usize> State for [E; N] {
         N
     }
 
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn dot(&self, other: &Self) -> Result<f64, SolveError> {
+        let pairs = self.iter().zip(other);
+        Ok(pairs.map(|(a, b)| a.to_f64() * b.to_f64()).sum())
+    }
+
     fn epsilon(&self) -> f64 {
         E::EPSILON
     }

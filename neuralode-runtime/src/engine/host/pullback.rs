@@ -7,7 +7,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
-    adjoint::{by_step, Cotangent},
+    adjoint::{by_step, Cotangent, Part},
     pool,
     step::Step,
     tableau::ButcherTableau,
@@ -37,6 +37,8 @@ pub(super) fn group_size(tiles: usize) -> usize {
 pub(super) struct Group<E: Real, const L: usize> {
     sums: Vec<Sums<E>>,
     records: Vec<Row<E, L>>,
+    /// Rows of `records` that hold products not yet in `sums`.
+    recorded: usize,
     scratch: Vec<Row<E, L>>,
 }
 
@@ -65,12 +67,16 @@ fn prepare<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     groups.resize_with(count, || Group {
         sums: pool::take(),
         records: pool::take(),
+        recorded: 0,
         scratch: pool::take(),
     });
     let per_record = (field.record() * size_of::<Row<E, L>>()).max(1);
-    let records = (CACHED / per_record).min(size * products).max(1);
+    let records = (CACHED / per_record)
+        .min(size.saturating_mul(products))
+        .max(1);
     let rows = rows + field.vjp_scratch().max(field.gather_scratch());
     for group in groups {
+        group.recorded = 0;
         group.sums.clear();
         group.sums.resize(field.sums(), Sums::default());
         let record_rows = records * field.record();
@@ -87,18 +93,20 @@ struct Records<'a, G, E: Real, const L: usize> {
     field: &'a G,
     sums: &'a mut [Sums<E>],
     rows: &'a mut [Row<E, L>],
-    used: usize,
+    used: &'a mut usize,
 }
 
 impl<'a, G, E: Real, const L: usize> Records<'a, G, E, L> {
+    /// Those of a group, and its scratch space.
     #[inline(always)]
-    fn new(field: &'a G, sums: &'a mut [Sums<E>], rows: &'a mut [Row<E, L>]) -> Self {
-        Self {
+    fn of(field: &'a G, group: &'a mut Group<E, L>) -> (Self, &'a mut [Row<E, L>]) {
+        let this = Self {
             field,
-            sums,
-            rows,
-            used: 0,
-        }
+            sums: &mut group.sums,
+            rows: &mut group.records,
+            used: &mut group.recorded,
+        };
+        (this, &mut group.scratch)
     }
 
     /// Room for the next record.
@@ -112,11 +120,11 @@ impl<'a, G, E: Real, const L: usize> Records<'a, G, E, L> {
         G: TileVjp<E, N, L>,
     {
         let size = self.field.record();
-        if self.used + size > self.rows.len() {
+        if *self.used + size > self.rows.len() {
             self.gather(simd, scratch);
         }
-        let record = &mut self.rows[self.used..][..size];
-        self.used += size;
+        let record = &mut self.rows[*self.used..][..size];
+        *self.used += size;
         record
     }
 
@@ -126,9 +134,9 @@ impl<'a, G, E: Real, const L: usize> Records<'a, G, E, L> {
     where
         G: TileVjp<E, N, L>,
     {
-        let records = &self.rows[..self.used];
+        let records = &self.rows[..*self.used];
         self.field.gather(simd, records, self.sums, scratch);
-        self.used = 0;
+        *self.used = 0;
     }
 }
 
@@ -240,8 +248,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { field, group, .. } = self;
-        let scratch = &mut group.scratch[..];
-        let mut records = Records::new(field, &mut group.sums, &mut group.records);
+        let (mut records, scratch) = Records::of(field, group);
         for ((y, c), y_bar) in self.y.iter().zip(self.c).zip(self.y_bar) {
             let record = records.next(simd, scratch);
             record[..N].copy_from_slice(y);
@@ -277,6 +284,7 @@ pub(super) struct Plan<'a, E: Real, const N: usize, const L: usize, const S: usi
     live: [bool; S],
     /// See [`ButcherTableau::has_stage`].
     has_stage: [bool; S],
+    part: Part,
     steps: Vec<StepBack<'a, E, N, L, S>>,
 }
 
@@ -285,6 +293,7 @@ impl<'a, E: Real, const N: usize, const L: usize, const S: usize> Plan<'a, E, N,
         tableau: &ButcherTableau<S>,
         steps: &'a [Step<Tiles<E, N, L>, [Tiles<E, N, L>; S]>],
         cotangents: &'a [Cotangent<Tiles<E, N, L>>],
+        part: Part,
     ) -> Self {
         let mut live = [false; S];
         for i in (0..S).rev() {
@@ -322,6 +331,7 @@ impl<'a, E: Real, const N: usize, const L: usize, const S: usize> Plan<'a, E, N,
             b: tableau.b.map(E::from_f64),
             live,
             has_stage: core::array::from_fn(|i| tableau.has_stage(i)),
+            part,
             steps: steps.collect(),
         }
     }
@@ -338,7 +348,8 @@ impl<'a, E: Real, const N: usize, const L: usize, const S: usize> Plan<'a, E, N,
     }
 }
 
-/// Pulls `lambda` back over the steps of `plan`, adds to `theta_bar`, and returns the number of products.
+/// Pulls `lambda` back over the steps of `plan`, adds to `theta_bar`, and returns the number of products. Sums of
+/// the parameters' cotangent stay in `groups` until the last part of a walk.
 pub(super) fn pull_back_steps<
     G: TileVjp<E, N, L>,
     E: Real,
@@ -355,12 +366,16 @@ pub(super) fn pull_back_steps<
 ) -> usize {
     let products = plan.products();
     // A tile for the cotangent of a stage, and the arguments' cotangents.
-    prepare(groups, field, lambda.len(), products, (1 + S) * N);
+    if plan.part.begins {
+        prepare(groups, field, lambda.len(), usize::MAX, (1 + S) * N);
+    }
     let size = group_size(lambda.len());
     let work = 3 * field.products() * lambda.len() * L * products;
     let threads = parallel::threads(work, groups.len());
     pull_back_groups(arch, field, plan, (0, lambda), groups, (size, threads));
-    join(field, groups, theta_bar);
+    if plan.part.ends {
+        join(field, groups, theta_bar);
+    }
     products
 }
 
@@ -425,13 +440,14 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES:
         let Self {
             field, plan, group, ..
         } = self;
-        let mut records = Records::new(field, &mut group.sums, &mut group.records);
-        let (k_bar, scratch) = carve::<E, N, L>(&mut group.scratch);
+        let (mut records, scratch) = Records::of(field, group);
+        let (k_bar, scratch) = carve::<E, N, L>(scratch);
         let (y_bars, scratch) = scratch.split_at_mut(STAGES * N);
         let (y_bars, _) = y_bars.as_chunks_mut::<N>();
-        for (index, lambda) in self.lambda.iter_mut().enumerate() {
-            let tile = self.first + index;
-            for back in plan.steps.iter().rev() {
+        // Step by step, so that a walk in several parts adds in the same order.
+        for back in plan.steps.iter().rev() {
+            for (index, lambda) in self.lambda.iter_mut().enumerate() {
+                let tile = self.first + index;
                 for saved in back.at_end {
                     accumulate(simd, &[(E::ONE, &saved.value.tiles[tile])], lambda);
                 }
@@ -479,6 +495,8 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES:
                 }
             }
         }
-        records.gather(simd, scratch);
+        if plan.part.ends {
+            records.gather(simd, scratch);
+        }
     }
 }

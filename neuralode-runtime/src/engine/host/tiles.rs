@@ -27,7 +27,7 @@ pub struct Tiles<E: Real, const N: usize, const L: usize> {
 impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
     /// Tiles whose contents mean nothing.
     fn of_any(samples: usize) -> Self {
-        let mut tiles = pool::take();
+        let mut tiles = pool::with_room(samples.div_ceil(L));
         tiles.resize(samples.div_ceil(L), [Row::default(); N]);
         Self { samples, tiles }
     }
@@ -87,7 +87,7 @@ impl<E: Real, const N: usize, const L: usize> Drop for Tiles<E, N, L> {
 
 impl<E: Real, const N: usize, const L: usize> Clone for Tiles<E, N, L> {
     fn clone(&self) -> Self {
-        let mut tiles = pool::take();
+        let mut tiles = pool::with_room(self.tiles.len());
         tiles.clear();
         tiles.extend_from_slice(&self.tiles);
         Self {
@@ -128,6 +128,16 @@ impl<E: Real, const L: usize> WithSimd for Combine<'_, E, L> {
     }
 }
 
+/// [`Combine`] under the widest instructions. Compiled once per state, whatever iterators bring the terms.
+#[inline(never)]
+fn pass<E: Real, const L: usize>(
+    base: &[Row<E, L>],
+    terms: &[(E, &[Row<E, L>])],
+    out: &mut [Row<E, L>],
+) {
+    Arch::new().dispatch(Combine { base, terms, out });
+}
+
 fn combine<'a, E: Real, const L: usize>(
     base: &[Row<E, L>],
     terms: impl Iterator<Item = (f64, &'a [Row<E, L>])>,
@@ -135,16 +145,11 @@ fn combine<'a, E: Real, const L: usize>(
 ) {
     let mut gathered: [(E, &[Row<E, L>]); TERMS] = [(E::default(), &[]); TERMS];
     let mut count = 0;
-    let arch = Arch::new();
     let mut first = true;
     for (c, x) in terms {
         if count == TERMS {
             let sum = if first { base.to_vec() } else { out.to_vec() };
-            arch.dispatch(Combine {
-                base: &sum,
-                terms: &gathered,
-                out,
-            });
+            pass(&sum, &gathered, out);
             (first, count) = (false, 0);
         }
         gathered[count] = (E::from_f64(c), x);
@@ -152,14 +157,10 @@ fn combine<'a, E: Real, const L: usize>(
     }
     let terms = &gathered[..count];
     if first {
-        arch.dispatch(Combine { base, terms, out });
+        pass(base, terms, out);
     } else {
         let sum = out.to_vec();
-        arch.dispatch(Combine {
-            base: &sum,
-            terms,
-            out,
-        });
+        pass(&sum, terms, out);
     }
 }
 
@@ -230,6 +231,15 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
 
     fn len(&self) -> usize {
         self.samples * N
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(self.tiles.as_slice())
+    }
+
+    fn dot(&self, other: &Self) -> Result<f64, SolveError> {
+        let pairs = self.to_rows().into_iter().zip(other.to_rows());
+        Ok(pairs.map(|(a, b)| a.to_f64() * b.to_f64()).sum())
     }
 
     fn epsilon(&self) -> f64 {
@@ -303,6 +313,15 @@ pub struct Params<E>(pub Vec<E>);
 impl<E: Real> State for Params<E> {
     fn len(&self) -> usize {
         self.0.len()
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(self.0.as_slice())
+    }
+
+    fn dot(&self, other: &Self) -> Result<f64, SolveError> {
+        let pairs = self.0.iter().zip(&other.0);
+        Ok(pairs.map(|(a, b)| a.to_f64() * b.to_f64()).sum())
     }
 
     fn epsilon(&self) -> f64 {

@@ -219,6 +219,15 @@ impl<S: Shape, E: Dtype, D: Device<E>> State for Tensor<S, E, D> {
         self.shape().num_elements()
     }
 
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.len() * size_of::<E>()
+    }
+
+    fn dot(&self, other: &Self) -> Result<f64, SolveError> {
+        let pairs = self.as_vec().into_iter().zip(other.as_vec());
+        Ok(pairs.map(|(a, b)| to_f64(a) * to_f64(b)).sum())
+    }
+
     fn epsilon(&self) -> f64 {
         let (mut epsilon, one) = (1.0, E::ONE);
         while one + scalar::<E>(epsilon / 2.0) != one {

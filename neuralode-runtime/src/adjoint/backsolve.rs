@@ -1,0 +1,108 @@
+//! The backsolve adjoint: `y` itself is integrated backwards, beside `lambda` and `mu`.
+//!
+//! From each saved time to the one before it, from the stored value of `y` there,
+//!
+//! ```text
+//! dy/dt      = f(t, y)
+//! dlambda/dt = -(df/dy)^T lambda
+//! dmu/dt     = -(df/dtheta)^T lambda
+//! ```
+//!
+//! with all three in the error norm. The forward solve keeps the saved values and no step: memory does not grow with
+//! their number.
+//!
+//! # When it is wrong
+//! A flow that contracts forwards expands backwards. An error `e` of `y` grows like `exp(L T)` over a time `T` without
+//! a saved point, where `-L` is the field's fastest rate of contraction, **whatever the tolerance**: `lambda` is then
+//! that of another solution, and nothing in the result shows it. Stable, stiff and dissipative problems
+//! (diffusion, damping, `dy/dt = -50 y`, the Lorenz system) do that; a few saved points on the way help. The steps are
+//! an answer of the solver to a problem that the forward solve did not have, so that a backward solve may also fail
+//! with [`SolveError::MaxSteps`] or [`SolveError::NonFinite`]. Where memory is what lacks,
+//! [`Adjoint::Checkpointed`](crate::Adjoint::Checkpointed) gives the exact gradient of the steps within a budget.
+//!
+//! # Cost
+//! `2 + (s - 1) * (accepted + rejected)` products, and as many calls of the field, per interval between saved points
+//! (one less for equal steps). In memory: the saved values, and `s + 5` states of twice the size of `y` and once that
+//! of the parameters during the reverse solve.
+//!
+//! # Order
+//! That of the method.
+//!
+//! # Sources
+//! R. T. Q. Chen, Y. Rubanova, J. Bettencourt, D. Duvenaud, "Neural Ordinary Differential Equations",
+//! Adv. Neural Inf. Process. Syst. 31 (2018), arXiv:1806.07366, algorithm 1. On its failure: A. Gholami, K. Keutzer, G. Biros, "ANODE: Unconditionally Accurate
+//! Memory-Efficient Gradients for Neural ODEs", IJCAI 2019, doi:10.24963/ijcai.2019/103.
+
+use crate::{
+    error::SolveError, options::SolveOptions, state::Augmented, tableau::ButcherTableau,
+    vector_field::Differentiable,
+};
+
+use super::{
+    reverse::{solve_back, Along, At, Reverse},
+    Cotangent, Pullback,
+};
+
+/// Puts `y` back to what the forward solve gave.
+struct Reset<'v, Y> {
+    values: &'v [(f64, Y)],
+    /// The place in `values` of each cotangent's time.
+    places: Vec<usize>,
+}
+
+impl<F: Differentiable, const S: usize> Along<F, S> for Reset<'_, F::State> {
+    fn saved(&mut self, index: usize, at: &mut At<F>) {
+        let place = self.places.get(index);
+        if let Some((_, value)) = place.and_then(|place| self.values.get(*place)) {
+            at.y = Some(value.clone());
+        }
+    }
+}
+
+/// `cotangents` is not empty, and in the order of the solve that `options` describe; `values` are the solution at
+/// its saved times.
+pub(super) fn pull_back<F: Differentiable, const S: usize>(
+    field: &mut F,
+    tableau: &'static ButcherTableau<S>,
+    values: &[(f64, F::State)],
+    cotangents: &[Cotangent<F::State>],
+    options: &SolveOptions,
+) -> Result<Pullback<F::State, F::Params>, SolveError> {
+    let place = |(index, cotangent): (usize, &Cotangent<F::State>)| {
+        #[allow(clippy::float_cmp, reason = "the saved times themselves, not results")]
+        let place = values.iter().position(|(t, _)| *t == cotangent.t);
+        place.ok_or(SolveError::TimeNotSaved {
+            index,
+            found: cotangent.t,
+        })
+    };
+    let places: Vec<usize> = cotangents
+        .iter()
+        .enumerate()
+        .map(place)
+        .collect::<Result<_, _>>()?;
+    let Some(last) = cotangents.last() else {
+        return Err(SolveError::NoTimes);
+    };
+    let mu = field.zero_params()?;
+    let start = Augmented {
+        lambda: last.value.clone(),
+        mu: Some(mu.clone()),
+        y: None,
+    };
+    let mut reverse = Reverse::new(field, None, &last.value)?;
+    let mut reset = Reset { values, places };
+    let at = solve_back(
+        &mut reverse,
+        tableau,
+        start,
+        cotangents,
+        options,
+        &mut reset,
+    )?;
+    Ok(Pullback {
+        y_bar: at.lambda,
+        theta_bar: at.mu.unwrap_or(mu),
+        stats: reverse.stats,
+    })
+}
