@@ -214,8 +214,57 @@ fn wrong_arguments_are_explained() {
         ],
     );
     fails(&["--device", "tpu"], &["cpu", "cuda"]);
+    fails(&["--solver", "rk5"], &["--solver", "rk4", "dopri8"]);
+    fails(&["--compare", "--vjp", "tape"], &["--compare", "--vjp"]);
     fails(&["--seeds", "0"], &["--seeds", "at least 1"]);
     fails(&["--nonsense"], &["--nonsense"]);
+}
+
+#[test]
+fn solver_and_tolerances_are_those_that_were_asked_for() {
+    let calls = |arguments: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("out.json");
+        let common = [
+            "--images",
+            "300",
+            "--epochs",
+            "1",
+            "--json",
+            file.to_str().unwrap(),
+        ];
+        let output = run(&[&common, arguments].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        json["runs"][0]["epochs"][0]["nfe"].as_u64().unwrap()
+    };
+    // 270 training images are three batches; equal steps take no probe for a first size.
+    assert_eq!(calls(&["--solver", "rk4", "--dt", "0.25"]), 3 * (1 + 4 * 4));
+    assert_eq!(calls(&["--solver", "euler", "--dt", "0.5"]), 3 * (1 + 2));
+    let loose = calls(&[]);
+    assert!(calls(&["--rtol", "1e-6", "--atol", "1e-6"]) > loose);
+    fails(
+        &["--images", "300", "--solver", "euler"],
+        &["Euler", "error"],
+    );
+    fails(&["--images", "300", "--rtol", "2"], &["rtol"]);
+}
+
+#[test]
+fn a_comparison_has_a_row_for_every_configuration_of_the_page() {
+    let output = run(&["--images", "300", "--epochs", "2", "--compare"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    let (_, table) = printed.rsplit_once("adjoint, vjp ").unwrap();
+    for configuration in [
+        "interpolating, generated",
+        "gauss, generated",
+        "interpolating, tape",
+        "discrete, tape",
+        "discrete, generated",
+    ] {
+        assert_eq!(table.matches(configuration).count(), 1, "{table}");
+    }
 }
 
 #[test]

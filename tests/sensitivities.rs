@@ -17,17 +17,19 @@ use neuralode::{
     error::Quantity,
     prelude::*,
     saved_points::solve_at,
-    tableau::{ButcherTableau, TSIT5},
+    tableau::{ButcherTableau, DOPRI5, DOPRI8, TSIT5},
     trajectory::Trajectory,
     vector_field::{Differentiable, VectorField},
     Adjoint, Controller,
 };
 use support::{relative_error, ADJOINTS};
 
-/// Calls a function that is generic over the number of stages with every tableau.
+/// Calls a function that is generic over the number of stages with several tableaus.
 macro_rules! with_every_tableau {
     ($check:ident $(, $argument:expr)*) => {
         $check(&TSIT5 $(, $argument)*);
+        $check(&DOPRI5 $(, $argument)*);
+        $check(&DOPRI8 $(, $argument)*);
     };
 }
 
@@ -405,7 +407,9 @@ fn gradient_orders<const S: usize>(tableau: &'static ButcherTableau<S>) {
 
 #[test]
 fn the_gradient_of_equal_steps_converges_with_the_documented_order() {
-    with_every_tableau!(gradient_orders);
+    // Dopri8 is down to rounding errors at these steps.
+    gradient_orders(&TSIT5);
+    gradient_orders(&DOPRI5);
 }
 
 fn gauss_orders<const S: usize>(tableau: &'static ButcherTableau<S>) {
@@ -439,7 +443,8 @@ fn gauss_orders<const S: usize>(tableau: &'static ButcherTableau<S>) {
 #[test]
 fn the_gauss_adjoint_has_the_order_of_its_nodes() {
     assert_eq!([1, 2, 4, 5, 8].map(gauss::nodes), [1, 1, 2, 3, 4]);
-    with_every_tableau!(gauss_orders);
+    gauss_orders(&TSIT5);
+    gauss_orders(&DOPRI5);
 }
 
 /// The smallest budget in bytes that a solve has not refused, found by asking.

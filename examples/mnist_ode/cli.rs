@@ -3,10 +3,10 @@
 use std::{fmt, ops::RangeInclusive, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
-use neuralode::{Adjoint, Vjp};
+use neuralode::{Adjoint, Controller, SolveOptions, Solver, Vjp};
 
 /// Trains a Neural ODE on MNIST, as the Lux.jl tutorial does.
-#[derive(Parser, Debug)]
+#[derive(Parser, Clone, Debug)]
 #[command(version, about)]
 pub(crate) struct Arguments {
     /// Folder with the MNIST files, `.gz` or unpacked [default: `$MNIST_DIR`, `data/mnist`, the cache folder, a
@@ -38,6 +38,26 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = VjpName::Generated)]
     pub(crate) vjp: VjpName,
 
+    /// Method of the solve: euler, midpoint, heun, ralston, bosh3, rk4, dopri5, tsit5, vern7 or dopri8
+    #[arg(long, value_name = "NAME", default_value = "tsit5", value_parser = solver)]
+    pub(crate) solver: Solver,
+
+    /// Relative tolerance of the solve
+    #[arg(long, value_name = "NUMBER", default_value_t = 1e-3)]
+    pub(crate) rtol: f64,
+
+    /// Absolute tolerance of the solve
+    #[arg(long, value_name = "NUMBER", default_value_t = 1e-3)]
+    pub(crate) atol: f64,
+
+    /// Equal steps of this size instead of tolerances (euler and rk4 have no others)
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) dt: Option<f64>,
+
+    /// Train once for each configuration of the tutorial's page and print one table
+    #[arg(long, conflicts_with_all = ["adjoint", "vjp", "seeds", "json"])]
+    pub(crate) compare: bool,
+
     /// Seed of the initial weights and of the order of images
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -60,6 +80,18 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Changes a block's declared options to these.
+    pub(crate) fn apply(&self, options: &mut SolveOptions) {
+        options.solver = self.solver;
+        options.rtol = self.rtol;
+        options.atol = self.atol;
+        if let Some(dt) = self.dt {
+            options.controller = Controller::Constant { dt };
+        }
+        options.adjoint = self.adjoint.into();
+        options.vjp = self.vjp.into();
+    }
+
     /// The seed of every run.
     pub(crate) fn seeds(&self) -> RangeInclusive<u64> {
         self.seed..=self.seed.saturating_add(self.seeds as u64 - 1)
@@ -153,6 +185,12 @@ fn at_least<const MINIMUM: usize>(text: &str) -> Result<usize, String> {
         Ok(number) if number >= MINIMUM => Ok(number),
         _ => Err(format!("expected a whole number of at least {MINIMUM}")),
     }
+}
+
+fn solver(text: &str) -> Result<Solver, String> {
+    let name = |solver: Solver| format!("{solver:?}").to_lowercase();
+    let found = Solver::ALL.into_iter().find(|solver| name(*solver) == text);
+    found.ok_or_else(|| format!("expected one of {}", Solver::ALL.map(name).join(", ")))
 }
 
 fn learning_rate(text: &str) -> Result<f64, String> {

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example mnist_ode
 //! cargo run --release --example mnist_ode -- --images 60000 --adjoint discrete --seeds 3
+//! cargo run --release --example mnist_ode -- --compare
 //! cargo run --release --example mnist_ode -- --help
 //! ```
 //!
@@ -20,7 +21,7 @@ use std::{error::Error, process::ExitCode};
 use clap::Parser;
 use neuralode::prelude::*;
 
-use cli::{Arguments, DeviceName};
+use cli::{AdjointName, Arguments, DeviceName, VjpName};
 use report::Report;
 use train::Images;
 
@@ -57,11 +58,54 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         version::print();
         return Ok(());
     }
+    if arguments.compare {
+        return compare(arguments);
+    }
     let output = arguments
         .json
         .as_deref()
         .map(report::Output::create)
         .transpose()?;
+    train(arguments, output).map(|_| ())
+}
+
+/// Every configuration that the tutorial's page shows, and the fastest of this library, in one table.
+fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let configurations = [
+        (
+            "InterpolatingAdjoint(ZygoteVJP)",
+            AdjointName::Interpolating,
+            VjpName::Generated,
+        ),
+        (
+            "GaussAdjoint(ZygoteVJP)",
+            AdjointName::Gauss,
+            VjpName::Generated,
+        ),
+        (
+            "InterpolatingAdjoint(ReverseDiffVJP)",
+            AdjointName::Interpolating,
+            VjpName::Tape,
+        ),
+        ("ReverseDiffAdjoint", AdjointName::Discrete, VjpName::Tape),
+        ("", AdjointName::Discrete, VjpName::Generated),
+    ];
+    let mut rows = Vec::new();
+    for (page, adjoint, vjp) in configurations {
+        let configuration = Arguments {
+            adjoint,
+            vjp,
+            ..arguments.clone()
+        };
+        let report = train(&configuration, None)?;
+        rows.push(report.row(page));
+        println!();
+    }
+    report::print_comparison(&rows);
+    Ok(())
+}
+
+fn train(arguments: &Arguments, output: Option<report::Output>) -> Result<Report, Box<dyn Error>> {
     match arguments.device {
         DeviceName::Cpu => all_runs(arguments, output, |seed| Ok(Cpu::seed_from_u64(seed))),
         DeviceName::Cuda => on_cuda(arguments, output),
@@ -69,7 +113,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 #[cfg(feature = "cuda")]
-fn on_cuda(arguments: &Arguments, output: Option<report::Output>) -> Result<(), Box<dyn Error>> {
+fn on_cuda(
+    arguments: &Arguments,
+    output: Option<report::Output>,
+) -> Result<Report, Box<dyn Error>> {
     all_runs(arguments, output, |seed| {
         Cuda::try_build(0, seed).map_err(|error| {
             format!(
@@ -81,7 +128,7 @@ fn on_cuda(arguments: &Arguments, output: Option<report::Output>) -> Result<(), 
 }
 
 #[cfg(not(feature = "cuda"))]
-fn on_cuda(_: &Arguments, _: Option<report::Output>) -> Result<(), Box<dyn Error>> {
+fn on_cuda(_: &Arguments, _: Option<report::Output>) -> Result<Report, Box<dyn Error>> {
     Err("this program was built without CUDA: run `cargo run --release --features cuda --example mnist_ode \
          -- --device cuda` on a machine with a CUDA toolkit and an NVIDIA GPU, or use --device cpu"
         .into())
@@ -93,7 +140,7 @@ fn all_runs<D: Device<f32>>(
     arguments: &Arguments,
     output: Option<report::Output>,
     device: impl Fn(u64) -> Result<D, Box<dyn Error>>,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<Report, Box<dyn Error>> {
     let places = data::Places::from_env(arguments.data_dir.clone());
     let set = data::load(&places, arguments.images)?;
     println!("Data: {}.", set.origin);
@@ -114,8 +161,7 @@ fn all_runs<D: Device<f32>>(
         let device = device(seed)?;
         let mut model = MnistOde::<f32, _>::try_build(&device)
             .map_err(|error| format!("the model could not be built: {error}"))?;
-        model.ode.options.adjoint = arguments.adjoint.into();
-        model.ode.options.vjp = arguments.vjp.into();
+        arguments.apply(&mut model.ode.options);
         if seed == arguments.seed {
             println!("{}\n", model.summary());
         }
@@ -125,5 +171,6 @@ fn all_runs<D: Device<f32>>(
     report.print_means();
     let written = output.map_or(Ok(()), |output| output.write(&report));
     outcome?;
-    Ok(written?)
+    written?;
+    Ok(report)
 }

@@ -163,6 +163,53 @@ impl Report {
     }
 }
 
+/// A configuration in the table of a comparison.
+pub(crate) struct Row {
+    page: &'static str,
+    configuration: String,
+    first_seconds: f64,
+    later_seconds: f64,
+    last: Epoch,
+}
+
+impl Report {
+    /// The last run, beside the name that the tutorial's page has for it.
+    pub(crate) fn row(&self, page: &'static str) -> Row {
+        let epochs = self.runs.last().map_or(&[][..], |run| &run.epochs);
+        let mut later: Vec<f64> = epochs.iter().skip(1).map(|epoch| epoch.seconds).collect();
+        later.sort_by(f64::total_cmp);
+        Row {
+            page,
+            configuration: format!("{}, {}", self.adjoint, self.vjp),
+            first_seconds: epochs.first().map_or(f64::NAN, |epoch| epoch.seconds),
+            later_seconds: later.get(later.len() / 2).copied().unwrap_or(f64::NAN),
+            last: epochs.last().cloned().unwrap_or_else(|| Epoch::new(0)),
+        }
+    }
+}
+
+/// One line per configuration: seconds of the first epoch and the median of the later ones, and what the last epoch
+/// reached and cost.
+pub(crate) fn print_comparison(rows: &[Row]) {
+    println!(
+        "{:<25}  {:<36}  first s  later s  train %   test %  field calls    VJPs",
+        "adjoint, vjp", "on the tutorial's page",
+    );
+    for row in rows {
+        println!(
+            "{:<25}  {:<36}  {:>7.4}  {:>7.4}  {:>7.3}  {:>7.3}  {:>11}  {:>6}",
+            row.configuration,
+            row.page,
+            row.first_seconds,
+            row.later_seconds,
+            100.0 * row.last.train_accuracy,
+            100.0 * row.last.test_accuracy,
+            row.last.nfe,
+            row.last.vjps,
+        );
+    }
+}
+
 /// Four digits behind the point, or a power of ten for a loss that has run away.
 fn loss(loss: f64) -> String {
     if loss < 1e4 {
