@@ -140,10 +140,19 @@ impl<F: Differentiable, const S: usize> Along<F, S> for Integral<F::State, F::Pa
             return Ok(());
         }
         let mut scale = None;
-        let mut tried = 0;
+        // The error of the last piece that was split.
+        let (mut tried, mut unmet) = (0, 0.0);
         self.pieces.clear();
         self.pieces.push((from, to));
         while let Some((a, b)) = self.pieces.pop() {
+            if tried == PIECES {
+                return Err(SolveError::Quadrature {
+                    t0: from,
+                    t1: to,
+                    error: unmet,
+                    pieces: tried,
+                });
+            }
             self.rule(reverse, (a, b))?;
             tried += 1;
             let scale = &*scale.get_or_insert_with(|| self.value.clone());
@@ -164,14 +173,7 @@ impl<F: Differentiable, const S: usize> Along<F, S> for Integral<F::State, F::Pa
                     sample: None,
                 });
             }
-            if tried >= PIECES {
-                return Err(SolveError::Quadrature {
-                    t0: from,
-                    t1: to,
-                    error: error / share,
-                    pieces: tried,
-                });
-            }
+            unmet = error / share;
             self.pieces.push((middle, b));
             self.pieces.push((a, middle));
         }

@@ -49,9 +49,8 @@ impl StepControl {
             order,
             inverse_root: Power::new(match controller {
                 Controller::PI => -0.5 * Self::beta1(order),
-                Controller::I | Controller::Pid { .. } | Controller::Constant { .. } => {
-                    -0.5 / order
-                }
+                Controller::Pid { p, i, d } => -0.5 * (p + i + d) / order,
+                Controller::I | Controller::Constant { .. } => -0.5 / order,
             }),
             previous_error: 1e-4,
             logarithms: [0.0; 2],
@@ -107,9 +106,8 @@ impl StepControl {
         } else {
             (FACTOR_MIN, SAFETY)
         };
-        let newest = 0.5 * square.log2();
         let [last, before] = self.logarithms;
-        let terms = [(-(p + i + d), newest), (p + 2.0 * d, last), (-d, before)];
+        let terms = [(p + 2.0 * d, last), (-d, before)];
         // A coefficient of zero takes its error out, whatever that is.
         let exponent = terms
             .into_iter()
@@ -117,9 +115,10 @@ impl StepControl {
             .map(|(coefficient, logarithm)| logarithm * (coefficient / self.order))
             .sum::<f64>();
         // Infinities of both signs may meet, where coefficients are extreme: then nothing is known.
-        let factor = SAFETY * exponent.exp2();
+        let factor = SAFETY * (self.inverse_root.of(square) * exponent.exp2());
         let factor = if factor.is_nan() { low } else { factor };
         if accepted {
+            let newest = 0.5 * square.log2();
             self.logarithms = [if newest.is_finite() { newest } else { 0.0 }, last];
         }
         Verdict {
