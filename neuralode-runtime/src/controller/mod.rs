@@ -75,7 +75,7 @@ impl StepControl {
         match self.controller {
             Controller::I => self.judge_integral(square),
             Controller::PI => self.judge_proportional_integral(square),
-            Controller::Pid { p, i, d } => self.judge_pid(square, [p, i, d]),
+            Controller::Pid { p, d, .. } => self.judge_pid(square, p, d),
             Controller::Constant { .. } => Verdict {
                 accepted: true,
                 factor: 1.0,
@@ -99,7 +99,7 @@ impl StepControl {
 
     /// As in diffrax's `PIDController`. An error of zero counts as one of 1 when later steps look back at it.
     #[inline]
-    fn judge_pid(&mut self, square: f64, [p, i, d]: [f64; 3]) -> Verdict {
+    fn judge_pid(&mut self, square: f64, p: f64, d: f64) -> Verdict {
         let accepted = square <= 1.0;
         let (low, high) = if accepted {
             (1.0, FACTOR_MAX)
