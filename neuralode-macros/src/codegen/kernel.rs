@@ -21,26 +21,17 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let count = lines.len();
     let constants = lines.iter().map(|lines| &lines.constants);
     let forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.forward).collect();
-    let recalled = lines.iter().enumerate().map(|(index, lines)| {
-        let is_last = index + 1 == count;
-        lines
-            .recall
-            .as_ref()
-            .filter(|_| is_last)
-            .unwrap_or(&lines.forward)
-    });
-    let backward = lines.iter().rev().map(|lines| &lines.backward);
     let tangent = lines.iter().map(|lines| &lines.tangent);
     let one_sample = one_sample(ode, &lines);
+    let way_back = way_back(ode, &lines);
     let scratch = lines.iter().map(|lines| &lines.scratch);
     let transposes = lines.iter().map(|lines| &lines.transpose);
     let joins = lines.iter().map(|lines| &lines.join);
-    let gathers = lines.iter().map(|lines| &lines.gather);
     let gather_scratch = lines.iter().map(|lines| &lines.gather_scratch);
     let in_record = lines.iter().map(|lines| &lines.in_record);
     let [at, sums, products] =
         ["AT", "SUMS", "PRODUCTS"].map(|name| format_ident!("{name}_{count}"));
-    let [x, c, v] = ["x", "c", "v"].map(|name| format_ident!("{name}_{count}"));
+    let [x, v] = ["x", "v"].map(|name| format_ident!("{name}_{count}"));
     let produced = produced(ode);
     let tile = quote!(#root::Tile<Num, #state, LANES>);
     let row = quote!(#root::kernel::Row<Num, LANES>);
@@ -93,36 +84,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
                 #root::kernel::copy(#x, dy);
             }
 
-            #[inline(always)]
-            fn vjp<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
-                simd: Set,
-                params: &[Num],
-                transposed: &[Num],
-                _t: f64,
-                value: #root::Option<&#tile>,
-                c: &#tile,
-                y_bar: &mut #tile,
-                record: &mut [#row],
-                scratch: &mut [#row],
-            ) {
-                let (x_0, record) = #root::kernel::carve::<Num, #state, LANES>(record);
-                let x_0 = &*x_0;
-                #(#recalled)*
-                let (#c, record) = #root::kernel::carve::<Num, #produced, LANES>(record);
-                #root::kernel::copy(c, #c);
-                #(#backward)*
-                #root::kernel::copy(c_0, y_bar);
-            }
-
-            #[inline(always)]
-            fn gather<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
-                simd: Set,
-                records: &[#row],
-                sums: &mut [#root::kernel::Sums<Num>],
-                scratch: &mut [#row],
-            ) {
-                #(#gathers)*
-            }
+            #way_back
 
             #[inline(always)]
             fn jvp<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
@@ -149,6 +111,58 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             ) {
                 #(#joins)*
             }
+        }
+    }
+}
+
+/// The passes over tiles whose product is with a cotangent.
+fn way_back(ode: &Ode, lines: &[Lines]) -> TokenStream {
+    let root = root();
+    let (state, produced) = (&ode.state, produced(ode));
+    let count = lines.len();
+    let recalled = lines.iter().enumerate().map(|(index, lines)| {
+        let is_last = index + 1 == count;
+        lines
+            .recall
+            .as_ref()
+            .filter(|_| is_last)
+            .unwrap_or(&lines.forward)
+    });
+    let backward = lines.iter().rev().map(|lines| &lines.backward);
+    let gathers = lines.iter().map(|lines| &lines.gather);
+    let c = format_ident!("c_{count}");
+    let tile = quote!(#root::Tile<Num, #state, LANES>);
+    let row = quote!(#root::kernel::Row<Num, LANES>);
+    quote! {
+        #[inline(always)]
+        fn vjp<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            _t: f64,
+            value: #root::Option<&#tile>,
+            c: &#tile,
+            y_bar: &mut #tile,
+            record: &mut [#row],
+            scratch: &mut [#row],
+        ) {
+            let (x_0, record) = #root::kernel::carve::<Num, #state, LANES>(record);
+            let x_0 = &*x_0;
+            #(#recalled)*
+            let (#c, record) = #root::kernel::carve::<Num, #produced, LANES>(record);
+            #root::kernel::copy(c, #c);
+            #(#backward)*
+            #root::kernel::copy(c_0, y_bar);
+        }
+
+        #[inline(always)]
+        fn gather<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
+            simd: Set,
+            records: &[#row],
+            sums: &mut [#root::kernel::Sums<Num>],
+            scratch: &mut [#row],
+        ) {
+            #(#gathers)*
         }
     }
 }
@@ -406,9 +420,8 @@ impl<'m> Place<'m> {
     /// what it takes, where it does not pass tiles on.
     fn in_record(&self, forth: Option<&Size>, back: Option<&Size>) -> TokenStream {
         let root = root();
-        let rows = |size: Option<&Size>| match size {
-            Some(size) => quote!(#root::kernel::rows::<#size>()),
-            None => quote!(0),
+        let rows = |size: Option<&Size>| {
+            size.map_or_else(|| quote!(0), |size| quote!(#root::kernel::rows::<#size>()))
         };
         let restated = |size| Some(size).filter(|_| !self.sure);
         let entering = rows(restated(self.widths.taken));

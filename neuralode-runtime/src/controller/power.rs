@@ -120,6 +120,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::float_cmp, reason = "equal bits are meant")]
     fn zero_infinity_and_nan_have_their_powers() {
         let power = Power::new(-0.1);
         assert_eq!(power.of(0.0), f64::INFINITY);

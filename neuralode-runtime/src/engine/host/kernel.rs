@@ -555,7 +555,7 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
                 let mut o = 0;
                 macro_rules! outputs {
                     ($count:literal) => {
-                        while o + $count <= O {
+                        while O - o >= $count {
                             in_blocks!(I, |at, K| add_products::<S, E, $count, K, L>(
                                 simd,
                                 (records, rows, x_at + at, c_at + o),
@@ -667,10 +667,10 @@ fn add_products<S: Simd, E: Real, const M: usize, const K: usize, const L: usize
             }
         }
     }
-    for m in 0..M {
-        for k in 0..K {
+    for (m, sums) in sums.iter().enumerate() {
+        for (k, sum) in sums.iter().enumerate() {
             let (row, lane) = place(m, k);
-            weights[row][lane] += E::reduce(simd, sums[m][k]);
+            weights[row][lane] += E::reduce(simd, *sum);
         }
     }
 }
