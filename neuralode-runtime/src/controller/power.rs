@@ -2,8 +2,8 @@
 
 /// `x^exponent` for positive `x`, to a relative error of 1e-12.
 ///
-/// In a small system the error of a step, its power and the next step's first stage wait for each other, so that the
-/// latency of the general `powf` is a fifth of a step. With `x = 2^e c (1 + u)`, `c` in the middle of one of 16
+/// In a small system the error of a step, its power and the next step's first stage wait for each other, and the
+/// general `powf` takes long to answer. With `x = 2^e c (1 + u)`, `c` in the middle of one of 16
 /// parts of `1..2` and `|u| < 1/32`, it is a product of two numbers from tables and a binomial series. Outside of
 /// `2^-96..2^32` it is the standard library's.
 #[derive(Clone, Copy, Debug)]
