@@ -39,7 +39,7 @@ fn field(c: &mut Criterion) {
     let dev = Cpu::seed_from_u64(0);
     let model = MnistOde::<f32, _>::build(&dev);
     let y: Tensor<Rank2<BATCH, 20>, f32, _> = dev.sample_uniform();
-    let mut engine = TensorEngine::new(&model.ode.field);
+    let mut engine = TensorEngine::new(model.ode.field.clone());
     let mut dy = y.clone();
     c.bench_function("field, dfdx operations", |b| {
         b.iter(|| engine.eval(0.0, black_box(&y), &mut dy).unwrap());

@@ -107,7 +107,7 @@ fn portable<const N: usize, E: Dtype, F: TensorField<N, E, Cpu>>(
 where
     Cpu: Device<E>,
 {
-    let mut engine = TensorEngine::new(field);
+    let mut engine = TensorEngine::new(field.clone());
     let (mut dy, mut y_bar) = (y.clone(), y.clone());
     let mut theta_bar = engine.zero_params().unwrap();
     engine.eval(0.3, y, &mut dy).unwrap();

@@ -287,7 +287,7 @@ impl Check for EqualSteps {
 
         let y0: Tensor<(usize, Const<N>), f64, Cpu> = batch(&dev, &case.array("y0"));
         let per_state = y0.as_vec().len();
-        let mut engine = TensorEngine::new(&field);
+        let mut engine = TensorEngine::new(field.clone());
         let mut stepper = ExplicitRk::new(&mut engine, &TSIT5, ts[0], y0.clone()).unwrap();
         let mut points = 0;
         for step in 0..ts.len() {

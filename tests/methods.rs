@@ -924,7 +924,7 @@ fn blocks_solve_like_the_loop_with_every_method() {
         type Output = (Vec<Vec<f64>>, Stats);
         fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Self::Output {
             let Self(model, y0, times) = self;
-            let mut engine = neuralode::engine::tensor::TensorEngine::new(&model.ode.field);
+            let mut engine = neuralode::engine::tensor::TensorEngine::new(model.ode.field.clone());
             let options = model.ode.options;
             let (values, stats) =
                 solve_at(&mut engine, tableau, y0, times, &options, &mut ()).unwrap();

@@ -9,7 +9,7 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::{Cotangent, Kept, Pullback},
+    adjoint::{Cotangent, Pullback},
     backward::report,
     engine::{
         host::{
@@ -18,7 +18,7 @@ use crate::{
             real::Real,
             rows::RowScalar,
             storage::{numbers_mut, read, same},
-            Generated, HostEngine, Params, PointEngine, Tiles,
+            Erased, Generated, HostEngine, Params, PointEngine, Tiles, ANY,
         },
         tensor::{
             accumulate_numbers, accumulate_params, flat_parameters, DeviceErr, KernelVisitor,
@@ -26,34 +26,32 @@ use crate::{
         },
     },
     error::SolveError,
-    saved_points::solve_at,
     state::State,
     stats::Stats,
-    tableau::ButcherTableau,
+    tableau::{WithTableau, TSIT5},
     vector_field::Differentiable,
 };
 
-use super::{portable, saved::Saved, NeuralOde};
-
-/// Samples per tile: two vectors of the widest registers in either type.
-const LANES_F32: usize = 32;
-const LANES_F64: usize = 16;
+use super::{
+    portable,
+    saved::Saved,
+    solving::{solve_f32, solve_f64, Solved, Solving, LANES_F32, LANES_F64},
+    NeuralOde,
+};
 
 /// A solve from a contiguous `y0` that is not empty, waiting for the kernels of its field.
-pub(super) struct Forward<'b, const S: usize, const N: usize, B, E, D, T, F, W>
+pub(super) struct Forward<'b, const N: usize, B, E, D, T, F, W>
 where
     B: Dim,
     E: Dtype,
     D: Device<E>,
 {
     pub(super) block: &'b NeuralOde<F>,
-    pub(super) tableau: &'static ButcherTableau<S>,
     pub(super) saved: W,
     pub(super) y0: Tensor<(B, Const<N>), E, D, T>,
 }
 
-impl<const S: usize, const N: usize, B, E, D, T, F, W> KernelVisitor<N>
-    for Forward<'_, S, N, B, E, D, T, F, W>
+impl<const N: usize, B, E, D, T, F, W> KernelVisitor<N> for Forward<'_, N, B, E, D, T, F, W>
 where
     B: Dim,
     E: Dtype,
@@ -67,14 +65,14 @@ where
     fn visit<K: TileField<N>>(self) -> Self::Output {
         // Known while compiling, so that one of them is: `covers` lets no third type through.
         if const { size_of::<E>() == size_of::<f32>() } {
-            self.run::<K, f32, LANES_F32>()
+            self.run::<K, f32, LANES_F32>(solve_f32)
         } else {
-            self.run::<K, f64, LANES_F64>()
+            self.run::<K, f64, LANES_F64>(solve_f64)
         }
     }
 }
 
-impl<const S: usize, const N: usize, B, E, D, T, F, W> Forward<'_, S, N, B, E, D, T, F, W>
+impl<const N: usize, B, E, D, T, F, W> Forward<'_, N, B, E, D, T, F, W>
 where
     B: Dim,
     E: Dtype,
@@ -86,87 +84,117 @@ where
     /// `R` is `E` under the name that the kernels know.
     fn run<K: TileField<N>, R: RowScalar, const L: usize>(
         self,
+        solve: Solve<Erased<R, L>>,
     ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
         let params = same::<Vec<E>, Vec<R>>(flat_parameters(&self.block.field)?);
-        if self.y0.shape().num_elements() == N && point::fits::<K, N>() {
-            let engine = params.and_then(PointEngine::<K, R, N>::new);
-            self.solve_with::<K, R, _>(engine)
+        let rows = read::<_, _, _, _, R>(&self.y0);
+        let (Some(params), Some(rows)) = (params, rows) else {
+            return self.solve_portably();
+        };
+        let rows = rows.as_slice();
+        let straight = self.block.options.solver.seven_stages().is_some();
+        if straight && rows.len() == N && point::fits::<K, N>() {
+            let state = sample(rows);
+            match PointEngine::<K, R, N>::new(params) {
+                Some(engine) => self.solve_with(engine, state, K::PARAMS, solve_point),
+                None => self.solve_portably(),
+            }
         } else {
-            let engine = params.and_then(HostEngine::<Generated<K, R>, R, N, L>::new);
-            self.solve_with::<K, R, _>(engine)
+            match HostEngine::<Generated<K, R>, R, N, L>::new(params) {
+                Some(engine) => {
+                    let engine = Erased::new(Box::new(engine));
+                    let state = Tiles::from_rows_of_any(N, rows);
+                    self.solve_with(engine, state, K::PARAMS, solve)
+                }
+                None => self.solve_portably(),
+            }
         }
     }
 
-    fn solve_with<K: TileField<N>, R: RowScalar, G>(
+    /// The field's tensors are not those of its kernels: one is frozen, say.
+    fn solve_portably(self) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
+        portable::forward(self.block, self.saved, self.y0)
+    }
+
+    fn solve_with<R: RowScalar, G>(
         self,
-        engine: Option<G>,
+        mut engine: G,
+        start: G::State,
+        parameters: usize,
+        solve: Solve<G>,
     ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>
     where
         G: Differentiable<State: Samples<R>, Params = Params<R>> + 'static,
     {
-        let Self {
-            block,
-            tableau,
-            saved,
-            y0,
-        } = self;
-        let start = read::<_, _, _, _, R>(&y0).map(|rows| G::State::from_rows(rows.as_slice()));
-        let (Some(mut engine), Some(start)) = (engine, start) else {
-            // The field's tensors are not those of its kernels: one is frozen, say.
-            return portable::forward(block, tableau, saved, y0);
-        };
+        let Self { block, saved, y0 } = self;
         let (y0, mut tape) = y0.split_tape();
-        let options = block.options;
-        let mut kept = T::OWNS_TAPE.then(|| Kept::new(tableau, &options));
-        let (values, stats) = solve_at(
-            &mut engine,
-            tableau,
-            start,
-            saved.times(),
-            &options,
-            &mut kept,
-        )?;
+        let Solved {
+            values,
+            stats,
+            pull_back,
+        } = solve(Solving {
+            field: &mut engine,
+            y0: start,
+            times: saved.times(),
+            options: &block.options,
+            keep: T::OWNS_TAPE,
+        })?;
         let shape = saved.shape(y0.shape().0);
         let out = tensor(&values, y0.device(), shape).map_err(SolveError::device)?;
-        if let Some(mut kept) = kept {
-            kept.finish(saved.times(), &values);
+        if let Some(pull_back) = pull_back {
             let (field, out) = (block.field.clone(), out.clone());
             tape.add_backward_op(move |gradients| {
                 let cotangent = numbers_mut::<E, D, R>(gradients.get_or_alloc_mut(&out)?);
                 let Some(rows) = cotangent else {
                     return Ok(());
                 };
-                let times = saved.times().iter();
-                let cotangents: Vec<_> = times
-                    .zip(rows.chunks_exact(y0.shape().num_elements()))
-                    .map(|(t, rows)| Cotangent {
-                        t: *t,
-                        value: G::State::cotangent_from_rows(rows),
-                    })
-                    .collect();
-                let pulled = kept.pull_back(&mut engine, &cotangents);
-                write_gradients::<R, N, _, _, _, _, _>(&field, K::PARAMS, pulled, &y0, gradients)
+                let count = y0.shape().num_elements();
+                let cotangents = cotangents::<R, G::State>(saved.times(), rows, (N, count));
+                let pulled = pull_back(&mut engine, &cotangents);
+                write_gradients::<R, N, _, _, _, _, _>(&field, parameters, pulled, &y0, gradients)
             });
         }
         Ok((out.put_tape(tape), stats))
     }
 }
 
+/// How a solve is done, whatever its method.
+type Solve<G> = fn(Solving<'_, G>) -> Result<Solved<G>, SolveError>;
+
+/// Steps written out for one sample; methods that have none take tiles.
+fn solve_point<K: TileField<N>, R: RowScalar, const N: usize>(
+    solving: Solving<'_, PointEngine<K, R, N>>,
+) -> Result<Solved<PointEngine<K, R, N>>, SolveError> {
+    let tableau = solving.options.solver.seven_stages();
+    solving.run(tableau.unwrap_or(&TSIT5))
+}
+
+/// The cotangents of the values at `times`, given as `count` numbers each.
+fn cotangents<R, Y: Samples<R>>(
+    times: &[f64],
+    rows: &[R],
+    (features, count): (usize, usize),
+) -> Vec<Cotangent<Y>> {
+    let values = rows
+        .chunks_exact(count)
+        .map(|rows| Y::cotangent_from_rows(features, rows));
+    let times = times.iter().copied();
+    times
+        .zip(values)
+        .map(|(t, value)| Cotangent { t, value })
+        .collect()
+}
+
 /// A host engine's state as rows of features.
 trait Samples<R>: State {
-    fn from_rows(rows: &[R]) -> Self;
-    /// The same as a cotangent, which is zero where there is no sample.
-    fn cotangent_from_rows(rows: &[R]) -> Self;
+    /// The rows as a cotangent, which is zero where there is no sample.
+    fn cotangent_from_rows(features: usize, rows: &[R]) -> Self;
     fn to_rows(&self) -> Vec<R>;
 }
 
-impl<R: Real, const N: usize, const L: usize> Samples<R> for Tiles<R, N, L> {
-    fn from_rows(rows: &[R]) -> Self {
-        Self::from_rows(rows)
-    }
-
-    fn cotangent_from_rows(rows: &[R]) -> Self {
-        Self::from_rows(rows).with_empty_padding()
+impl<R: Real, const L: usize> Samples<R> for Tiles<R, ANY, L> {
+    fn cotangent_from_rows(features: usize, rows: &[R]) -> Self {
+        Self::from_rows_of_any(features, rows).with_empty_padding()
     }
 
     fn to_rows(&self) -> Vec<R> {
@@ -176,17 +204,17 @@ impl<R: Real, const N: usize, const L: usize> Samples<R> for Tiles<R, N, L> {
 
 /// One sample.
 impl<R: Real, const N: usize> Samples<R> for [R; N] {
-    fn from_rows(rows: &[R]) -> Self {
-        core::array::from_fn(|n| rows.get(n).copied().unwrap_or_default())
-    }
-
-    fn cotangent_from_rows(rows: &[R]) -> Self {
-        Self::from_rows(rows)
+    fn cotangent_from_rows(_: usize, rows: &[R]) -> Self {
+        sample(rows)
     }
 
     fn to_rows(&self) -> Vec<R> {
         self.to_vec()
     }
+}
+
+fn sample<R: Real, const N: usize>(rows: &[R]) -> [R; N] {
+    core::array::from_fn(|n| rows.get(n).copied().unwrap_or_default())
 }
 
 /// States one after the other as a tensor.

@@ -3,6 +3,7 @@
 mod host;
 mod portable;
 mod saved;
+mod solving;
 
 use dfdx::{
     nn::{Module, ModuleVisitor, NonMutableModule, TensorCollection},
@@ -19,7 +20,6 @@ use crate::{
     error::SolveError,
     options::{SolveOptions, Vjp},
     stats::Stats,
-    tableau::{ButcherTableau, WithTableau},
 };
 
 use saved::{At, End, Saved};
@@ -192,28 +192,6 @@ impl<F> NeuralOde<F> {
         W: Saved<B, N, E, D>,
         F: TensorField<N, E, D>,
     {
-        let with = Solve {
-            block: self,
-            saved,
-            y0,
-        };
-        self.options.solver.with_padded_tableau(with)
-    }
-
-    fn forward_with<const S: usize, const N: usize, B, E, D, T, W>(
-        &self,
-        tableau: &'static ButcherTableau<S>,
-        saved: W,
-        y0: Tensor<(B, Const<N>), E, D, T>,
-    ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>
-    where
-        B: Dim,
-        E: Dtype,
-        D: Device<E>,
-        T: Tape<E, D>,
-        W: Saved<B, N, E, D>,
-        F: TensorField<N, E, D>,
-    {
         if y0.shape().num_elements() == 0 {
             let shape = y0.shape().concrete().into();
             return Err(SolveError::EmptyBatch { shape });
@@ -221,40 +199,15 @@ impl<F> NeuralOde<F> {
         let y0 = y0.try_contiguous().map_err(SolveError::device)?;
         let visitor = host::Forward {
             block: self,
-            tableau,
             saved,
             y0,
         };
         if self.options.vjp == Vjp::Generated && storage::covers::<E, D>() {
-            F::with_kernel(visitor).unwrap_or_else(|visitor| {
-                portable::forward(self, tableau, visitor.saved, visitor.y0)
-            })
+            F::with_kernel(visitor)
+                .unwrap_or_else(|visitor| portable::forward(self, visitor.saved, visitor.y0))
         } else {
-            portable::forward(self, tableau, visitor.saved, visitor.y0)
+            portable::forward(self, visitor.saved, visitor.y0)
         }
-    }
-}
-
-/// A solve that waits for its tableau.
-struct Solve<'b, const N: usize, B: Dim, E: Dtype, D: Device<E>, T, F, W> {
-    block: &'b NeuralOde<F>,
-    saved: W,
-    y0: Tensor<(B, Const<N>), E, D, T>,
-}
-
-impl<const N: usize, B, E, D, T, F, W> WithTableau for Solve<'_, N, B, E, D, T, F, W>
-where
-    B: Dim,
-    E: Dtype,
-    D: Device<E>,
-    T: Tape<E, D>,
-    F: TensorField<N, E, D>,
-    W: Saved<B, N, E, D>,
-{
-    type Output = Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>;
-
-    fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Self::Output {
-        self.block.forward_with(tableau, self.saved, self.y0)
     }
 }
 

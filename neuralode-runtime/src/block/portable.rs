@@ -7,23 +7,27 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::{Cotangent, Kept},
+    adjoint::Cotangent,
     backward::report,
-    engine::tensor::{accumulate, accumulate_flat, DeviceErr, TensorEngine, TensorField},
+    engine::{
+        erased::{AnyField, AnyState},
+        tensor::{accumulate, accumulate_flat, DeviceErr, Flat, TensorEngine, TensorField},
+    },
     error::SolveError,
-    saved_points::solve_at,
     state::State,
     stats::Stats,
-    tableau::ButcherTableau,
     vector_field::Differentiable,
 };
 
-use super::{saved::Saved, NeuralOde};
+use super::{
+    saved::Saved,
+    solving::{solve_any, Solved, Solving},
+    NeuralOde,
+};
 
 /// Solves from a contiguous `y0` that is not empty.
-pub(super) fn forward<const S: usize, const N: usize, B, E, D, T, F, W>(
+pub(super) fn forward<const N: usize, B, E, D, T, F, W>(
     block: &NeuralOde<F>,
-    tableau: &'static ButcherTableau<S>,
     saved: W,
     y0: Tensor<(B, Const<N>), E, D, T>,
 ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>
@@ -36,73 +40,70 @@ where
     W: Saved<B, N, E, D>,
 {
     let (y0, mut tape) = y0.split_tape();
-    let options = block.options;
-    let mut engine = TensorEngine::new(&block.field);
-    let mut kept = T::OWNS_TAPE.then(|| Kept::new(tableau, &options));
-    let (values, stats) = solve_at(
-        &mut engine,
-        tableau,
-        y0.clone(),
-        saved.times(),
-        &options,
-        &mut kept,
-    )?;
-    if let Some(kept) = &mut kept {
-        kept.finish(saved.times(), &values);
-    }
+    let mut engine = AnyField::new(TensorEngine::<F, B, N, E, D>::new(block.field.clone()));
+    let Solved {
+        values,
+        stats,
+        pull_back,
+    } = solve_any(Solving {
+        field: &mut engine,
+        y0: AnyState::new(y0.clone()),
+        times: saved.times(),
+        options: &block.options,
+        keep: T::OWNS_TAPE,
+    })?;
+    let values = values.iter().filter_map(AnyState::get).cloned().collect();
     let out = W::join(values)?;
-    if let Some(kept) = kept {
+    if let Some(pull_back) = pull_back {
         let (field, out) = (block.field.clone(), out.clone());
         tape.add_backward_op(move |gradients| {
             gradients.try_alloc_for(&out)?;
             let values = saved.split(gradients.get(&out))?;
             let times = saved.times().iter().copied();
             let cotangents: Vec<_> = times
-                .zip(values)
+                .zip(values.into_iter().map(AnyState::new))
                 .map(|(t, value)| Cotangent { t, value })
                 .collect();
-            backward_operation(&field, &kept, &y0, &cotangents, gradients)
+            let pulled = pull_back(&mut engine, &cotangents)
+                .map(|pulled| (pulled.y_bar, pulled.theta_bar, Ok(pulled.stats)))
+                .or_else(|error| poison(&mut engine, &AnyState::new(y0.clone()), error));
+            write_gradients(&field, pulled, &y0, gradients)
         });
     }
     Ok((out.put_tape(tape), stats))
 }
 
-/// Pulls the gradients of the saved values back into those of `y0` and of the field's parameters.
-fn backward_operation<const S: usize, const N: usize, B: Dim, E: Dtype, D: Device<E>, F>(
+/// Cotangents of `y0` and of the field's parameters, beside what they cost or why they are NaN.
+type Pulled = (AnyState, AnyState, Result<Stats, SolveError>);
+
+/// Adds them to the gradients.
+fn write_gradients<const N: usize, B: Dim, E: Dtype, D: Device<E>, F>(
     field: &F,
-    kept: &Kept<Tensor<(B, Const<N>), E, D>, S>,
+    pulled: Result<Pulled, SolveError>,
     y0: &Tensor<(B, Const<N>), E, D>,
-    cotangents: &[Cotangent<Tensor<(B, Const<N>), E, D>>],
     gradients: &mut Gradients<E, D>,
 ) -> Result<(), DeviceErr<D>>
 where
     F: TensorField<N, E, D>,
 {
-    let mut engine = TensorEngine::new(field);
-    let pulled = kept
-        .pull_back(&mut engine, cotangents)
-        .map(|pulled| (pulled.y_bar, pulled.theta_bar, Ok(pulled.stats)))
-        .or_else(|error| poison(&mut engine, y0, error));
     match pulled {
         Ok((y_bar, theta_bar, outcome)) => {
             report(outcome);
-            accumulate(y0, y_bar, gradients)?;
-            accumulate_flat(field, theta_bar, gradients)
+            if let Some(y_bar) = y_bar.get::<Tensor<(B, Const<N>), E, D>>() {
+                accumulate(y0, y_bar.clone(), gradients)?;
+            }
+            if let Some(theta_bar) = theta_bar.get::<Vec<Flat<E, D>>>() {
+                accumulate_flat(field, theta_bar.clone(), gradients)?;
+            }
         }
-        Err(error) => {
-            // Not even NaNs could be made: the gradients are incomplete, and the report says so.
-            report(Err(error));
-            Ok(())
-        }
+        // Not even NaNs could be made: the gradients are incomplete, and the report says so.
+        Err(error) => report(Err(error)),
     }
+    Ok(())
 }
 
 /// Gradients full of NaN, beside the reason for them.
-fn poison<G: Differentiable>(
-    engine: &mut G,
-    y0: &G::State,
-    error: SolveError,
-) -> Result<(G::State, G::Params, Result<Stats, SolveError>), SolveError> {
+fn poison(engine: &mut AnyField, y0: &AnyState, error: SolveError) -> Result<Pulled, SolveError> {
     let mut y_bar = y0.zeros_like()?;
     let zeros = y_bar.clone();
     zeros.combine_into([(f64::NAN, &zeros)].into_iter(), &mut y_bar)?;

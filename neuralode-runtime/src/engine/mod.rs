@@ -5,5 +5,6 @@
 //! [`Differentiable`](crate::vector_field::Differentiable); the loop and the adjoints are written
 //! against these alone.
 
+pub(crate) mod erased;
 pub mod host;
 pub mod tensor;

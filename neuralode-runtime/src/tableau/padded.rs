@@ -35,6 +35,15 @@ impl Solver {
             Self::Dopri8 => with.run(&DOPRI8),
         }
     }
+
+    /// The tableau of a method that takes steps written out for seven stages, all of which it has.
+    pub(crate) fn seven_stages(self) -> Option<&'static ButcherTableau<7>> {
+        match self {
+            Self::Dopri5 => Some(&DOPRI5),
+            Self::Tsit5 => Some(&TSIT5),
+            _ => None,
+        }
+    }
 }
 
 const fn padded<const S: usize, const P: usize>(

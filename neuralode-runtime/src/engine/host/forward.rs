@@ -71,53 +71,78 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
     }
 }
 
-/// The terms of a combination of stages: weights that are not zero, with the stage's index.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Terms<E, const S: usize> {
-    terms: [(E, usize); S],
-    count: usize,
+/// Most stages of a method that whole steps are compiled for; others take steps by parts.
+pub(super) const MAX_STAGES: usize = 16;
+
+/// Combinations of stages: for each, the weights that are not zero, with the stage's index.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Combinations<E> {
+    terms: Vec<(E, usize)>,
+    /// Where each combination ends.
+    ends: Vec<usize>,
 }
 
-impl<E: Real, const S: usize> Terms<E, S> {
-    pub(super) fn new(weights: &[f64]) -> Self {
-        let mut this = Self {
-            terms: [(E::default(), 0); S],
-            count: 0,
-        };
-        for (index, weight) in weights.iter().enumerate() {
-            if *weight != 0.0 {
-                this.terms[this.count] = (E::from_f64(*weight), index);
-                this.count += 1;
+impl<E: Real> Combinations<E> {
+    pub(super) fn clear(&mut self) {
+        self.terms.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a combination with these weights.
+    pub(super) fn push(&mut self, weights: impl IntoIterator<Item = f64>) {
+        for (index, weight) in weights.into_iter().enumerate() {
+            if weight != 0.0 {
+                self.terms.push((E::from_f64(weight), index));
             }
         }
-        this
+        self.ends.push(self.terms.len());
     }
 
+    /// The terms of combination `i`.
     #[inline(always)]
-    pub(super) fn get(&self) -> &[(E, usize)] {
-        &self.terms[..self.count]
+    pub(super) fn get(&self, i: usize) -> &[(E, usize)] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        &self.terms[start..self.ends[i]]
     }
 
-    /// The terms with the tiles of their stages.
+    /// The terms of combination `i` with the tiles of their stages.
     #[inline(always)]
     pub(super) fn of<'a, const N: usize, const L: usize>(
         &self,
-        x: &[&'a Tile<E, N, L>; S],
-    ) -> Weighted<'a, E, N, L, S> {
-        Weighted {
-            terms: self.terms.map(|(w, j)| (w, x[j])),
-            count: self.count,
+        i: usize,
+        base: &'a Tile<E, N, L>,
+        stage: impl Fn(usize) -> &'a Tile<E, N, L>,
+    ) -> Weighted<'a, E, N, L> {
+        let mut this = Weighted::none(base);
+        for (weight, j) in self.get(i) {
+            this.push(*weight, stage(*j));
         }
+        this
     }
 }
 
 /// Weights with the tiles that they belong to.
-pub(super) struct Weighted<'a, E, const N: usize, const L: usize, const S: usize> {
-    terms: [(E, &'a Tile<E, N, L>); S],
+pub(super) struct Weighted<'a, E, const N: usize, const L: usize> {
+    terms: [(E, &'a Tile<E, N, L>); MAX_STAGES],
     count: usize,
 }
 
-impl<'a, E, const N: usize, const L: usize, const S: usize> Weighted<'a, E, N, L, S> {
+impl<'a, E: Real, const N: usize, const L: usize> Weighted<'a, E, N, L> {
+    /// No terms; the tile fills places that are never read.
+    #[inline(always)]
+    pub(super) fn none(tile: &'a Tile<E, N, L>) -> Self {
+        Self {
+            terms: [(E::default(), tile); MAX_STAGES],
+            count: 0,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&mut self, weight: E, tile: &'a Tile<E, N, L>) {
+        self.terms[self.count] = (weight, tile);
+        self.count += 1;
+    }
+
     #[inline(always)]
     pub(super) fn get(&self) -> &[(E, &'a Tile<E, N, L>)] {
         &self.terms[..self.count]
@@ -204,53 +229,103 @@ pub(super) fn accumulate<S: Simd, E: Real, const N: usize, const L: usize>(
 }
 
 /// The numbers of a step in the state's type.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StepCoefficients<E, const S: usize> {
+#[derive(Clone, Debug)]
+pub(crate) struct StepCoefficients<E> {
     t: f64,
     h: f64,
+    stages: usize,
     /// See [`ButcherTableau::has_stage`].
-    has_stage: [bool; S],
-    c: [f64; S],
-    a: [Terms<E, S>; S],
-    error: Terms<E, S>,
+    has_stage: [bool; MAX_STAGES],
+    c: [f64; MAX_STAGES],
+    /// One combination per stage, and the error.
+    combinations: Combinations<E>,
+    pub(super) evaluations: usize,
     tolerances: (E, E),
 }
 
-impl<E: Real, const S: usize> StepCoefficients<E, S> {
-    pub(super) fn new<Y>(
+impl<E: Real> StepCoefficients<E> {
+    /// Those of no step.
+    pub(super) fn none() -> Self {
+        Self {
+            t: 0.0,
+            h: 0.0,
+            stages: 0,
+            has_stage: [false; MAX_STAGES],
+            c: [0.0; MAX_STAGES],
+            combinations: Combinations::default(),
+            evaluations: 0,
+            tolerances: Default::default(),
+        }
+    }
+
+    /// Makes them those of `step`; `false` if the method has too many stages. Allocates nothing after the first time.
+    pub(super) fn set<Y, const S: usize>(
+        &mut self,
         tableau: &ButcherTableau<S>,
         step: &Attempt<Y, S>,
         tolerances: &Tolerances,
+    ) -> bool {
+        if S > MAX_STAGES {
+            return false;
+        }
+        (self.t, self.h) = (step.t, step.h);
+        self.stages = S;
+        self.evaluations = tableau.evaluations;
+        self.tolerances = (E::from_f64(tolerances.rtol), E::from_f64(tolerances.atol));
+        self.combinations.clear();
+        for i in 0..S {
+            self.c[i] = tableau.c[i];
+            self.has_stage[i] = tableau.has_stage(i);
+            self.combinations.push(tableau.a[i]);
+        }
+        self.combinations.push(tableau.b_err);
+        true
+    }
+}
+
+/// The states of a step in the making, tile after tile.
+pub(crate) struct StepRows<'a, E, const L: usize> {
+    /// Samples in these tiles.
+    pub(super) samples: usize,
+    pub(super) y: &'a [Row<E, L>],
+    pub(super) y1: &'a mut [Row<E, L>],
+    /// Empty for stages that the method lacks.
+    pub(super) k: [&'a mut [Row<E, L>]; MAX_STAGES],
+}
+
+impl<'a, E: Real, const L: usize> StepRows<'a, E, L> {
+    /// Those of `step`, of `S <= MAX_STAGES` stages.
+    pub(super) fn of<const N: usize, const S: usize>(
+        step: &'a mut Attempt<Tiles<E, N, L>, S>,
     ) -> Self {
+        let mut stages = step.k.iter_mut();
         Self {
-            t: step.t,
-            h: step.h,
-            has_stage: core::array::from_fn(|i| tableau.has_stage(i)),
-            c: tableau.c,
-            a: core::array::from_fn(|i| Terms::new(&tableau.a[i])),
-            error: Terms::new(&tableau.b_err),
-            tolerances: (E::from_f64(tolerances.rtol), E::from_f64(tolerances.atol)),
+            samples: step.y.samples(),
+            y: step.y.rows(),
+            y1: step.y1.rows_mut(),
+            k: core::array::from_fn(|_| stages.next().map_or(Default::default(), Tiles::rows_mut)),
         }
     }
 }
 
 /// Some of the tiles of a step.
-struct Part<'a, E, const N: usize, const L: usize, const S: usize> {
+struct Part<'a, E, const N: usize, const L: usize> {
     /// Samples in these tiles.
     samples: usize,
     y: &'a [Tile<E, N, L>],
     y1: &'a mut [Tile<E, N, L>],
-    k: [&'a mut [Tile<E, N, L>]; S],
+    k: [&'a mut [Tile<E, N, L>]; MAX_STAGES],
     norms: &'a mut [f64],
 }
 
-impl<E, const N: usize, const L: usize, const S: usize> Part<'_, E, N, L, S> {
+impl<E, const N: usize, const L: usize> Part<'_, E, N, L> {
     fn split_at(self, at: usize) -> (Self, Self) {
         let first = self.samples.min(at * L);
         let (y_low, y_high) = self.y.split_at(at);
         let (y1_low, y1_high) = self.y1.split_at_mut(at);
         let (norms_low, norms_high) = self.norms.split_at_mut(at);
-        let mut high: [&mut [Tile<E, N, L>]; S] = core::array::from_fn(|_| Default::default());
+        let mut high: [&mut [Tile<E, N, L>]; MAX_STAGES] =
+            core::array::from_fn(|_| Default::default());
         let mut index = 0;
         let low = self.k.map(|k| {
             // A stage that the method lacks has no tiles.
@@ -278,37 +353,31 @@ impl<E, const N: usize, const L: usize, const S: usize> Part<'_, E, N, L, S> {
     }
 }
 
-/// Computes stages and end state of `step` and returns the sum of its squared scaled errors, tile by tile.
-pub(super) fn attempt<
-    G: TileKernel<E, N, L>,
-    E: Real,
-    const N: usize,
-    const L: usize,
-    const S: usize,
->(
+/// Computes stages and end state of a step and returns the sum of its squared scaled errors, tile by tile.
+pub(super) fn attempt<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
     arch: Arch,
     field: &G,
-    coefficients: &StepCoefficients<E, S>,
-    step: &mut Attempt<Tiles<E, N, L>, S>,
+    coefficients: &StepCoefficients<E>,
+    step: StepRows<'_, E, L>,
     norms: &mut [f64],
     scratch: &mut [Vec<Row<E, L>>],
 ) -> f64 {
     let part = Part {
-        samples: step.y.samples,
-        y: &step.y.tiles,
-        y1: &mut step.y1.tiles,
-        k: step.k.each_mut().map(|k| k.tiles.as_mut_slice()),
+        samples: step.samples,
+        y: step.y.as_chunks().0,
+        y1: step.y1.as_chunks_mut().0,
+        k: step.k.map(|k| k.as_chunks_mut().0),
         norms: &mut *norms,
     };
     attempt_part(arch, field, coefficients, part, scratch);
     norms.iter().sum()
 }
 
-fn attempt_part<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const S: usize>(
+fn attempt_part<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
     arch: Arch,
     field: &G,
-    coefficients: &StepCoefficients<E, S>,
-    part: Part<'_, E, N, L, S>,
+    coefficients: &StepCoefficients<E>,
+    part: Part<'_, E, N, L>,
     scratch: &mut [Vec<Row<E, L>>],
 ) {
     match scratch {
@@ -336,15 +405,15 @@ fn attempt_part<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize,
     }
 }
 
-struct AttemptPart<'a, G, E, const N: usize, const L: usize, const S: usize> {
+struct AttemptPart<'a, G, E, const N: usize, const L: usize> {
     field: &'a G,
-    coefficients: &'a StepCoefficients<E, S>,
-    part: Part<'a, E, N, L, S>,
+    coefficients: &'a StepCoefficients<E>,
+    part: Part<'a, E, N, L>,
     scratch: &'a mut [Row<E, L>],
 }
 
-impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES: usize> WithSimd
-    for AttemptPart<'_, G, E, N, L, STAGES>
+impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
+    for AttemptPart<'_, G, E, N, L>
 {
     type Output = ();
 
@@ -360,29 +429,27 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const STAG
         let (stage, scratch) = carve::<E, N, L>(scratch);
         let mut left = part.samples;
         for (index, (y, y1)) in part.y.iter().zip(part.y1).enumerate() {
-            for i in 1..STAGES {
+            for i in 1..step.stages {
                 if !step.has_stage[i] {
                     continue;
                 }
                 let (done, rest) = part.k.split_at_mut(i);
-                let k: [&Tile<E, N, L>; STAGES] =
-                    core::array::from_fn(|j| done.get(j).and_then(|k| k.get(index)).unwrap_or(y));
-                let argument = if i + 1 == STAGES {
+                let argument = if i + 1 == step.stages {
                     &mut *y1
                 } else {
                     &mut *stage
                 };
-                combine(simd, y, h, step.a[i].of(&k).get(), argument);
+                let terms = step.combinations.of(i, y, |j| &done[j][index]);
+                combine(simd, y, h, terms.get(), argument);
                 let t = step.h.mul_add(step.c[i], step.t);
                 field.eval(simd, t, argument, &mut rest[0][index], scratch);
             }
-            let k: [&Tile<E, N, L>; STAGES] =
-                core::array::from_fn(|j| part.k[j].get(index).unwrap_or(y));
             let used = left.min(L);
+            let terms = step.combinations.of(step.stages, y, |j| &part.k[j][index]);
             let error = |n: usize| {
                 let mut error = Row::default();
-                for (w, j) in step.error.get() {
-                    let k = &k[*j][n];
+                for (w, k) in terms.get() {
+                    let k = &k[n];
                     for l in 0..L {
                         error[l] = w.mul_add::<S>(k[l], error[l]);
                     }
@@ -392,7 +459,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const STAG
                 }
                 error
             };
-            part.norms[index] = tile_square_sum::<S, E, N, L>(error, y, y1, step.tolerances, used);
+            part.norms[index] = tile_square_sum::<S, E, L>(error, y, y1, step.tolerances, used);
             left -= used;
         }
     }

@@ -18,6 +18,7 @@
 
 pub mod buffer;
 mod closure;
+pub(crate) mod erased;
 mod field;
 mod forward;
 pub(crate) mod isa;
@@ -38,13 +39,14 @@ pub use field::{Generated, TileKernel, TileVjp};
 pub use isa::{instruction_sets, Compiled};
 pub use point::PointEngine;
 pub use tiles::{Params, Tiles};
+pub(crate) use {erased::Erased, tiles::ANY};
 
 use core::fmt;
 
 use pulp::Arch;
 
 use crate::{
-    adjoint::{Cotangent, Part},
+    adjoint::{discrete, Cotangent, Part},
     error::SolveError,
     options::Tolerances,
     pool,
@@ -54,7 +56,9 @@ use crate::{
     vector_field::{Differentiable, VectorField},
 };
 
+use forward::{StepCoefficients, StepRows};
 use kernel::{Row, TileField, WIDTH};
+use pullback::Plan;
 use real::Real;
 
 /// A field of kernels as the solvers see it, with scratch space for every thread.
@@ -65,6 +69,7 @@ pub struct HostEngine<G, E: Real, const N: usize, const L: usize> {
     scratch: Vec<Vec<Row<E, L>>>,
     /// One number per tile.
     norms: Vec<f64>,
+    coefficients: StepCoefficients<E>,
     /// Sums and scratch space of the last pass backwards.
     groups: Vec<pullback::Group<E, L>>,
 }
@@ -99,6 +104,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine
             arch: Arch::new(),
             scratch: Vec::new(),
             norms,
+            coefficients: StepCoefficients::none(),
             groups: Vec::new(),
         }
     }
@@ -146,9 +152,9 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
                 forward::Jvp::<K, E, N, L> {
                     params: self.field.params(),
                     t,
-                    y: &y.tiles,
-                    v: &v.tiles,
-                    out: &mut out.tiles,
+                    y: y.rows().as_chunks().0,
+                    v: v.rows().as_chunks().0,
+                    out: out.rows_mut().as_chunks_mut().0,
                     scratch,
                     field: core::marker::PhantomData,
                 },
@@ -158,21 +164,53 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
     }
 }
 
+impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine<G, E, N, L> {
+    fn eval_rows(&mut self, t: f64, y: &[Row<E, L>], dy: &mut [Row<E, L>]) {
+        let (y, dy) = (y.as_chunks().0, dy.as_chunks_mut().0);
+        let threads = parallel::threads(self.field.products() * y.len() * L, y.len());
+        self.provide_scratch(threads);
+        forward::eval(
+            self.arch,
+            &self.field,
+            t,
+            (y, dy),
+            &mut self.scratch[..threads],
+        );
+    }
+
+    /// A whole step; the mean square of its error, `None` if that is not finite.
+    fn attempt_rows(
+        &mut self,
+        coefficients: &StepCoefficients<E>,
+        step: StepRows<'_, E, L>,
+    ) -> Option<f64> {
+        let samples = step.samples;
+        let tiles = samples.div_ceil(L);
+        let work = self.field.products() * tiles * L * coefficients.evaluations;
+        let threads = parallel::threads(work, tiles);
+        self.provide_scratch(threads);
+        self.norms.resize(tiles, 0.0);
+        let sum = forward::attempt(
+            self.arch,
+            &self.field,
+            coefficients,
+            step,
+            &mut self.norms,
+            &mut self.scratch[..threads],
+        );
+        #[allow(clippy::cast_precision_loss, reason = "no state has 2^53 scalars")]
+        let count = (samples * N).max(1) as f64;
+        sum.is_finite().then_some(sum / count)
+    }
+}
+
 impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> VectorField
     for HostEngine<G, E, N, L>
 {
     type State = Tiles<E, N, L>;
 
     fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError> {
-        let threads = parallel::threads(self.field.products() * y.tiles.len() * L, y.tiles.len());
-        self.provide_scratch(threads);
-        forward::eval(
-            self.arch,
-            &self.field,
-            t,
-            (&y.tiles, &mut dy.tiles),
-            &mut self.scratch[..threads],
-        );
+        self.eval_rows(t, y.rows(), dy.rows_mut());
         Ok(())
     }
 
@@ -182,26 +220,50 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> VectorFiel
         step: &mut Attempt<Self::State, S>,
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
-        let tiles = step.y.tiles.len();
-        let work = self.field.products() * tiles * L * tableau.evaluations;
-        let threads = parallel::threads(work, tiles);
-        self.provide_scratch(threads);
-        self.norms.resize(tiles, 0.0);
-        let sum = forward::attempt(
+        let mut coefficients = core::mem::replace(&mut self.coefficients, StepCoefficients::none());
+        if !coefficients.set(tableau, step, tolerances) {
+            return step.by_parts(tableau, tolerances, |t, y, dy| self.eval(t, y, dy));
+        }
+        let square = self.attempt_rows(&coefficients, StepRows::of(step));
+        self.coefficients = coefficients;
+        // The squares of f32 overflow long before the numbers do: look again in f64.
+        square.map_or_else(|| step.error_square(tableau, tolerances), Ok)
+    }
+}
+
+impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine<G, E, N, L> {
+    fn vjp_rows(
+        &mut self,
+        t: f64,
+        (y, c): (&[Row<E, L>], &[Row<E, L>]),
+        y_bar: &mut [Row<E, L>],
+        theta_bar: &mut [E],
+    ) {
+        pullback::vjp(
             self.arch,
             &self.field,
-            &forward::StepCoefficients::new(tableau, step, tolerances),
-            step,
-            &mut self.norms,
-            &mut self.scratch[..threads],
+            t,
+            (y.as_chunks().0, c.as_chunks().0),
+            y_bar.as_chunks_mut().0,
+            theta_bar,
+            &mut self.groups,
         );
-        if sum.is_finite() {
-            #[allow(clippy::cast_precision_loss, reason = "no state has 2^53 scalars")]
-            let count = (step.y.samples * N).max(1) as f64;
-            return Ok(sum / count);
-        }
-        // The squares of f32 overflow long before the numbers do: look again in f64.
-        step.error_square(tableau, tolerances)
+    }
+
+    fn pull_back_rows(
+        &mut self,
+        plan: &Plan<'_, E, L>,
+        lambda: &mut [Row<E, L>],
+        theta_bar: &mut [E],
+    ) -> usize {
+        pullback::pull_back_steps(
+            self.arch,
+            &self.field,
+            plan,
+            lambda.as_chunks_mut().0,
+            theta_bar,
+            &mut self.groups,
+        )
     }
 }
 
@@ -222,15 +284,8 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
         y_bar: &mut Self::State,
         theta_bar: &mut Params<E>,
     ) -> Result<(), SolveError> {
-        pullback::vjp(
-            self.arch,
-            &self.field,
-            t,
-            (&y.tiles, &cotangent.tiles),
-            &mut y_bar.tiles,
-            &mut theta_bar.0,
-            &mut self.groups,
-        );
+        let from = (y.rows(), cotangent.rows());
+        self.vjp_rows(t, from, y_bar.rows_mut(), &mut theta_bar.0);
         Ok(())
     }
 
@@ -254,13 +309,9 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
         theta_bar: &mut Params<E>,
         part: Part,
     ) -> Result<usize, SolveError> {
-        Ok(pullback::pull_back_steps(
-            self.arch,
-            &self.field,
-            &pullback::Plan::new(tableau, steps, cotangents, part),
-            &mut lambda.tiles,
-            &mut theta_bar.0,
-            &mut self.groups,
-        ))
+        match Plan::new(tableau, steps, cotangents, part) {
+            Some(plan) => Ok(self.pull_back_rows(&plan, lambda.rows_mut(), &mut theta_bar.0)),
+            None => discrete::pull_back_steps(self, tableau, steps, cotangents, lambda, theta_bar),
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! groups by their number alone, each with sums of its own, which are joined in order: the same bits, whatever
 //! the number of threads.
 
+use core::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
@@ -15,7 +17,7 @@ use crate::{
 
 use super::{
     field::TileVjp,
-    forward::{accumulate, combine, scaled_sum, Terms},
+    forward::{accumulate, combine, scaled_sum, Combinations, Weighted, MAX_STAGES},
     isa::dispatch,
     kernel::{carve, Row, Sums, Tile},
     parallel,
@@ -259,107 +261,141 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
 }
 
 /// A cotangent of the solution inside a step.
-struct Inside<'a, E: Real, const N: usize, const L: usize, const S: usize> {
-    /// The interpolant's weights at its time.
-    weights: [E; S],
-    value: &'a Tiles<E, N, L>,
+struct Inside<'a, E, const L: usize> {
+    /// Which of the interpolant's weights are those at its time.
+    weights: usize,
+    value: &'a [Row<E, L>],
 }
 
-/// A step to go back over.
-struct StepBack<'a, E: Real, const N: usize, const L: usize, const S: usize> {
-    step: &'a Step<Tiles<E, N, L>, [Tiles<E, N, L>; S]>,
-    at_end: &'a [Cotangent<Tiles<E, N, L>>],
-    inside: Vec<Inside<'a, E, N, L, S>>,
+/// A step to go back over; its parts lie in the lists of the plan.
+struct StepBack<'a, E, const L: usize> {
+    t: f64,
+    h: f64,
+    y: &'a [Row<E, L>],
+    at_end: Range<usize>,
+    inside: Range<usize>,
 }
 
 /// What all tiles have in common on the way back over several steps.
-pub(super) struct Plan<'a, E: Real, const N: usize, const L: usize, const S: usize> {
-    c: [f64; S],
+pub(crate) struct Plan<'a, E, const L: usize> {
+    stages: usize,
+    c: [f64; MAX_STAGES],
     /// Rows of the tableau: the weights of earlier stages in a stage's argument.
-    a: [Terms<E, S>; S],
+    a: Combinations<E>,
     /// Columns of the tableau: the weights of a stage in the arguments of later ones.
-    later: [Terms<E, S>; S],
-    b: [E; S],
+    later: Combinations<E>,
+    b: [E; MAX_STAGES],
     /// Whether a stage takes part in the end state, itself or through later stages.
-    live: [bool; S],
+    live: [bool; MAX_STAGES],
     /// See [`ButcherTableau::has_stage`].
-    has_stage: [bool; S],
+    has_stage: [bool; MAX_STAGES],
     part: Part,
-    steps: Vec<StepBack<'a, E, N, L, S>>,
+    steps: Vec<StepBack<'a, E, L>>,
+    /// The stages of all steps.
+    k: Vec<&'a [Row<E, L>]>,
+    at_end: Vec<&'a [Row<E, L>]>,
+    inside: Vec<Inside<'a, E, L>>,
+    /// The interpolant's weights at the times of `inside`, a row each.
+    weights: Vec<E>,
 }
 
-impl<'a, E: Real, const N: usize, const L: usize, const S: usize> Plan<'a, E, N, L, S> {
-    pub(super) fn new(
+impl<'a, E: Real, const L: usize> Plan<'a, E, L> {
+    /// `None` if the method has too many stages.
+    pub(super) fn new<const N: usize, const S: usize>(
         tableau: &ButcherTableau<S>,
         steps: &'a [Step<Tiles<E, N, L>, [Tiles<E, N, L>; S]>],
         cotangents: &'a [Cotangent<Tiles<E, N, L>>],
         part: Part,
-    ) -> Self {
-        let mut live = [false; S];
-        for i in (0..S).rev() {
-            live[i] = tableau.b[i] != 0.0 || (i + 1..S).any(|j| live[j] && tableau.a[j][i] != 0.0);
+    ) -> Option<Self> {
+        if S > MAX_STAGES {
+            return None;
         }
-        let parts = by_step(steps, cotangents);
-        let steps = steps.iter().zip(parts).map(|(step, cotangents)| {
-            let ends = cotangents.partition_point(|cotangent| step.theta(cotangent.t) < 1.0);
-            let (inside, at_end) = cotangents.split_at(ends);
-            let inside = inside
-                .iter()
-                .map(|saved| Inside {
-                    weights: tableau.dense_weights(step.theta(saved.t)).map(E::from_f64),
-                    value: &saved.value,
-                })
-                .collect();
-            StepBack {
-                step,
-                at_end,
-                inside,
-            }
-        });
-        Self {
-            c: tableau.c,
-            a: core::array::from_fn(|i| Terms::new(&tableau.a[i][..i])),
-            later: core::array::from_fn(|i| {
-                Terms::new(&core::array::from_fn::<f64, S, _>(|j| {
-                    if j > i {
-                        tableau.a[j][i]
-                    } else {
-                        0.0
-                    }
-                }))
-            }),
-            b: tableau.b.map(E::from_f64),
-            live,
-            has_stage: core::array::from_fn(|i| tableau.has_stage(i)),
+        let mut this = Self {
+            stages: S,
+            c: [0.0; MAX_STAGES],
+            a: Combinations::default(),
+            later: Combinations::default(),
+            b: [E::default(); MAX_STAGES],
+            live: [false; MAX_STAGES],
+            has_stage: [false; MAX_STAGES],
             part,
-            steps: steps.collect(),
+            steps: Vec::with_capacity(steps.len()),
+            k: Vec::with_capacity(steps.len() * S),
+            at_end: Vec::new(),
+            inside: Vec::new(),
+            weights: Vec::new(),
+        };
+        for i in (0..S).rev() {
+            this.live[i] =
+                tableau.b[i] != 0.0 || (i + 1..S).any(|j| this.live[j] && tableau.a[j][i] != 0.0);
         }
+        for i in 0..S {
+            this.c[i] = tableau.c[i];
+            this.b[i] = E::from_f64(tableau.b[i]);
+            this.has_stage[i] = tableau.has_stage(i);
+            this.a.push(tableau.a[i]);
+            this.later.push(tableau.a.iter().map(|row| row[i]));
+        }
+        for (step, cotangents) in steps.iter().zip(by_step(steps, cotangents)) {
+            this.push(tableau, step, cotangents);
+        }
+        Some(this)
+    }
+
+    fn push<const N: usize, const S: usize>(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        step: &'a Step<Tiles<E, N, L>, [Tiles<E, N, L>; S]>,
+        cotangents: &'a [Cotangent<Tiles<E, N, L>>],
+    ) {
+        let ends = cotangents.partition_point(|cotangent| step.theta(cotangent.t) < 1.0);
+        let (inside, at_end) = cotangents.split_at(ends);
+        let (first_inside, first_at_end) = (self.inside.len(), self.at_end.len());
+        for saved in inside {
+            self.inside.push(Inside {
+                weights: self.weights.len(),
+                value: saved.value.rows(),
+            });
+            let weights = tableau.dense_weights(step.theta(saved.t));
+            self.weights.extend(weights.map(E::from_f64));
+        }
+        self.at_end
+            .extend(at_end.iter().map(|saved| saved.value.rows()));
+        self.k.extend(step.stages.iter().map(Tiles::rows));
+        self.steps.push(StepBack {
+            t: step.t,
+            h: step.h,
+            y: step.y.rows(),
+            at_end: first_at_end..self.at_end.len(),
+            inside: first_inside..self.inside.len(),
+        });
     }
 
     /// Whether stage `i` of a step has a cotangent.
-    fn is_live(&self, i: usize, step: &StepBack<'_, E, N, L, S>) -> bool {
+    #[inline(always)]
+    fn is_live(&self, i: usize, step: &StepBack<'_, E, L>) -> bool {
         self.live[i] || (self.has_stage[i] && !step.inside.is_empty())
     }
 
     /// Products per tile.
     fn products(&self) -> usize {
-        let per_step = |step| (0..S).filter(|i| self.is_live(*i, step)).count();
+        let per_step = |step| (0..self.stages).filter(|i| self.is_live(*i, step)).count();
         self.steps.iter().map(per_step).sum()
     }
 }
 
+/// A tile of a state's rows.
+#[inline(always)]
+fn tile_of<E, const N: usize, const L: usize>(rows: &[Row<E, L>], index: usize) -> &Tile<E, N, L> {
+    &rows.as_chunks().0[index]
+}
+
 /// Pulls `lambda` back over the steps of `plan`, adds to `theta_bar`, and returns the number of products. Sums of
 /// the parameters' cotangent stay in `groups` until the last part of a walk.
-pub(super) fn pull_back_steps<
-    G: TileVjp<E, N, L>,
-    E: Real,
-    const N: usize,
-    const L: usize,
-    const S: usize,
->(
+pub(super) fn pull_back_steps<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     arch: Arch,
     field: &G,
-    plan: &Plan<'_, E, N, L, S>,
+    plan: &Plan<'_, E, L>,
     lambda: &mut [Tile<E, N, L>],
     theta_bar: &mut [E],
     groups: &mut Vec<Group<E, L>>,
@@ -367,7 +403,8 @@ pub(super) fn pull_back_steps<
     let products = plan.products();
     // A tile for the cotangent of a stage, and the arguments' cotangents.
     if plan.part.begins {
-        prepare(groups, field, lambda.len(), usize::MAX, (1 + S) * N);
+        let rows = (1 + plan.stages) * N;
+        prepare(groups, field, lambda.len(), usize::MAX, rows);
     }
     let size = group_size(lambda.len());
     let work = 3 * field.products() * lambda.len() * L * products;
@@ -379,16 +416,10 @@ pub(super) fn pull_back_steps<
     products
 }
 
-fn pull_back_groups<
-    G: TileVjp<E, N, L>,
-    E: Real,
-    const N: usize,
-    const L: usize,
-    const S: usize,
->(
+fn pull_back_groups<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     arch: Arch,
     field: &G,
-    plan: &Plan<'_, E, N, L, S>,
+    plan: &Plan<'_, E, L>,
     (first, lambda): (usize, &mut [Tile<E, N, L>]),
     groups: &mut [Group<E, L>],
     (size, threads): (usize, usize),
@@ -421,17 +452,17 @@ fn pull_back_groups<
     );
 }
 
-struct PullBack<'a, G, E: Real, const N: usize, const L: usize, const S: usize> {
+struct PullBack<'a, G, E: Real, const N: usize, const L: usize> {
     field: &'a G,
-    plan: &'a Plan<'a, E, N, L, S>,
+    plan: &'a Plan<'a, E, L>,
     /// Index of the first of these tiles.
     first: usize,
     lambda: &'a mut [Tile<E, N, L>],
     group: &'a mut Group<E, L>,
 }
 
-impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES: usize> WithSimd
-    for PullBack<'_, G, E, N, L, STAGES>
+impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
+    for PullBack<'_, G, E, N, L>
 {
     type Output = ();
 
@@ -442,56 +473,53 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const STAGES:
         } = self;
         let (mut records, scratch) = Records::of(field, group);
         let (k_bar, scratch) = carve::<E, N, L>(scratch);
-        let (y_bars, scratch) = scratch.split_at_mut(STAGES * N);
+        let (y_bars, scratch) = scratch.split_at_mut(plan.stages * N);
         let (y_bars, _) = y_bars.as_chunks_mut::<N>();
         // Step by step, so that a walk in several parts adds in the same order.
-        for back in plan.steps.iter().rev() {
+        let stages = plan.k.chunks_exact(plan.stages.max(1));
+        for (back, stages) in plan.steps.iter().zip(stages).rev() {
+            let h = E::from_f64(back.h);
             for (index, lambda) in self.lambda.iter_mut().enumerate() {
                 let tile = self.first + index;
-                for saved in back.at_end {
-                    accumulate(simd, &[(E::ONE, &saved.value.tiles[tile])], lambda);
+                for saved in &plan.at_end[back.at_end.clone()] {
+                    accumulate(simd, &[(E::ONE, tile_of(saved, tile))], lambda);
                 }
-                let step = back.step;
-                let h = E::from_f64(step.h);
-                let y = &step.y.tiles[tile];
-                let k: [&Tile<E, N, L>; STAGES] =
-                    core::array::from_fn(|j| step.stages[j].tiles.get(tile).unwrap_or(y));
-                for i in (0..STAGES).rev() {
+                let y = tile_of::<E, N, L>(back.y, tile);
+                for i in (0..plan.stages).rev() {
                     if !plan.is_live(i, back) {
                         continue;
                     }
                     let (now, later) = y_bars.split_at_mut(i + 1);
                     // kbar = h (b lambda + sum(a ybar)); dead stages have no weight in the tableau.
-                    let mut terms = [(plan.b[i], &*lambda); STAGES];
-                    let mut count = 1;
-                    for (a, j) in plan.later[i].get() {
+                    let mut terms = Weighted::none(&*lambda);
+                    terms.push(plan.b[i], lambda);
+                    for (a, j) in plan.later.get(i) {
                         if plan.is_live(*j, back) {
-                            terms[count] = (*a, &later[j - i - 1]);
-                            count += 1;
+                            terms.push(*a, &later[j - i - 1]);
                         }
                     }
-                    scaled_sum(simd, h, &terms[..count], k_bar);
-                    for saved in &back.inside {
-                        let weight = h * saved.weights[i];
-                        accumulate(simd, &[(weight, &saved.value.tiles[tile])], k_bar);
+                    scaled_sum(simd, h, terms.get(), k_bar);
+                    for saved in &plan.inside[back.inside.clone()] {
+                        let weight = h * plan.weights[saved.weights + i];
+                        accumulate(simd, &[(weight, tile_of(saved.value, tile))], k_bar);
                     }
                     let record = records.next(simd, scratch);
                     let (argument, _) = carve::<E, N, L>(record);
-                    combine(simd, y, h, plan.a[i].of(&k).get(), argument);
-                    let t = step.h.mul_add(plan.c[i], step.t);
-                    field.vjp(simd, t, Some(k[i]), k_bar, &mut now[i], record, scratch);
+                    let terms = plan.a.of(i, y, |j| tile_of(stages[j], tile));
+                    combine(simd, y, h, terms.get(), argument);
+                    let t = back.h.mul_add(plan.c[i], back.t);
+                    let value = Some(tile_of(stages[i], tile));
+                    field.vjp(simd, t, value, k_bar, &mut now[i], record, scratch);
                 }
-                let mut terms = [(E::ONE, &y_bars[0]); STAGES];
-                let mut count = 0;
+                let mut terms = Weighted::none(&y_bars[0]);
                 for (i, y_bar) in y_bars.iter().enumerate() {
                     if plan.is_live(i, back) {
-                        terms[count] = (E::ONE, y_bar);
-                        count += 1;
+                        terms.push(E::ONE, y_bar);
                     }
                 }
-                accumulate(simd, &terms[..count], lambda);
-                for saved in &back.inside {
-                    accumulate(simd, &[(E::ONE, &saved.value.tiles[tile])], lambda);
+                accumulate(simd, terms.get(), lambda);
+                for saved in &plan.inside[back.inside.clone()] {
+                    accumulate(simd, &[(E::ONE, tile_of(saved.value, tile))], lambda);
                 }
             }
         }

@@ -9,10 +9,7 @@ use crate::{
     state::{exact_square_sum, worst_of, State},
 };
 
-use super::{
-    kernel::{Row, Tile},
-    real::Real,
-};
+use super::{kernel::Row, real::Real};
 
 /// A batch of states of `N` features in tiles of `L` samples.
 ///
@@ -20,26 +17,53 @@ use super::{
 /// norms and gradients leave them out. Buffers come from a list of free ones and go back to it.
 #[derive(Debug)]
 pub struct Tiles<E: Real, const N: usize, const L: usize> {
-    pub(super) samples: usize,
-    pub(super) tiles: Vec<Tile<E, N, L>>,
+    samples: usize,
+    /// `N`, unless that is [`ANY`].
+    features: usize,
+    rows: Vec<Row<E, L>>,
+}
+
+/// Stands for a number of features that is not in the type: loops and adjoints over such states are compiled
+/// once for all fields.
+pub(crate) const ANY: usize = usize::MAX;
+
+impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
+    /// From `samples` rows of `N` features.
+    pub fn from_rows(rows: &[E]) -> Self {
+        const {
+            assert!(N != ANY, "the number of features is not in the type");
+        }
+        Self::from_rows_of(N, rows)
+    }
+}
+
+impl<E: Real, const L: usize> Tiles<E, ANY, L> {
+    /// From rows of so many features.
+    pub(crate) fn from_rows_of_any(features: usize, rows: &[E]) -> Self {
+        Self::from_rows_of(features, rows)
+    }
 }
 
 impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
     /// Tiles whose contents mean nothing.
-    fn of_any(samples: usize) -> Self {
-        let mut tiles = pool::with_room(samples.div_ceil(L));
-        tiles.resize(samples.div_ceil(L), [Row::default(); N]);
-        Self { samples, tiles }
+    fn of_any(samples: usize, features: usize) -> Self {
+        let count = samples.div_ceil(L) * features;
+        let mut rows = pool::with_room(count);
+        rows.resize(count, Row::default());
+        Self {
+            samples,
+            features,
+            rows,
+        }
     }
 
-    /// From `samples` rows of `N` features.
-    pub fn from_rows(rows: &[E]) -> Self {
-        let samples = rows.len() / N.max(1);
-        let mut this = Self::of_any(samples);
-        for (index, tile) in this.tiles.iter_mut().enumerate() {
+    fn from_rows_of(features: usize, rows: &[E]) -> Self {
+        let samples = rows.len() / features.max(1);
+        let mut this = Self::of_any(samples, features);
+        for (index, tile) in this.rows.chunks_exact_mut(features.max(1)).enumerate() {
             for lane in 0..L {
                 let sample = (index * L + lane).min(samples - 1);
-                let row = &rows[sample * N..][..N];
+                let row = &rows[sample * features..][..features];
                 for (feature, x) in tile.iter_mut().zip(row) {
                     feature[lane] = *x;
                 }
@@ -50,10 +74,11 @@ impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
 
     /// The samples as rows of `N` features.
     pub fn to_rows(&self) -> Vec<E> {
-        let mut rows = vec![E::default(); self.samples * N];
-        let chunks = rows.chunks_mut((N * L).max(1));
-        for (tile, rows) in self.tiles.iter().zip(chunks) {
-            for (lane, row) in rows.chunks_exact_mut(N.max(1)).enumerate() {
+        let features = self.features.max(1);
+        let mut rows = vec![E::default(); self.samples * self.features];
+        let chunks = rows.chunks_mut(features * L);
+        for (tile, rows) in self.rows.chunks_exact(features).zip(chunks) {
+            for (lane, row) in rows.chunks_exact_mut(features).enumerate() {
                 for (x, feature) in row.iter_mut().zip(tile) {
                     *x = feature[lane];
                 }
@@ -62,37 +87,49 @@ impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
         rows
     }
 
+    /// Number of samples.
+    pub(super) fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// The features of all tiles, one after the other.
+    pub(super) fn rows(&self) -> &[Row<E, L>] {
+        &self.rows
+    }
+
+    /// The same, to be written.
+    pub(super) fn rows_mut(&mut self) -> &mut [Row<E, L>] {
+        &mut self.rows
+    }
+
     /// The same with zeros in the lanes that belong to no sample: what a cotangent must have.
     #[must_use]
     pub fn with_empty_padding(mut self) -> Self {
         let used = self.samples % L;
-        if let (Some(tile), true) = (self.tiles.last_mut(), used > 0) {
-            for feature in tile {
+        if used > 0 {
+            for feature in self.rows.iter_mut().rev().take(self.features) {
                 feature[used..].fill(E::default());
             }
         }
         self
     }
-
-    fn rows(&self) -> &[Row<E, L>] {
-        self.tiles.as_flattened()
-    }
 }
 
 impl<E: Real, const N: usize, const L: usize> Drop for Tiles<E, N, L> {
     fn drop(&mut self) {
-        pool::give(core::mem::take(&mut self.tiles));
+        pool::give(core::mem::take(&mut self.rows));
     }
 }
 
 impl<E: Real, const N: usize, const L: usize> Clone for Tiles<E, N, L> {
     fn clone(&self) -> Self {
-        let mut tiles = pool::with_room(self.tiles.len());
-        tiles.clear();
-        tiles.extend_from_slice(&self.tiles);
+        let mut rows = pool::with_room(self.rows.len());
+        rows.clear();
+        rows.extend_from_slice(&self.rows);
         Self {
             samples: self.samples,
-            tiles,
+            features: self.features,
+            rows,
         }
     }
 }
@@ -167,16 +204,16 @@ fn combine<'a, E: Real, const L: usize>(
 /// The sum over the first `used` lanes of the squared scaled errors of one tile; `error` gives the rows of
 /// the error.
 #[inline(always)]
-pub(super) fn tile_square_sum<S: Simd, E: Real, const N: usize, const L: usize>(
+pub(super) fn tile_square_sum<S: Simd, E: Real, const L: usize>(
     error: impl Fn(usize) -> Row<E, L>,
-    y0: &Tile<E, N, L>,
-    y1: &Tile<E, N, L>,
+    y0: &[Row<E, L>],
+    y1: &[Row<E, L>],
     (rtol, atol): (E, E),
     used: usize,
 ) -> f64 {
     let mut sums = [E::default(); L];
-    for n in 0..N {
-        let (error, y0, y1) = (error(n), &y0[n], &y1[n]);
+    for (n, (y0, y1)) in y0.iter().zip(y1).enumerate() {
+        let error = error(n);
         for l in 0..L {
             let size = y0[l].abs().max(y1[l].abs());
             let scaled = error[l] / rtol.mul_add::<S>(size, atol);
@@ -193,24 +230,27 @@ pub(super) fn tile_square_sum<S: Simd, E: Real, const N: usize, const L: usize>(
 }
 
 /// The sums over features of the squared scaled errors, lane by lane, then over lanes and tiles in f64.
-struct ScaledSquares<'a, E: Real, const N: usize, const L: usize> {
-    error: &'a Tiles<E, N, L>,
-    y0: &'a Tiles<E, N, L>,
-    y1: &'a Tiles<E, N, L>,
+struct ScaledSquares<'a, E: Real, const L: usize> {
+    samples: usize,
+    features: usize,
+    error: &'a [Row<E, L>],
+    y0: &'a [Row<E, L>],
+    y1: &'a [Row<E, L>],
     tolerances: (E, E),
 }
 
-impl<E: Real, const N: usize, const L: usize> WithSimd for ScaledSquares<'_, E, N, L> {
+impl<E: Real, const L: usize> WithSimd for ScaledSquares<'_, E, L> {
     type Output = f64;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> f64 {
         let mut total = 0.0;
-        let mut left = self.error.samples;
-        let states = self.y0.tiles.iter().zip(&self.y1.tiles);
-        for (error, (y0, y1)) in self.error.tiles.iter().zip(states) {
+        let mut left = self.samples;
+        let features = self.features.max(1);
+        let states = self.y0.chunks(features).zip(self.y1.chunks(features));
+        for (error, (y0, y1)) in self.error.chunks(features).zip(states) {
             let used = left.min(L);
-            total += tile_square_sum::<S, E, N, L>(|n| error[n], y0, y1, self.tolerances, used);
+            total += tile_square_sum::<S, E, L>(|n| error[n], y0, y1, self.tolerances, used);
             left -= used;
         }
         total
@@ -219,22 +259,23 @@ impl<E: Real, const N: usize, const L: usize> WithSimd for ScaledSquares<'_, E, 
 
 impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
     fn unset(&self) -> Self {
-        Self::of_any(self.samples)
+        Self::of_any(self.samples, self.features)
     }
 
     fn nothing(&self) -> Self {
         Self {
-            tiles: Vec::new(),
             samples: 0,
+            features: self.features,
+            rows: Vec::new(),
         }
     }
 
     fn len(&self) -> usize {
-        self.samples * N
+        self.samples * self.features
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(self.tiles.as_slice())
+        size_of::<Self>() + size_of_val(self.rows.as_slice())
     }
 
     fn dot(&self, other: &Self) -> Result<f64, SolveError> {
@@ -255,14 +296,15 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
         Self: 'a,
     {
         let terms = terms.map(|(c, x)| (c, x.rows()));
-        combine(self.rows(), terms, out.tiles.as_flattened_mut());
+        combine(self.rows(), terms, out.rows_mut());
         Ok(())
     }
 
     fn zeros_like(&self) -> Result<Self, SolveError> {
         Ok(Self {
             samples: self.samples,
-            tiles: pool::filled(self.tiles.len(), [Row::default(); N]),
+            features: self.features,
+            rows: pool::filled(self.rows.len(), Row::default()),
         })
     }
 
@@ -273,9 +315,11 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
         let sum = Arch::new().dispatch(ScaledSquares {
-            error,
-            y0,
-            y1,
+            samples: error.samples,
+            features: error.features,
+            error: error.rows(),
+            y0: y0.rows(),
+            y1: y1.rows(),
             tolerances: (E::from_f64(tolerances.rtol), E::from_f64(tolerances.atol)),
         });
         if sum.is_finite() {
@@ -286,7 +330,7 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
     }
 
     fn worst_sample(error: &Self, y0: &Self, y1: &Self, tolerances: &Tolerances) -> Option<usize> {
-        worst_of(scaled_errors(error, y0, y1, tolerances), N)
+        worst_of(scaled_errors(error, y0, y1, tolerances), error.features)
     }
 }
 

@@ -72,20 +72,20 @@ pub trait KernelVisitor<const N: usize> {
 }
 
 /// A [`TensorField`] as the solvers see it, for one batch size.
-pub struct TensorEngine<'a, F, B, const N: usize, E, D> {
-    field: &'a F,
+pub struct TensorEngine<F, B, const N: usize, E, D> {
+    field: F,
     marker: PhantomData<(B, Const<N>, E, D)>,
 }
 
-impl<F, B, const N: usize, E, D> fmt::Debug for TensorEngine<'_, F, B, N, E, D> {
+impl<F, B, const N: usize, E, D> fmt::Debug for TensorEngine<F, B, N, E, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TensorEngine").finish_non_exhaustive()
     }
 }
 
-impl<'a, F, B, const N: usize, E, D> TensorEngine<'a, F, B, N, E, D> {
-    /// Wraps a field.
-    pub fn new(field: &'a F) -> Self {
+impl<F, B, const N: usize, E, D> TensorEngine<F, B, N, E, D> {
+    /// Wraps a field; a clone of a model's field shares its tensors.
+    pub fn new(field: F) -> Self {
         Self {
             field,
             marker: PhantomData,
@@ -93,8 +93,7 @@ impl<'a, F, B, const N: usize, E, D> TensorEngine<'a, F, B, N, E, D> {
     }
 }
 
-impl<F, B: Dim, const N: usize, E: Dtype, D: Device<E>> VectorField
-    for TensorEngine<'_, F, B, N, E, D>
+impl<F, B: Dim, const N: usize, E: Dtype, D: Device<E>> VectorField for TensorEngine<F, B, N, E, D>
 where
     F: TensorField<N, E, D>,
 {
@@ -112,14 +111,14 @@ where
 }
 
 impl<F, B: Dim, const N: usize, E: Dtype, D: Device<E>> Differentiable
-    for TensorEngine<'_, F, B, N, E, D>
+    for TensorEngine<F, B, N, E, D>
 where
     F: TensorField<N, E, D>,
 {
     type Params = Vec<Flat<E, D>>;
 
     fn zero_params(&mut self) -> Result<Self::Params, SolveError> {
-        flat_gradients(self.field, &mut Gradients::leaky())
+        flat_gradients(&self.field, &mut Gradients::leaky())
     }
 
     fn vjp(
@@ -141,7 +140,7 @@ where
             .map_err(SolveError::device)?;
         gradients.try_alloc_for(y).map_err(SolveError::device)?;
         *y_bar = gradients.get(y);
-        *theta_bar = flat_gradients(self.field, &mut gradients)?;
+        *theta_bar = flat_gradients(&self.field, &mut gradients)?;
         Ok(())
     }
 }

@@ -1,0 +1,196 @@
+//! Host engines whose field is not in their type, so that loop and adjoints over them are compiled once.
+
+use core::fmt;
+
+use crate::{
+    adjoint::{discrete, Cotangent, Part},
+    error::SolveError,
+    options::Tolerances,
+    step::{Attempt, Step},
+    tableau::ButcherTableau,
+    vector_field::{Differentiable, VectorField},
+};
+
+use super::{
+    forward::{StepCoefficients, StepRows},
+    kernel::Row,
+    pullback::Plan,
+    real::Real,
+    tiles::{Params, Tiles, ANY},
+    HostEngine, TileVjp,
+};
+
+/// What a solve asks of a field in tiles, a whole pass over all tiles at a time.
+pub(crate) trait AnyEngine<E: Real, const L: usize> {
+    /// Features of a sample.
+    fn features(&self) -> usize;
+
+    /// Number of parameters.
+    fn parameters(&self) -> usize;
+
+    /// Writes `f(t, y)` into `dy`.
+    fn eval(&mut self, t: f64, y: &[Row<E, L>], dy: &mut [Row<E, L>]);
+
+    /// A whole step; the mean square of its error, `None` if that is not finite.
+    fn attempt(
+        &mut self,
+        coefficients: &StepCoefficients<E>,
+        step: StepRows<'_, E, L>,
+    ) -> Option<f64>;
+
+    /// Writes `(df/dy)^T c` into `y_bar` and `(df/dtheta)^T c` into `theta_bar`, given `(y, c)`.
+    fn vjp(
+        &mut self,
+        t: f64,
+        from: (&[Row<E, L>], &[Row<E, L>]),
+        y_bar: &mut [Row<E, L>],
+        theta_bar: &mut [E],
+    );
+
+    /// Pulls `lambda` back over the steps of `plan`; the number of products.
+    fn pull_back(
+        &mut self,
+        plan: &Plan<'_, E, L>,
+        lambda: &mut [Row<E, L>],
+        theta_bar: &mut [E],
+    ) -> usize;
+}
+
+impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> AnyEngine<E, L>
+    for HostEngine<G, E, N, L>
+{
+    fn features(&self) -> usize {
+        N
+    }
+
+    fn parameters(&self) -> usize {
+        self.field.parameters()
+    }
+
+    fn eval(&mut self, t: f64, y: &[Row<E, L>], dy: &mut [Row<E, L>]) {
+        self.eval_rows(t, y, dy);
+    }
+
+    fn attempt(
+        &mut self,
+        coefficients: &StepCoefficients<E>,
+        step: StepRows<'_, E, L>,
+    ) -> Option<f64> {
+        self.attempt_rows(coefficients, step)
+    }
+
+    fn vjp(
+        &mut self,
+        t: f64,
+        from: (&[Row<E, L>], &[Row<E, L>]),
+        y_bar: &mut [Row<E, L>],
+        theta_bar: &mut [E],
+    ) {
+        self.vjp_rows(t, from, y_bar, theta_bar);
+    }
+
+    fn pull_back(
+        &mut self,
+        plan: &Plan<'_, E, L>,
+        lambda: &mut [Row<E, L>],
+        theta_bar: &mut [E],
+    ) -> usize {
+        self.pull_back_rows(plan, lambda, theta_bar)
+    }
+}
+
+/// A [`HostEngine`] without its field and its number of features in the type. A pass over all tiles costs one call
+/// through a pointer more.
+pub(crate) struct Erased<E: Real, const L: usize> {
+    engine: Box<dyn AnyEngine<E, L>>,
+    coefficients: StepCoefficients<E>,
+}
+
+impl<E: Real, const L: usize> fmt::Debug for Erased<E, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Erased")
+            .field("features", &self.engine.features())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Real, const L: usize> Erased<E, L> {
+    pub(crate) fn new(engine: Box<dyn AnyEngine<E, L>>) -> Self {
+        Self {
+            engine,
+            coefficients: StepCoefficients::none(),
+        }
+    }
+}
+
+impl<E: Real, const L: usize> VectorField for Erased<E, L> {
+    type State = Tiles<E, ANY, L>;
+
+    fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError> {
+        self.engine.eval(t, y.rows(), dy.rows_mut());
+        Ok(())
+    }
+
+    fn attempt<const S: usize>(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        step: &mut Attempt<Self::State, S>,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
+        if !self.coefficients.set(tableau, step, tolerances) {
+            return step.by_parts(tableau, tolerances, |t, y, dy| self.eval(t, y, dy));
+        }
+        let square = self.engine.attempt(&self.coefficients, StepRows::of(step));
+        // The squares of f32 overflow long before the numbers do: look again in f64.
+        square.map_or_else(|| step.error_square(tableau, tolerances), Ok)
+    }
+}
+
+impl<E: Real, const L: usize> Differentiable for Erased<E, L> {
+    type Params = Params<E>;
+
+    fn zero_params(&mut self) -> Result<Params<E>, SolveError> {
+        Ok(Params(vec![E::default(); self.engine.parameters()]))
+    }
+
+    fn vjp(
+        &mut self,
+        t: f64,
+        y: &Self::State,
+        cotangent: &Self::State,
+        y_bar: &mut Self::State,
+        theta_bar: &mut Params<E>,
+    ) -> Result<(), SolveError> {
+        let from = (y.rows(), cotangent.rows());
+        self.engine.vjp(t, from, y_bar.rows_mut(), &mut theta_bar.0);
+        Ok(())
+    }
+
+    fn pull_back_steps<const S: usize>(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        steps: &[Step<Self::State, [Self::State; S]>],
+        cotangents: &[Cotangent<Self::State>],
+        lambda: &mut Self::State,
+        theta_bar: &mut Params<E>,
+    ) -> Result<usize, SolveError> {
+        self.pull_back_part(tableau, steps, cotangents, lambda, theta_bar, Part::WHOLE)
+    }
+
+    fn pull_back_part<const S: usize>(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        steps: &[Step<Self::State, [Self::State; S]>],
+        cotangents: &[Cotangent<Self::State>],
+        lambda: &mut Self::State,
+        theta_bar: &mut Params<E>,
+        part: Part,
+    ) -> Result<usize, SolveError> {
+        match Plan::new(tableau, steps, cotangents, part) {
+            Some(plan) => Ok(self
+                .engine
+                .pull_back(&plan, lambda.rows_mut(), &mut theta_bar.0)),
+            None => discrete::pull_back_steps(self, tableau, steps, cotangents, lambda, theta_bar),
+        }
+    }
+}
