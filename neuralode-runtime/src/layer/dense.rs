@@ -136,6 +136,7 @@ impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>> Dens
     ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
         let fusible = covers::<E, D>()
             && x.shape().num_elements() > 0
+            && I > 0
             && O > 0
             && is_contiguous(&self.weight)
             && is_contiguous(&self.bias);

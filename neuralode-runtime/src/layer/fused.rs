@@ -14,7 +14,7 @@ use super::{
 use crate::engine::host::{
     buffer::Buffer,
     kernel::TileActivation,
-    rows::{self, RowScalar},
+    rows::{self, RowScalar, Size},
     storage::{numbers_mut, read, same},
 };
 
@@ -66,7 +66,12 @@ where
         let (x, mut tape) = x.split_tape();
         let (batch, _) = *x.shape();
         let mut y = vec![R::default(); batch.size() * O];
-        let is_finite = rows::affine::<R, I, O>(
+        let size = Size {
+            inputs: I,
+            outputs: O,
+        };
+        let is_finite = R::affine(
+            size,
             x_numbers.as_slice(),
             weight.as_slice(),
             bias.as_slice(),
@@ -101,20 +106,16 @@ where
                 let cotangent = cotangent.as_slice();
                 let weight_bar = gradients.get_or_alloc_mut(&layer_weight)?;
                 if let Some(weight_bar) = numbers_mut::<E, D, R>(weight_bar) {
-                    rows::add_weight_gradient::<R, I, O>(
-                        x_numbers.as_slice(),
-                        cotangent,
-                        weight_bar,
-                    );
+                    R::add_weight_gradient(size, x_numbers.as_slice(), cotangent, weight_bar);
                 }
                 let bias_bar = gradients.get_or_alloc_mut(&layer_bias)?;
                 if let Some(bias_bar) = numbers_mut::<E, D, R>(bias_bar) {
-                    rows::add_bias_gradient::<R, O>(cotangent, bias_bar);
+                    R::add_bias_gradient(cotangent, bias_bar);
                 }
                 if let Some(weight) = weight {
                     let x_bar = gradients.get_or_alloc_mut(&x)?;
                     if let Some(x_bar) = numbers_mut::<E, D, R>(x_bar) {
-                        rows::add_input_gradient::<R, I, O>(weight.as_slice(), cotangent, x_bar);
+                        R::add_input_gradient(size, weight.as_slice(), cotangent, x_bar);
                     }
                 }
                 Ok(())

@@ -28,6 +28,27 @@ pub trait RowScalar: Real + Pooled + Unit {
     fn partial<S: Simd>(simd: S, x: &[Self]) -> Self::Register<S>;
     /// Writes the first numbers of a register.
     fn store_partial<S: Simd>(simd: S, x: &mut [Self], v: Self::Register<S>);
+
+    /// `y = x W^T + b` for rows `x` of inputs and `y` of outputs. With `check` it says whether all of `x` are
+    /// finite, without another way through memory; otherwise it says yes.
+    fn affine(size: Size, x: &[Self], w: &[Self], b: &[Self], y: &mut [Self], check: bool) -> bool;
+    /// Adds `c^T x` to the gradient `(outputs, inputs)` of the weights, where `c` is the cotangent of the affine map.
+    fn add_weight_gradient(size: Size, x: &[Self], c: &[Self], weight_bar: &mut [Self]);
+    /// Adds `c W` to the gradient of the rows `x`, where `c` is the cotangent of the affine map.
+    fn add_input_gradient(size: Size, w: &[Self], c: &[Self], x_bar: &mut [Self]);
+    /// Adds the sums of the columns of `c` to the gradient of the biases.
+    fn add_bias_gradient(c: &[Self], bias_bar: &mut [Self]);
+    /// Whether no number is NaN or infinite.
+    fn all_finite(x: &[Self]) -> bool;
+}
+
+/// The size of a dense layer, both numbers positive. Not in a type: these kernels are compiled once, for all layers.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Features of its input.
+    pub inputs: usize,
+    /// Features of its output.
+    pub outputs: usize,
 }
 
 macro_rules! row_scalar {
@@ -48,6 +69,33 @@ macro_rules! row_scalar {
             #[inline(always)]
             fn store_partial<S: Simd>(simd: S, x: &mut [Self], v: S::$v) {
                 simd.$store(x, v);
+            }
+
+            fn affine(
+                size: Size,
+                x: &[Self],
+                w: &[Self],
+                b: &[Self],
+                y: &mut [Self],
+                check: bool,
+            ) -> bool {
+                affine(size, x, w, b, y, check)
+            }
+
+            fn add_weight_gradient(size: Size, x: &[Self], c: &[Self], weight_bar: &mut [Self]) {
+                add_weight_gradient(size, x, c, weight_bar);
+            }
+
+            fn add_input_gradient(size: Size, w: &[Self], c: &[Self], x_bar: &mut [Self]) {
+                add_input_gradient(size, w, c, x_bar);
+            }
+
+            fn add_bias_gradient(c: &[Self], bias_bar: &mut [Self]) {
+                add_bias_gradient(c, bias_bar);
+            }
+
+            fn all_finite(x: &[Self]) -> bool {
+                all_finite(x)
             }
         }
     };
@@ -106,51 +154,38 @@ fn rows_per_thread(rows: usize, work: usize) -> Option<usize> {
     (share < rows).then_some(share)
 }
 
-/// `y = x W^T + b` for rows `x` of `I` and `y` of `O` scalars. With `check` it says whether all of `x` are finite,
-/// without another way through memory; otherwise it says yes.
-pub fn affine<E: RowScalar, const I: usize, const O: usize>(
-    x: &[E],
-    w: &[E],
-    b: &[E],
-    y: &mut [E],
-    check: bool,
-) -> bool {
-    struct Affine<'a, E, const I: usize, const O: usize>(
-        &'a [E],
-        &'a [E],
-        &'a [E],
-        &'a mut [E],
-        bool,
-    );
+fn affine<E: RowScalar>(size: Size, x: &[E], w: &[E], b: &[E], y: &mut [E], check: bool) -> bool {
+    struct Affine<'a, E>(Size, &'a [E], &'a [E], &'a [E], &'a mut [E], bool);
 
-    impl<E: RowScalar, const I: usize, const O: usize> WithSimd for Affine<'_, E, I, O> {
+    impl<E: RowScalar> WithSimd for Affine<'_, E> {
         type Output = bool;
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) -> bool {
-            let Self(x, w, b, y, check) = self;
+            let Self(size, x, w, b, y, check) = self;
             let mut finite = true;
-            let chunks = x.chunks(CACHED_ROWS * I);
-            for (x, y) in chunks.zip(y.chunks_mut(CACHED_ROWS * O)) {
+            let chunks = x.chunks(CACHED_ROWS * size.inputs);
+            for (x, y) in chunks.zip(y.chunks_mut(CACHED_ROWS * size.outputs)) {
                 finite &= !check || is_finite::<S, E>(simd, x);
                 if S::REGISTER_COUNT < 32 {
-                    dots::<S, E, I, O, 2, 4>(simd, x, w, b, y);
-                } else if O.is_multiple_of(5) && !O.is_multiple_of(4) {
-                    dots::<S, E, I, O, 4, 5>(simd, x, w, b, y);
+                    dots::<S, E, 2, 4>(simd, size, x, w, b, y);
+                } else if size.outputs.is_multiple_of(5) && !size.outputs.is_multiple_of(4) {
+                    dots::<S, E, 4, 5>(simd, size, x, w, b, y);
                 } else {
-                    dots::<S, E, I, O, 6, 4>(simd, x, w, b, y);
+                    dots::<S, E, 6, 4>(simd, size, x, w, b, y);
                 }
             }
             finite
         }
     }
 
-    let part = |x: &[E], y: &mut [E]| run(Affine::<E, I, O>(x, w, b, y, check)) == Some(true);
-    match rows_per_thread(y.len() / O, I * O) {
+    let part = |x: &[E], y: &mut [E]| run(Affine(size, x, w, b, y, check)) == Some(true);
+    let Size { inputs, outputs } = size;
+    match rows_per_thread(y.len() / outputs, inputs * outputs) {
         None => part(x, y),
         Some(rows) => y
-            .par_chunks_mut(rows * O)
-            .zip(x.par_chunks(rows * I))
+            .par_chunks_mut(rows * outputs)
+            .zip(x.par_chunks(rows * inputs))
             .map(|(y, x)| part(x, y))
             .reduce(|| true, |a, b| a & b),
     }
@@ -158,35 +193,30 @@ pub fn affine<E: RowScalar, const I: usize, const O: usize>(
 
 /// Dot products, in blocks of `R` rows and `K` outputs.
 #[inline(always)]
-fn dots<S: Simd, E: RowScalar, const I: usize, const O: usize, const R: usize, const K: usize>(
+fn dots<S: Simd, E: RowScalar, const R: usize, const K: usize>(
     simd: S,
+    size: Size,
     x: &[E],
     w: &[E],
     b: &[E],
     y: &mut [E],
 ) {
-    let rows = y.len() / O;
+    let rows = y.len() / size.outputs;
     let mut row = 0;
     while row + R <= rows {
-        dots_of_rows::<S, E, I, O, R, K>(simd, row, x, w, b, y);
+        dots_of_rows::<S, E, R, K>(simd, size, row, x, w, b, y);
         row += R;
     }
     while row < rows {
-        dots_of_rows::<S, E, I, O, 1, K>(simd, row, x, w, b, y);
+        dots_of_rows::<S, E, 1, K>(simd, size, row, x, w, b, y);
         row += 1;
     }
 }
 
 #[inline(always)]
-fn dots_of_rows<
-    S: Simd,
-    E: RowScalar,
-    const I: usize,
-    const O: usize,
-    const R: usize,
-    const K: usize,
->(
+fn dots_of_rows<S: Simd, E: RowScalar, const R: usize, const K: usize>(
     simd: S,
+    size: Size,
     row: usize,
     x: &[E],
     w: &[E],
@@ -194,26 +224,20 @@ fn dots_of_rows<
     y: &mut [E],
 ) {
     let mut o = 0;
-    while o + K <= O {
-        dot_block::<S, E, I, O, R, K>(simd, row, o, x, w, b, y);
+    while o + K <= size.outputs {
+        dot_block::<S, E, R, K>(simd, size, row, o, x, w, b, y);
         o += K;
     }
-    while o < O {
-        dot_block::<S, E, I, O, R, 1>(simd, row, o, x, w, b, y);
+    while o < size.outputs {
+        dot_block::<S, E, R, 1>(simd, size, row, o, x, w, b, y);
         o += 1;
     }
 }
 
 #[inline(always)]
-fn dot_block<
-    S: Simd,
-    E: RowScalar,
-    const I: usize,
-    const O: usize,
-    const R: usize,
-    const K: usize,
->(
+fn dot_block<S: Simd, E: RowScalar, const R: usize, const K: usize>(
     simd: S,
+    size: Size,
     row: usize,
     o: usize,
     x: &[E],
@@ -221,10 +245,11 @@ fn dot_block<
     b: &[E],
     y: &mut [E],
 ) {
-    let x: [_; R] = core::array::from_fn(|r| E::vectors::<S>(&x[(row + r) * I..][..I]));
-    let w: [_; K] = core::array::from_fn(|k| E::vectors::<S>(&w[(o + k) * I..][..I]));
+    let Size { inputs, outputs } = size;
+    let x: [_; R] = core::array::from_fn(|r| E::vectors::<S>(&x[(row + r) * inputs..][..inputs]));
+    let w: [_; K] = core::array::from_fn(|k| E::vectors::<S>(&w[(o + k) * inputs..][..inputs]));
     let mut sums = [[E::splat(simd, E::default()); K]; R];
-    for c in 0..I / E::lanes::<S>() {
+    for c in 0..inputs / E::lanes::<S>() {
         let w: [_; K] = core::array::from_fn(|k| w[k].0[c]);
         for r in 0..R {
             let x = x[r].0[c];
@@ -233,7 +258,7 @@ fn dot_block<
             }
         }
     }
-    if !I.is_multiple_of(E::lanes::<S>()) {
+    if !inputs.is_multiple_of(E::lanes::<S>()) {
         let w: [_; K] = core::array::from_fn(|k| E::partial(simd, w[k].1));
         for r in 0..R {
             let x = E::partial(simd, x[r].1);
@@ -243,7 +268,7 @@ fn dot_block<
         }
     }
     for r in 0..R {
-        let y = &mut y[(row + r) * O + o..][..K];
+        let y = &mut y[(row + r) * outputs + o..][..K];
         let b = &b[o..][..K];
         for k in 0..K {
             y[k] = b[k] + E::reduce(simd, sums[r][k]);
@@ -251,38 +276,37 @@ fn dot_block<
     }
 }
 
-/// Adds `c^T x` to the gradient `(O, I)` of the weights, where `c` is the cotangent of the affine map.
-pub fn add_weight_gradient<E: RowScalar, const I: usize, const O: usize>(
-    x: &[E],
-    c: &[E],
-    weight_bar: &mut [E],
-) {
-    struct Add<'a, E, const I: usize, const O: usize>(&'a [E], &'a [E], &'a mut [E]);
+fn add_weight_gradient<E: RowScalar>(size: Size, x: &[E], c: &[E], weight_bar: &mut [E]) {
+    struct Add<'a, E>(Size, &'a [E], &'a [E], &'a mut [E]);
 
-    impl<E: RowScalar, const I: usize, const O: usize> WithSimd for Add<'_, E, I, O> {
+    impl<E: RowScalar> WithSimd for Add<'_, E> {
         type Output = ();
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            let Self(x, c, weight_bar) = self;
-            for (x, c) in x.chunks(CACHED_ROWS * I).zip(c.chunks(CACHED_ROWS * O)) {
+            let Self(Size { inputs, outputs }, x, c, weight_bar) = self;
+            let x = x.chunks(CACHED_ROWS * inputs);
+            for (x, c) in x.zip(c.chunks(CACHED_ROWS * outputs)) {
                 let left = Left {
                     numbers: c,
                     row: 1,
-                    column: O,
+                    column: outputs,
                 };
-                products::<S, E, I>(simd, left, x, weight_bar);
+                products::<S, E>(simd, inputs, left, x, weight_bar);
             }
         }
     }
 
-    let rows = c.len() / O.max(1);
+    let Size { inputs, outputs } = size;
+    let rows = c.len() / outputs.max(1);
     let group = rows.div_ceil(GROUPS).max(GROUP_ROWS);
-    let parts = x.par_chunks(group * I).zip(c.par_chunks(group * O));
-    if rows <= group || rows.saturating_mul(I * O) < WORTH_THREADS {
+    let parts = x
+        .par_chunks(group * inputs)
+        .zip(c.par_chunks(group * outputs));
+    if rows <= group || rows.saturating_mul(inputs * outputs) < WORTH_THREADS {
         // Straight into the total: which way is taken depends on the sizes alone.
-        for (x, c) in x.chunks(group * I).zip(c.chunks(group * O)) {
-            run(Add::<E, I, O>(x, c, weight_bar));
+        for (x, c) in x.chunks(group * inputs).zip(c.chunks(group * outputs)) {
+            run(Add(size, x, c, weight_bar));
         }
         return;
     }
@@ -290,7 +314,7 @@ pub fn add_weight_gradient<E: RowScalar, const I: usize, const O: usize>(
         .map(|(x, c)| {
             let mut sum = Buffer::new(weight_bar.len());
             sum.as_mut_slice().fill(E::default());
-            run(Add::<E, I, O>(x, c, sum.as_mut_slice()));
+            run(Add(size, x, c, sum.as_mut_slice()));
             sum
         })
         .collect();
@@ -301,38 +325,34 @@ pub fn add_weight_gradient<E: RowScalar, const I: usize, const O: usize>(
     }
 }
 
-/// Adds `c W` to the gradient of the rows `x`, where `c` is the cotangent of the affine map.
-pub fn add_input_gradient<E: RowScalar, const I: usize, const O: usize>(
-    w: &[E],
-    c: &[E],
-    x_bar: &mut [E],
-) {
-    struct Add<'a, E, const I: usize, const O: usize>(&'a [E], &'a [E], &'a mut [E]);
+fn add_input_gradient<E: RowScalar>(size: Size, w: &[E], c: &[E], x_bar: &mut [E]) {
+    struct Add<'a, E>(Size, &'a [E], &'a [E], &'a mut [E]);
 
-    impl<E: RowScalar, const I: usize, const O: usize> WithSimd for Add<'_, E, I, O> {
+    impl<E: RowScalar> WithSimd for Add<'_, E> {
         type Output = ();
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            let Self(w, c, x_bar) = self;
+            let Self(Size { inputs, outputs }, w, c, x_bar) = self;
             let left = Left {
                 numbers: c,
-                row: O,
+                row: outputs,
                 column: 1,
             };
-            products::<S, E, I>(simd, left, w, x_bar);
+            products::<S, E>(simd, inputs, left, w, x_bar);
         }
     }
 
-    match rows_per_thread(x_bar.len() / I, I * O) {
+    let Size { inputs, outputs } = size;
+    match rows_per_thread(x_bar.len() / inputs, inputs * outputs) {
         None => {
-            run(Add::<E, I, O>(w, c, x_bar));
+            run(Add(size, w, c, x_bar));
         }
         Some(rows) => x_bar
-            .par_chunks_mut(rows * I)
-            .zip(c.par_chunks(rows * O))
+            .par_chunks_mut(rows * inputs)
+            .zip(c.par_chunks(rows * outputs))
             .for_each(|(x_bar, c)| {
-                run(Add::<E, I, O>(w, c, x_bar));
+                run(Add(size, w, c, x_bar));
             }),
     }
 }
@@ -347,64 +367,68 @@ struct Left<'a, E> {
     column: usize,
 }
 
-/// Adds `left * right` to `out`; `right` and `out` have rows of `N` scalars.
+/// Adds `left * right` to `out`; `right` and `out` have rows of `columns` scalars.
 #[inline(always)]
-fn products<S: Simd, E: RowScalar, const N: usize>(
+fn products<S: Simd, E: RowScalar>(
     simd: S,
+    columns: usize,
     left: Left<'_, E>,
     right: &[E],
     out: &mut [E],
 ) {
     if S::REGISTER_COUNT >= 32 {
-        product_panels::<S, E, N, 5, 4>(simd, left, right, out);
+        product_panels::<S, E, 5, 4>(simd, columns, left, right, out);
     } else {
-        product_panels::<S, E, N, 4, 2>(simd, left, right, out);
+        product_panels::<S, E, 4, 2>(simd, columns, left, right, out);
     }
 }
 
 #[inline(always)]
-fn product_panels<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: usize>(
+fn product_panels<S: Simd, E: RowScalar, const K: usize, const V: usize>(
     simd: S,
+    columns: usize,
     left: Left<'_, E>,
     right: &[E],
     out: &mut [E],
 ) {
     let lanes = E::lanes::<S>();
     let mut n = 0;
-    while n + V * lanes <= N {
-        panel::<S, E, N, K, V>(simd, left, right, out, n);
+    while n + V * lanes <= columns {
+        panel::<S, E, K, V>(simd, columns, left, right, out, n);
         n += V * lanes;
     }
-    while n < N {
-        panel::<S, E, N, K, 1>(simd, left, right, out, n);
+    while n < columns {
+        panel::<S, E, K, 1>(simd, columns, left, right, out, n);
         n += lanes;
     }
 }
 
 /// `V` vectors of columns from the column `n` on; a single vector may reach beyond the last column.
 #[inline(always)]
-fn panel<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: usize>(
+fn panel<S: Simd, E: RowScalar, const K: usize, const V: usize>(
     simd: S,
+    columns: usize,
     left: Left<'_, E>,
     right: &[E],
     out: &mut [E],
     n: usize,
 ) {
-    let rows = out.len() / N;
+    let rows = out.len() / columns;
     let mut row = 0;
     while row + K <= rows {
-        panel_rows::<S, E, N, K, V>(simd, left, right, out, n, row);
+        panel_rows::<S, E, K, V>(simd, columns, left, right, out, n, row);
         row += K;
     }
     while row < rows {
-        panel_rows::<S, E, N, 1, V>(simd, left, right, out, n, row);
+        panel_rows::<S, E, 1, V>(simd, columns, left, right, out, n, row);
         row += 1;
     }
 }
 
 #[inline(always)]
-fn panel_rows<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: usize>(
+fn panel_rows<S: Simd, E: RowScalar, const K: usize, const V: usize>(
     simd: S,
+    columns: usize,
     left: Left<'_, E>,
     right: &[E],
     out: &mut [E],
@@ -412,9 +436,9 @@ fn panel_rows<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: us
     row: usize,
 ) {
     let lanes = E::lanes::<S>();
-    let width = (V * lanes).min(N - n);
+    let width = (V * lanes).min(columns - n);
     let mut sums = [[E::splat(simd, E::default()); V]; K];
-    for (j, right) in right.chunks_exact(N).enumerate() {
+    for (j, right) in right.chunks_exact(columns).enumerate() {
         let right = &right[n..n + width];
         let right: [_; V] = if width < lanes {
             [E::partial(simd, right); V]
@@ -432,7 +456,7 @@ fn panel_rows<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: us
         }
     }
     for k in 0..K {
-        let out = &mut out[(row + k) * N + n..][..width];
+        let out = &mut out[(row + k) * columns + n..][..width];
         if width < lanes {
             let sum = E::sum(simd, E::partial(simd, out), sums[k][0]);
             E::store_partial(simd, out, sum);
@@ -445,29 +469,30 @@ fn panel_rows<S: Simd, E: RowScalar, const N: usize, const K: usize, const V: us
     }
 }
 
-/// Adds the sums of the columns of `c` to the gradient of the biases.
-pub fn add_bias_gradient<E: RowScalar, const O: usize>(c: &[E], bias_bar: &mut [E]) {
-    struct Add<'a, E, const O: usize>(&'a [E], &'a mut [E]);
+fn add_bias_gradient<E: RowScalar>(c: &[E], bias_bar: &mut [E]) {
+    struct Add<'a, E>(&'a [E], &'a mut [E]);
 
-    impl<E: RowScalar, const O: usize> WithSimd for Add<'_, E, O> {
+    impl<E: RowScalar> WithSimd for Add<'_, E> {
         type Output = ();
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) {
             let Self(c, bias_bar) = self;
-            let mut sums = [E::default(); O];
-            for c in c.chunks_exact(O) {
-                for o in 0..O {
-                    sums[o] += c[o];
+            let mut sums = Buffer::new(bias_bar.len());
+            let sums = sums.as_mut_slice();
+            sums.fill(E::default());
+            for c in c.chunks_exact(bias_bar.len()) {
+                for (sum, c) in sums.iter_mut().zip(c) {
+                    *sum += *c;
                 }
             }
             for (bar, sum) in bias_bar.iter_mut().zip(sums) {
-                *bar += sum;
+                *bar += *sum;
             }
         }
     }
 
-    run(Add::<E, O>(c, bias_bar));
+    run(Add(c, bias_bar));
 }
 
 /// `y = A(y)`, number by number.
@@ -508,8 +533,7 @@ pub fn scale_by_derivative<A: TileActivation, E: RowScalar>(saved: &[E], c: &mut
     run(Scale::<A, E>(saved, c, PhantomData));
 }
 
-/// Whether no number is NaN or infinite.
-pub fn all_finite<E: RowScalar>(x: &[E]) -> bool {
+fn all_finite<E: RowScalar>(x: &[E]) -> bool {
     struct Guard<'a, E>(&'a [E]);
 
     impl<E: RowScalar> WithSimd for Guard<'_, E> {
@@ -548,7 +572,7 @@ fn is_finite<S: Simd, E: RowScalar>(simd: S, x: &[E]) -> bool {
 mod tests {
     use pulp::{Scalar, Simd};
 
-    use super::{dots, product_panels, Left};
+    use super::{dots, product_panels, Left, Size};
 
     /// Small integers: their sums are exact in any order.
     fn integers(count: usize, step: usize) -> Vec<f64> {
@@ -573,12 +597,16 @@ mod tests {
     }
 
     fn check<S: Simd, const I: usize, const O: usize>(simd: S) {
+        let size = Size {
+            inputs: I,
+            outputs: O,
+        };
         for rows in 1..8 {
             let (x, w, b) = (integers(rows * I, 3), integers(O * I, 7), integers(O, 4));
             let c = integers(rows * O, 5);
 
             let mut y = vec![0.0; rows * O];
-            dots::<S, f64, I, O, 2, 4>(simd, &x, &w, &b, &mut y);
+            dots::<S, f64, 2, 4>(simd, size, &x, &w, &b, &mut y);
             let start = b.repeat(rows);
             let expected = product(&start, O, I, |r, i| x[r * I + i], |i, o| w[o * I + i]);
             assert_eq!(y, expected);
@@ -590,7 +618,7 @@ mod tests {
                 row: 1,
                 column: O,
             };
-            product_panels::<S, f64, I, 4, 2>(simd, left, &x, &mut weight_bar);
+            product_panels::<S, f64, 4, 2>(simd, I, left, &x, &mut weight_bar);
             let expected = product(&start, I, rows, |o, r| c[r * O + o], |r, i| x[r * I + i]);
             assert_eq!(weight_bar, expected);
 
@@ -601,7 +629,7 @@ mod tests {
                 row: O,
                 column: 1,
             };
-            product_panels::<S, f64, I, 4, 2>(simd, left, &w, &mut x_bar);
+            product_panels::<S, f64, 4, 2>(simd, I, left, &w, &mut x_bar);
             let expected = product(&start, I, O, |r, o| c[r * O + o], |o, i| w[o * I + i]);
             assert_eq!(x_bar, expected);
         }

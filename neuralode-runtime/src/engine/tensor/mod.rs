@@ -22,7 +22,7 @@ use dfdx::{
 use crate::{
     engine::host::{
         kernel::TileField,
-        rows::all_finite,
+        rows::RowScalar,
         storage::{covers, read},
     },
     error::SolveError,
@@ -201,9 +201,9 @@ fn is_finite_here<S: Shape, E: Dtype, D: Device<E>>(
     }
     let tensor = tensor.clone().try_contiguous()?;
     Ok(if TypeId::of::<E>() == TypeId::of::<f32>() {
-        read::<_, _, _, _, f32>(&tensor).is_some_and(|x| all_finite(x.as_slice()))
+        read::<_, _, _, _, f32>(&tensor).is_some_and(|x| RowScalar::all_finite(x.as_slice()))
     } else {
-        read::<_, _, _, _, f64>(&tensor).is_some_and(|x| all_finite(x.as_slice()))
+        read::<_, _, _, _, f64>(&tensor).is_some_and(|x| RowScalar::all_finite(x.as_slice()))
     })
 }
 
