@@ -8,16 +8,21 @@ use std::{
 /// Buffers of one type that a thread keeps at most.
 const KEPT: usize = 4096;
 
+/// Buffers of states, all of one size in a solve.
+pub(crate) struct States;
+/// All other buffers.
+pub(crate) struct Scratch;
+
 thread_local! {
-    /// One list of free buffers per element type.
+    /// One list of free buffers per use and element type.
     static FREE: RefCell<Vec<(TypeId, Box<dyn Any>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `use_list` on the free buffers of `T`; `None` while the thread is being torn down.
-fn with_list<T: 'static, R>(use_list: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Option<R> {
+/// Runs `use_list` on the free buffers of `T` for the use `U`, which are no good for another, of other sizes; `None` while the thread is being torn down.
+fn with_list<U: 'static, T: 'static, R>(use_list: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Option<R> {
     FREE.try_with(|free| {
         let mut free = free.try_borrow_mut().ok()?;
-        let key = TypeId::of::<T>();
+        let key = TypeId::of::<(U, T)>();
         let known = free.iter().position(|(found, _)| *found == key);
         let index = known.unwrap_or_else(|| {
             free.push((key, Box::new(Vec::<Vec<T>>::new())));
@@ -30,20 +35,20 @@ fn with_list<T: 'static, R>(use_list: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Opt
 }
 
 /// A buffer that an owner gave back, with what it left in it, or an empty one.
-pub(crate) fn take<T: 'static>() -> Vec<T> {
-    with_list(Vec::pop).flatten().unwrap_or_default()
+pub(crate) fn take<U: 'static, T: 'static>() -> Vec<T> {
+    with_list::<U, _, _>(Vec::pop).flatten().unwrap_or_default()
 }
 
 /// A buffer with room for so many, and no more if it is new: a small `Vec` that grows takes four at least.
-pub(crate) fn with_room<T: 'static>(length: usize) -> Vec<T> {
-    let mut buffer: Vec<T> = take();
+pub(crate) fn with_room<U: 'static, T: 'static>(length: usize) -> Vec<T> {
+    let mut buffer: Vec<T> = take::<U, _>();
     buffer.reserve_exact(length.saturating_sub(buffer.len()));
     buffer
 }
 
 /// Gives a buffer back.
-pub(crate) fn give<T: 'static>(buffer: Vec<T>) {
-    with_list(|list| {
+pub(crate) fn give<U: 'static, T: 'static>(buffer: Vec<T>) {
+    with_list::<U, _, _>(|list| {
         if list.len() < KEPT && buffer.capacity() > 0 {
             list.push(buffer);
         }
@@ -51,8 +56,8 @@ pub(crate) fn give<T: 'static>(buffer: Vec<T>) {
 }
 
 /// A buffer of `length` copies of `value`.
-pub(crate) fn filled<T: Copy + 'static>(length: usize, value: T) -> Vec<T> {
-    let mut buffer = with_room(length);
+pub(crate) fn filled<U: 'static, T: Copy + 'static>(length: usize, value: T) -> Vec<T> {
+    let mut buffer = with_room::<U, _>(length);
     buffer.clear();
     buffer.resize(length, value);
     buffer

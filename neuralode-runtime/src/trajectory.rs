@@ -65,7 +65,7 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
     pub fn new(tableau: &'static ButcherTableau<S>) -> Self {
         Self {
             tableau,
-            steps: pool::take(),
+            steps: pool::take::<pool::States, _>(),
         }
     }
 
@@ -117,7 +117,7 @@ impl<Y: 'static, const S: usize> Drop for Trajectory<Y, S> {
     fn drop(&mut self) {
         let mut steps = core::mem::take(&mut self.steps);
         steps.clear();
-        pool::give(steps);
+        pool::give::<pool::States, _>(steps);
     }
 }
 

@@ -71,68 +71,85 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
     }
 }
 
-/// Most stages of a method that whole steps are compiled for; others take steps by parts.
+/// Most stages of a method that takes whole steps; others take steps by parts.
 pub(super) const MAX_STAGES: usize = 16;
 
+/// Stages of the methods whose steps have constant loops, Tsit5 among them. Fields of two or three features take half
+/// the time than with as many stages as may come.
+pub(super) const USUAL_STAGES: usize = 7;
+
+/// The number of stages where arrays have room for `CAP`: a constant for [`USUAL_STAGES`].
+#[inline(always)]
+pub(super) const fn stages_of<const CAP: usize>(stages: usize) -> usize {
+    if CAP == USUAL_STAGES {
+        CAP
+    } else {
+        stages
+    }
+}
+
 /// Combinations of stages: for each, the weights that are not zero, with the stage's index.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Combinations<E> {
-    terms: Vec<(E, usize)>,
-    /// Where each combination ends.
-    ends: Vec<usize>,
+    /// As many as there are stages are meant, zeros behind those that count.
+    terms: [[(E, usize); MAX_STAGES]; MAX_STAGES + 1],
+    counts: [usize; MAX_STAGES + 1],
 }
 
 impl<E: Real> Combinations<E> {
-    pub(super) fn clear(&mut self) {
-        self.terms.clear();
-        self.ends.clear();
+    pub(super) fn none() -> Self {
+        Self {
+            terms: [[(E::default(), 0); MAX_STAGES]; MAX_STAGES + 1],
+            counts: [0; MAX_STAGES + 1],
+        }
     }
 
-    /// Adds a combination with these weights.
-    pub(super) fn push(&mut self, weights: impl IntoIterator<Item = f64>) {
+    /// Makes combination `i` one with these weights, at most [`MAX_STAGES`].
+    pub(super) fn set<const S: usize>(&mut self, i: usize, weights: [f64; S]) {
+        let (mut terms, mut count) = ([(E::default(), 0); S], 0);
         for (index, weight) in weights.into_iter().enumerate() {
             if weight != 0.0 {
-                self.terms.push((E::from_f64(weight), index));
+                terms[count] = (E::from_f64(weight), index);
+                count += 1;
             }
         }
-        self.ends.push(self.terms.len());
+        self.terms[i][..S].copy_from_slice(&terms);
+        self.counts[i] = count;
     }
 
     /// The terms of combination `i`.
     #[inline(always)]
     pub(super) fn get(&self, i: usize) -> &[(E, usize)] {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.terms[start..self.ends[i]]
+        &self.terms[i][..self.counts[i]]
     }
 
     /// The terms of combination `i` with the tiles of their stages.
     #[inline(always)]
-    pub(super) fn of<'a, const N: usize, const L: usize>(
+    pub(super) fn of<'a, const N: usize, const L: usize, const CAP: usize>(
         &self,
         i: usize,
-        base: &'a Tile<E, N, L>,
-        stage: impl Fn(usize) -> &'a Tile<E, N, L>,
-    ) -> Weighted<'a, E, N, L> {
-        let mut this = Weighted::none(base);
-        for (weight, j) in self.get(i) {
-            this.push(*weight, stage(*j));
+        stages: &[&'a Tile<E, N, L>; CAP],
+    ) -> Weighted<'a, E, N, L, CAP> {
+        let terms = &self.terms[i];
+        Weighted {
+            terms: core::array::from_fn(|k| (terms[k].0, stages[terms[k].1])),
+            count: self.counts[i],
         }
-        this
     }
 }
 
 /// Weights with the tiles that they belong to.
-pub(super) struct Weighted<'a, E, const N: usize, const L: usize> {
-    terms: [(E, &'a Tile<E, N, L>); MAX_STAGES],
+pub(super) struct Weighted<'a, E, const N: usize, const L: usize, const CAP: usize> {
+    terms: [(E, &'a Tile<E, N, L>); CAP],
     count: usize,
 }
 
-impl<'a, E: Real, const N: usize, const L: usize> Weighted<'a, E, N, L> {
+impl<'a, E: Real, const N: usize, const L: usize, const CAP: usize> Weighted<'a, E, N, L, CAP> {
     /// No terms; the tile fills places that are never read.
     #[inline(always)]
     pub(super) fn none(tile: &'a Tile<E, N, L>) -> Self {
         Self {
-            terms: [(E::default(), tile); MAX_STAGES],
+            terms: [(E::default(), tile); CAP],
             count: 0,
         }
     }
@@ -252,13 +269,13 @@ impl<E: Real> StepCoefficients<E> {
             stages: 0,
             has_stage: [false; MAX_STAGES],
             c: [0.0; MAX_STAGES],
-            combinations: Combinations::default(),
+            combinations: Combinations::none(),
             evaluations: 0,
             tolerances: Default::default(),
         }
     }
 
-    /// Makes them those of `step`; `false` if the method has too many stages. Allocates nothing after the first time.
+    /// Makes them those of `step`; `false` if the method has too many stages.
     pub(super) fn set<Y, const S: usize>(
         &mut self,
         tableau: &ButcherTableau<S>,
@@ -272,13 +289,12 @@ impl<E: Real> StepCoefficients<E> {
         self.stages = S;
         self.evaluations = tableau.evaluations;
         self.tolerances = (E::from_f64(tolerances.rtol), E::from_f64(tolerances.atol));
-        self.combinations.clear();
         for i in 0..S {
             self.c[i] = tableau.c[i];
             self.has_stage[i] = tableau.has_stage(i);
-            self.combinations.push(tableau.a[i]);
+            self.combinations.set(i, tableau.a[i]);
         }
-        self.combinations.push(tableau.b_err);
+        self.combinations.set(S, tableau.b_err);
         true
     }
 }
@@ -383,15 +399,27 @@ fn attempt_part<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>
     match scratch {
         [] => {}
         [scratch] => {
-            dispatch::<G, _>(
-                arch,
-                AttemptPart {
-                    field,
-                    coefficients,
-                    part,
-                    scratch,
-                },
-            );
+            if coefficients.stages == USUAL_STAGES {
+                dispatch::<G, _>(
+                    arch,
+                    AttemptPart::<G, E, N, L, USUAL_STAGES> {
+                        field,
+                        coefficients,
+                        part,
+                        scratch,
+                    },
+                );
+            } else {
+                dispatch::<G, _>(
+                    arch,
+                    AttemptPart::<G, E, N, L, MAX_STAGES> {
+                        field,
+                        coefficients,
+                        part,
+                        scratch,
+                    },
+                );
+            }
         }
         _ => {
             let at = first_half(part.y.len(), scratch.len());
@@ -405,15 +433,15 @@ fn attempt_part<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>
     }
 }
 
-struct AttemptPart<'a, G, E, const N: usize, const L: usize> {
+struct AttemptPart<'a, G, E, const N: usize, const L: usize, const CAP: usize> {
     field: &'a G,
     coefficients: &'a StepCoefficients<E>,
     part: Part<'a, E, N, L>,
     scratch: &'a mut [Row<E, L>],
 }
 
-impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
-    for AttemptPart<'_, G, E, N, L>
+impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const CAP: usize> WithSimd
+    for AttemptPart<'_, G, E, N, L, CAP>
 {
     type Output = ();
 
@@ -425,41 +453,34 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
             mut part,
             scratch,
         } = self;
+        let stages = stages_of::<CAP>(step.stages);
         let h = E::from_f64(step.h);
         let (stage, scratch) = carve::<E, N, L>(scratch);
         let mut left = part.samples;
         for (index, (y, y1)) in part.y.iter().zip(part.y1).enumerate() {
-            for i in 1..step.stages {
+            for i in 1..stages {
                 if !step.has_stage[i] {
                     continue;
                 }
                 let (done, rest) = part.k.split_at_mut(i);
-                let argument = if i + 1 == step.stages {
+                let k: [&Tile<E, N, L>; CAP] =
+                    core::array::from_fn(|j| done.get(j).and_then(|k| k.get(index)).unwrap_or(y));
+                let argument = if i + 1 == stages {
                     &mut *y1
                 } else {
                     &mut *stage
                 };
-                let terms = step.combinations.of(i, y, |j| &done[j][index]);
+                let terms = step.combinations.of(i, &k);
                 combine(simd, y, h, terms.get(), argument);
                 let t = step.h.mul_add(step.c[i], step.t);
                 field.eval(simd, t, argument, &mut rest[0][index], scratch);
             }
             let used = left.min(L);
-            let terms = step.combinations.of(step.stages, y, |j| &part.k[j][index]);
-            let error = |n: usize| {
-                let mut error = Row::default();
-                for (w, k) in terms.get() {
-                    let k = &k[n];
-                    for l in 0..L {
-                        error[l] = w.mul_add::<S>(k[l], error[l]);
-                    }
-                }
-                for l in 0..L {
-                    error[l] = error[l] * h;
-                }
-                error
-            };
-            part.norms[index] = tile_square_sum::<S, E, L>(error, y, y1, step.tolerances, used);
+            let k: [&Tile<E, N, L>; CAP] =
+                core::array::from_fn(|j| part.k[j].get(index).unwrap_or(y));
+            let terms = step.combinations.of(stages, &k);
+            scaled_sum(simd, h, terms.get(), stage);
+            part.norms[index] = tile_square_sum::<S, E, L>(stage, y, y1, step.tolerances, used);
             left -= used;
         }
     }

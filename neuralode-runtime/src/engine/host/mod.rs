@@ -69,7 +69,8 @@ pub struct HostEngine<G, E: Real, const N: usize, const L: usize> {
     scratch: Vec<Vec<Row<E, L>>>,
     /// One number per tile.
     norms: Vec<f64>,
-    coefficients: StepCoefficients<E>,
+    /// Elsewhere while a step is computed.
+    coefficients: Option<Box<StepCoefficients<E>>>,
     /// Sums and scratch space of the last pass backwards.
     groups: Vec<pullback::Group<E, L>>,
 }
@@ -85,9 +86,9 @@ impl<G, E: Real, const N: usize, const L: usize> fmt::Debug for HostEngine<G, E,
 impl<G, E: Real, const N: usize, const L: usize> Drop for HostEngine<G, E, N, L> {
     fn drop(&mut self) {
         for scratch in self.scratch.drain(..) {
-            pool::give(scratch);
+            pool::give::<pool::Scratch, _>(scratch);
         }
-        pool::give(core::mem::take(&mut self.norms));
+        pool::give::<pool::Scratch, _>(core::mem::take(&mut self.norms));
     }
 }
 
@@ -97,14 +98,14 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine
         const {
             assert!(L > 0 && L.is_multiple_of(WIDTH), "tiles are whole vectors");
         }
-        let mut norms: Vec<f64> = pool::take();
+        let mut norms: Vec<f64> = pool::take::<pool::Scratch, _>();
         norms.clear();
         Self {
             field,
             arch: Arch::new(),
             scratch: Vec::new(),
             norms,
-            coefficients: StepCoefficients::none(),
+            coefficients: None,
             groups: Vec::new(),
         }
     }
@@ -121,7 +122,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine
         // One tile for the argument of a stage.
         let rows = N + self.field.scratch();
         while self.scratch.len() < threads {
-            let mut scratch = pool::take();
+            let mut scratch = pool::take::<pool::Scratch, _>();
             scratch.resize(rows, Row::default());
             self.scratch.push(scratch);
         }
@@ -220,12 +221,13 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> VectorFiel
         step: &mut Attempt<Self::State, S>,
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
-        let mut coefficients = core::mem::replace(&mut self.coefficients, StepCoefficients::none());
+        let kept = self.coefficients.take();
+        let mut coefficients = kept.unwrap_or_else(|| Box::new(StepCoefficients::none()));
         if !coefficients.set(tableau, step, tolerances) {
             return step.by_parts(tableau, tolerances, |t, y, dy| self.eval(t, y, dy));
         }
         let square = self.attempt_rows(&coefficients, StepRows::of(step));
-        self.coefficients = coefficients;
+        self.coefficients = Some(coefficients);
         // The squares of f32 overflow long before the numbers do: look again in f64.
         square.map_or_else(|| step.error_square(tableau, tolerances), Ok)
     }

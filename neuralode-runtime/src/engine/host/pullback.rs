@@ -17,7 +17,10 @@ use crate::{
 
 use super::{
     field::TileVjp,
-    forward::{accumulate, combine, scaled_sum, Combinations, Weighted, MAX_STAGES},
+    forward::{
+        accumulate, combine, scaled_sum, stages_of, Combinations, Weighted, MAX_STAGES,
+        USUAL_STAGES,
+    },
     isa::dispatch,
     kernel::{carve, Row, Sums, Tile},
     parallel,
@@ -46,9 +49,10 @@ pub(super) struct Group<E: Real, const L: usize> {
 
 impl<E: Real, const L: usize> Drop for Group<E, L> {
     fn drop(&mut self) {
-        pool::give(core::mem::take(&mut self.sums));
-        pool::give(core::mem::take(&mut self.records));
-        pool::give(core::mem::take(&mut self.scratch));
+        pool::give::<pool::Scratch, _>(core::mem::take(&mut self.sums));
+        // The last one given is the first one taken, which will be the records.
+        pool::give::<pool::Scratch, _>(core::mem::take(&mut self.scratch));
+        pool::give::<pool::Scratch, _>(core::mem::take(&mut self.records));
     }
 }
 
@@ -67,10 +71,10 @@ fn prepare<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     let count = tiles.div_ceil(size);
     groups.truncate(count);
     groups.resize_with(count, || Group {
-        sums: pool::take(),
-        records: pool::take(),
+        sums: pool::take::<pool::Scratch, _>(),
+        records: pool::take::<pool::Scratch, _>(),
         recorded: 0,
-        scratch: pool::take(),
+        scratch: pool::take::<pool::Scratch, _>(),
     });
     let per_record = (field.record() * size_of::<Row<E, L>>()).max(1);
     let records = (CACHED / per_record)
@@ -313,8 +317,8 @@ impl<'a, E: Real, const L: usize> Plan<'a, E, L> {
         let mut this = Self {
             stages: S,
             c: [0.0; MAX_STAGES],
-            a: Combinations::default(),
-            later: Combinations::default(),
+            a: Combinations::none(),
+            later: Combinations::none(),
             b: [E::default(); MAX_STAGES],
             live: [false; MAX_STAGES],
             has_stage: [false; MAX_STAGES],
@@ -333,8 +337,8 @@ impl<'a, E: Real, const L: usize> Plan<'a, E, L> {
             this.c[i] = tableau.c[i];
             this.b[i] = E::from_f64(tableau.b[i]);
             this.has_stage[i] = tableau.has_stage(i);
-            this.a.push(tableau.a[i]);
-            this.later.push(tableau.a.iter().map(|row| row[i]));
+            this.a.set(i, tableau.a[i]);
+            this.later.set(i, tableau.a.map(|row| row[i]));
         }
         for (step, cotangents) in steps.iter().zip(by_step(steps, cotangents)) {
             this.push(tableau, step, cotangents);
@@ -426,16 +430,26 @@ fn pull_back_groups<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize
 ) {
     if threads <= 1 {
         for (index, (lambda, group)) in lambda.chunks_mut(size).zip(groups).enumerate() {
-            dispatch::<G, _>(
-                arch,
-                PullBack {
+            let first = first + index * size;
+            if plan.stages == USUAL_STAGES {
+                let all = PullBack::<G, E, N, L, USUAL_STAGES> {
                     field,
                     plan,
-                    first: first + index * size,
+                    first,
                     lambda,
                     group,
-                },
-            );
+                };
+                dispatch::<G, _>(arch, all);
+            } else {
+                let all = PullBack::<G, E, N, L, MAX_STAGES> {
+                    field,
+                    plan,
+                    first,
+                    lambda,
+                    group,
+                };
+                dispatch::<G, _>(arch, all);
+            }
         }
         return;
     }
@@ -452,7 +466,7 @@ fn pull_back_groups<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize
     );
 }
 
-struct PullBack<'a, G, E: Real, const N: usize, const L: usize> {
+struct PullBack<'a, G, E: Real, const N: usize, const L: usize, const CAP: usize> {
     field: &'a G,
     plan: &'a Plan<'a, E, L>,
     /// Index of the first of these tiles.
@@ -461,8 +475,8 @@ struct PullBack<'a, G, E: Real, const N: usize, const L: usize> {
     group: &'a mut Group<E, L>,
 }
 
-impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
-    for PullBack<'_, G, E, N, L>
+impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const CAP: usize> WithSimd
+    for PullBack<'_, G, E, N, L, CAP>
 {
     type Output = ();
 
@@ -473,10 +487,11 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
         } = self;
         let (mut records, scratch) = Records::of(field, group);
         let (k_bar, scratch) = carve::<E, N, L>(scratch);
-        let (y_bars, scratch) = scratch.split_at_mut(plan.stages * N);
+        let count = stages_of::<CAP>(plan.stages);
+        let (y_bars, scratch) = scratch.split_at_mut(count * N);
         let (y_bars, _) = y_bars.as_chunks_mut::<N>();
         // Step by step, so that a walk in several parts adds in the same order.
-        let stages = plan.k.chunks_exact(plan.stages.max(1));
+        let stages = plan.k.chunks_exact(count.max(1));
         for (back, stages) in plan.steps.iter().zip(stages).rev() {
             let h = E::from_f64(back.h);
             for (index, lambda) in self.lambda.iter_mut().enumerate() {
@@ -485,13 +500,17 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
                     accumulate(simd, &[(E::ONE, tile_of(saved, tile))], lambda);
                 }
                 let y = tile_of::<E, N, L>(back.y, tile);
-                for i in (0..plan.stages).rev() {
+                let k: [&Tile<E, N, L>; CAP] = core::array::from_fn(|j| {
+                    let tiles = stages.get(j).map_or(&[][..], |rows| rows.as_chunks().0);
+                    tiles.get(tile).unwrap_or(y)
+                });
+                for i in (0..count).rev() {
                     if !plan.is_live(i, back) {
                         continue;
                     }
                     let (now, later) = y_bars.split_at_mut(i + 1);
                     // kbar = h (b lambda + sum(a ybar)); dead stages have no weight in the tableau.
-                    let mut terms = Weighted::none(&*lambda);
+                    let mut terms = Weighted::<E, N, L, CAP>::none(&*lambda);
                     terms.push(plan.b[i], lambda);
                     for (a, j) in plan.later.get(i) {
                         if plan.is_live(*j, back) {
@@ -505,13 +524,12 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
                     }
                     let record = records.next(simd, scratch);
                     let (argument, _) = carve::<E, N, L>(record);
-                    let terms = plan.a.of(i, y, |j| tile_of(stages[j], tile));
+                    let terms = plan.a.of(i, &k);
                     combine(simd, y, h, terms.get(), argument);
                     let t = back.h.mul_add(plan.c[i], back.t);
-                    let value = Some(tile_of(stages[i], tile));
-                    field.vjp(simd, t, value, k_bar, &mut now[i], record, scratch);
+                    field.vjp(simd, t, Some(k[i]), k_bar, &mut now[i], record, scratch);
                 }
-                let mut terms = Weighted::none(&y_bars[0]);
+                let mut terms = Weighted::<E, N, L, CAP>::none(&y_bars[0]);
                 for (i, y_bar) in y_bars.iter().enumerate() {
                     if plan.is_live(i, back) {
                         terms.push(E::ONE, y_bar);

@@ -48,7 +48,7 @@ impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
     /// Tiles whose contents mean nothing.
     fn of_any(samples: usize, features: usize) -> Self {
         let count = samples.div_ceil(L) * features;
-        let mut rows = pool::with_room(count);
+        let mut rows = pool::with_room::<pool::States, _>(count);
         rows.resize(count, Row::default());
         Self {
             samples,
@@ -117,13 +117,13 @@ impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
 
 impl<E: Real, const N: usize, const L: usize> Drop for Tiles<E, N, L> {
     fn drop(&mut self) {
-        pool::give(core::mem::take(&mut self.rows));
+        pool::give::<pool::States, _>(core::mem::take(&mut self.rows));
     }
 }
 
 impl<E: Real, const N: usize, const L: usize> Clone for Tiles<E, N, L> {
     fn clone(&self) -> Self {
-        let mut rows = pool::with_room(self.rows.len());
+        let mut rows = pool::with_room::<pool::States, _>(self.rows.len());
         rows.clear();
         rows.extend_from_slice(&self.rows);
         Self {
@@ -201,19 +201,17 @@ fn combine<'a, E: Real, const L: usize>(
     }
 }
 
-/// The sum over the first `used` lanes of the squared scaled errors of one tile; `error` gives the rows of
-/// the error.
+/// The sum over the first `used` lanes of the squared scaled errors of one tile.
 #[inline(always)]
 pub(super) fn tile_square_sum<S: Simd, E: Real, const L: usize>(
-    error: impl Fn(usize) -> Row<E, L>,
+    error: &[Row<E, L>],
     y0: &[Row<E, L>],
     y1: &[Row<E, L>],
     (rtol, atol): (E, E),
     used: usize,
 ) -> f64 {
     let mut sums = [E::default(); L];
-    for (n, (y0, y1)) in y0.iter().zip(y1).enumerate() {
-        let error = error(n);
+    for (error, (y0, y1)) in error.iter().zip(y0.iter().zip(y1)) {
         for l in 0..L {
             let size = y0[l].abs().max(y1[l].abs());
             let scaled = error[l] / rtol.mul_add::<S>(size, atol);
@@ -250,7 +248,7 @@ impl<E: Real, const L: usize> WithSimd for ScaledSquares<'_, E, L> {
         let states = self.y0.chunks(features).zip(self.y1.chunks(features));
         for (error, (y0, y1)) in self.error.chunks(features).zip(states) {
             let used = left.min(L);
-            total += tile_square_sum::<S, E, L>(|n| error[n], y0, y1, self.tolerances, used);
+            total += tile_square_sum::<S, E, L>(error, y0, y1, self.tolerances, used);
             left -= used;
         }
         total
@@ -304,7 +302,7 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
         Ok(Self {
             samples: self.samples,
             features: self.features,
-            rows: pool::filled(self.rows.len(), Row::default()),
+            rows: pool::filled::<pool::States, _>(self.rows.len(), Row::default()),
         })
     }
 
