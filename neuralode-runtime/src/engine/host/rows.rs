@@ -249,10 +249,14 @@ fn dot_block<S: Simd, E: RowScalar, const R: usize, const K: usize>(
     let x: [_; R] = core::array::from_fn(|r| E::vectors::<S>(&x[(row + r) * inputs..][..inputs]));
     let w: [_; K] = core::array::from_fn(|k| E::vectors::<S>(&w[(o + k) * inputs..][..inputs]));
     let mut sums = [[E::splat(simd, E::default()); K]; R];
-    for c in 0..inputs / E::lanes::<S>() {
-        let w: [_; K] = core::array::from_fn(|k| w[k].0[c]);
+    let count = inputs / E::lanes::<S>();
+    // Slices of one length, which spares checks.
+    let x_whole = x.map(|(x, _)| &x[..count]);
+    let w_whole = w.map(|(w, _)| &w[..count]);
+    for c in 0..count {
+        let w = w_whole.map(|w| w[c]);
         for r in 0..R {
-            let x = x[r].0[c];
+            let x = x_whole[r][c];
             for k in 0..K {
                 sums[r][k] = E::fma(simd, x, w[k], sums[r][k]);
             }
@@ -287,12 +291,7 @@ fn add_weight_gradient<E: RowScalar>(size: Size, x: &[E], c: &[E], weight_bar: &
             let Self(Size { inputs, outputs }, x, c, weight_bar) = self;
             let x = x.chunks(CACHED_ROWS * inputs);
             for (x, c) in x.zip(c.chunks(CACHED_ROWS * outputs)) {
-                let left = Left {
-                    numbers: c,
-                    row: 1,
-                    column: outputs,
-                };
-                products::<S, E>(simd, inputs, left, x, weight_bar);
+                products::<S, E, true>(simd, inputs, (c, outputs), x, weight_bar);
             }
         }
     }
@@ -334,12 +333,7 @@ fn add_input_gradient<E: RowScalar>(size: Size, w: &[E], c: &[E], x_bar: &mut [E
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
             let Self(Size { inputs, outputs }, w, c, x_bar) = self;
-            let left = Left {
-                numbers: c,
-                row: outputs,
-                column: 1,
-            };
-            products::<S, E>(simd, inputs, left, w, x_bar);
+            products::<S, E, false>(simd, inputs, (c, outputs), w, x_bar);
         }
     }
 
@@ -357,58 +351,49 @@ fn add_input_gradient<E: RowScalar>(size: Size, w: &[E], c: &[E], x_bar: &mut [E
     }
 }
 
-/// The left factor of a product, in either layout.
-#[derive(Clone, Copy)]
-struct Left<'a, E> {
-    numbers: &'a [E],
-    /// Distance of two rows.
-    row: usize,
-    /// Distance of two columns.
-    column: usize,
-}
-
-/// Adds `left * right` to `out`; `right` and `out` have rows of `columns` scalars.
+/// Adds `left * right` to `out`; `right` and `out` have rows of `columns` scalars. The left factor has rows of `stride`
+/// scalars, which are the columns of the factor if it is `TRANSPOSED`.
 #[inline(always)]
-fn products<S: Simd, E: RowScalar>(
+fn products<S: Simd, E: RowScalar, const TRANSPOSED: bool>(
     simd: S,
     columns: usize,
-    left: Left<'_, E>,
+    (left, stride): (&[E], usize),
     right: &[E],
     out: &mut [E],
 ) {
     if S::REGISTER_COUNT >= 32 {
-        product_panels::<S, E, 5, 4>(simd, columns, left, right, out);
+        product_panels::<S, E, 5, 4, TRANSPOSED>(simd, columns, (left, stride), right, out);
     } else {
-        product_panels::<S, E, 4, 2>(simd, columns, left, right, out);
+        product_panels::<S, E, 4, 2, TRANSPOSED>(simd, columns, (left, stride), right, out);
     }
 }
 
 #[inline(always)]
-fn product_panels<S: Simd, E: RowScalar, const K: usize, const V: usize>(
+fn product_panels<S: Simd, E: RowScalar, const K: usize, const V: usize, const TRANSPOSED: bool>(
     simd: S,
     columns: usize,
-    left: Left<'_, E>,
+    (left, stride): (&[E], usize),
     right: &[E],
     out: &mut [E],
 ) {
     let lanes = E::lanes::<S>();
     let mut n = 0;
     while n + V * lanes <= columns {
-        panel::<S, E, K, V>(simd, columns, left, right, out, n);
+        panel::<S, E, K, V, TRANSPOSED>(simd, columns, (left, stride), right, out, n);
         n += V * lanes;
     }
     while n < columns {
-        panel::<S, E, K, 1>(simd, columns, left, right, out, n);
+        panel::<S, E, K, 1, TRANSPOSED>(simd, columns, (left, stride), right, out, n);
         n += lanes;
     }
 }
 
 /// `V` vectors of columns from the column `n` on; a single vector may reach beyond the last column.
 #[inline(always)]
-fn panel<S: Simd, E: RowScalar, const K: usize, const V: usize>(
+fn panel<S: Simd, E: RowScalar, const K: usize, const V: usize, const TRANSPOSED: bool>(
     simd: S,
     columns: usize,
-    left: Left<'_, E>,
+    (left, stride): (&[E], usize),
     right: &[E],
     out: &mut [E],
     n: usize,
@@ -416,20 +401,20 @@ fn panel<S: Simd, E: RowScalar, const K: usize, const V: usize>(
     let rows = out.len() / columns;
     let mut row = 0;
     while row + K <= rows {
-        panel_rows::<S, E, K, V>(simd, columns, left, right, out, n, row);
+        panel_rows::<S, E, K, V, TRANSPOSED>(simd, columns, (left, stride), right, out, n, row);
         row += K;
     }
     while row < rows {
-        panel_rows::<S, E, 1, V>(simd, columns, left, right, out, n, row);
+        panel_rows::<S, E, 1, V, TRANSPOSED>(simd, columns, (left, stride), right, out, n, row);
         row += 1;
     }
 }
 
 #[inline(always)]
-fn panel_rows<S: Simd, E: RowScalar, const K: usize, const V: usize>(
+fn panel_rows<S: Simd, E: RowScalar, const K: usize, const V: usize, const TRANSPOSED: bool>(
     simd: S,
     columns: usize,
-    left: Left<'_, E>,
+    (left, stride): (&[E], usize),
     right: &[E],
     out: &mut [E],
     n: usize,
@@ -439,17 +424,21 @@ fn panel_rows<S: Simd, E: RowScalar, const K: usize, const V: usize>(
     let width = (V * lanes).min(columns - n);
     let mut sums = [[E::splat(simd, E::default()); V]; K];
     for (j, right) in right.chunks_exact(columns).enumerate() {
-        let right = &right[n..n + width];
         let right: [_; V] = if width < lanes {
-            [E::partial(simd, right); V]
+            [E::partial(simd, &right[n..n + width]); V]
         } else {
-            let (right, _) = E::vectors::<S>(right);
+            let (right, _) = E::vectors::<S>(&right[n..][..V * lanes]);
             core::array::from_fn(|v| right[v])
         };
-        let start = row * left.row + j * left.column;
-        let numbers = &left.numbers[start..=start + (K - 1) * left.row];
+        let factors: [E; K] = if TRANSPOSED {
+            let factors = &left[j * stride + row..][..K];
+            core::array::from_fn(|k| factors[k])
+        } else {
+            let factors = &left[row * stride + j..=(row + K - 1) * stride + j];
+            core::array::from_fn(|k| factors[k * stride])
+        };
         for k in 0..K {
-            let factor = E::splat(simd, numbers[k * left.row]);
+            let factor = E::splat(simd, factors[k]);
             for v in 0..V {
                 sums[k][v] = E::fma(simd, factor, right[v], sums[k][v]);
             }
@@ -572,7 +561,7 @@ fn is_finite<S: Simd, E: RowScalar>(simd: S, x: &[E]) -> bool {
 mod tests {
     use pulp::{Scalar, Simd};
 
-    use super::{dots, product_panels, Left, Size};
+    use super::{dots, product_panels, Size};
 
     /// Small integers: their sums are exact in any order.
     fn integers(count: usize, step: usize) -> Vec<f64> {
@@ -613,23 +602,13 @@ mod tests {
 
             let start = integers(O * I, 2);
             let mut weight_bar = start.clone();
-            let left = Left {
-                numbers: &c,
-                row: 1,
-                column: O,
-            };
-            product_panels::<S, f64, 4, 2>(simd, I, left, &x, &mut weight_bar);
+            product_panels::<S, f64, 4, 2, true>(simd, I, (&c, O), &x, &mut weight_bar);
             let expected = product(&start, I, rows, |o, r| c[r * O + o], |r, i| x[r * I + i]);
             assert_eq!(weight_bar, expected);
 
             let start = integers(rows * I, 6);
             let mut x_bar = start.clone();
-            let left = Left {
-                numbers: &c,
-                row: O,
-                column: 1,
-            };
-            product_panels::<S, f64, 4, 2>(simd, I, left, &w, &mut x_bar);
+            product_panels::<S, f64, 4, 2, false>(simd, I, (&c, O), &w, &mut x_bar);
             let expected = product(&start, I, O, |r, o| c[r * O + o], |o, i| w[o * I + i]);
             assert_eq!(x_bar, expected);
         }
