@@ -10,6 +10,8 @@ const KEPT: usize = 4096;
 
 /// Buffers of states, all of one size in a solve.
 pub(crate) struct States;
+/// Records of products backwards.
+pub(crate) struct Records;
 /// All other buffers.
 pub(crate) struct Scratch;
 

@@ -50,9 +50,8 @@ pub(super) struct Group<E: Real, const L: usize> {
 impl<E: Real, const L: usize> Drop for Group<E, L> {
     fn drop(&mut self) {
         pool::give::<pool::Scratch, _>(core::mem::take(&mut self.sums));
-        // The last one given is the first one taken, which will be the records.
         pool::give::<pool::Scratch, _>(core::mem::take(&mut self.scratch));
-        pool::give::<pool::Scratch, _>(core::mem::take(&mut self.records));
+        pool::give::<pool::Records, _>(core::mem::take(&mut self.records));
     }
 }
 
@@ -72,7 +71,7 @@ fn prepare<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     groups.truncate(count);
     groups.resize_with(count, || Group {
         sums: pool::take::<pool::Scratch, _>(),
-        records: pool::take::<pool::Scratch, _>(),
+        records: pool::take::<pool::Records, _>(),
         recorded: 0,
         scratch: pool::take::<pool::Scratch, _>(),
     });
