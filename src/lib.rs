@@ -15,10 +15,11 @@
 
 pub use dfdx;
 pub use neuralode_runtime::{
-    adjoint, engine, error, layer, options, saved_points, softmax_cross_entropy, solve, state,
-    step, stepper, tableau, take_backward_report, trajectory, try_backward,
-    try_softmax_cross_entropy, vector_field, Adjoint, Controller, FnField, LayerSummary, NeuralOde,
-    SaveAt, SolveError, SolveOptions, Solver, Stats, Summary, TensorField, Vjp,
+    adjoint, engine, error, events, layer, ode, options, saved_points, softmax_cross_entropy,
+    solve, state, step, stepper, tableau, take_backward_report, trajectory, try_backward,
+    try_softmax_cross_entropy, vector_field, Adjoint, Controller, DenseOutput, Event, FnField,
+    LayerSummary, NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Solver, Stats, Summary,
+    TensorField, Vjp,
 };
 
 #[doc(hidden)]

@@ -118,7 +118,7 @@ fn shifted_loss(
 
 fn assert_finite_differences(options: SolveOptions, tolerance: f64) {
     for vjp in [Vjp::Generated, Vjp::Tape] {
-        assert_finite_differences_of(options.with_vjp(vjp), tolerance);
+        assert_finite_differences_of(options.clone().with_vjp(vjp), tolerance);
     }
 }
 
@@ -293,7 +293,7 @@ fn gradients_in_f32_follow_those_in_f64() {
     for adjoint in ADJOINTS {
         let options = SolveOptions::new(0.0, 1.5, 1e-6, 1e-6).with_adjoint(adjoint);
         let single = differentiate(
-            &NeuralOde::new(mlp::<f32>(3), options),
+            &NeuralOde::new(mlp::<f32>(3), options.clone()),
             &some_batch::<f32, 4>(3, 0.2),
             &some_batch::<f32, 4>(3, 1.1),
         );
@@ -315,7 +315,7 @@ fn gradients_flow_through_layers_on_both_sides_and_accumulate_in_shared_paramete
     // The same block twice in one loss: its parameters' gradients are the sum of both uses.
     let options = SolveOptions::new(0.0, 0.5, 1e-10, 1e-10);
     for adjoint in ADJOINTS {
-        let half = NeuralOde::new(mlp::<f64>(3), options.with_adjoint(adjoint));
+        let half = NeuralOde::new(mlp::<f64>(3), options.clone().with_adjoint(adjoint));
         let mut whole = half.clone();
         whole.options.t1 = 1.0;
         let (y0, cotangent) = (some_batch::<f64, 4>(3, 0.2), some_batch::<f64, 4>(3, 1.1));

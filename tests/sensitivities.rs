@@ -19,10 +19,9 @@ use neuralode::{
     saved_points::solve_at,
     tableau::{ButcherTableau, DOPRI5, DOPRI8, TSIT5},
     trajectory::Trajectory,
-    vector_field::{Differentiable, VectorField},
     Adjoint, Controller,
 };
-use support::{relative_error, ADJOINTS};
+use support::{fields::Field, relative_error, ADJOINTS};
 
 /// Calls a function that is generic over the number of stages with several tableaus.
 macro_rules! with_every_tableau {
@@ -31,43 +30,6 @@ macro_rules! with_every_tableau {
         $check(&DOPRI5 $(, $argument)*);
         $check(&DOPRI8 $(, $argument)*);
     };
-}
-
-/// A field of `N` numbers with `P` parameters: `f(t, y, p)`, and its products with a cotangent by `y` and by `p`.
-#[derive(Clone, Copy)]
-struct Field<const N: usize, const P: usize> {
-    parameters: [f64; P],
-    f: fn(f64, &[f64; N], &[f64; P]) -> [f64; N],
-    products: fn(f64, &[f64; N], &[f64; P], &[f64; N]) -> ([f64; N], [f64; P]),
-}
-
-impl<const N: usize, const P: usize> VectorField for Field<N, P> {
-    type State = [f64; N];
-
-    fn eval(&mut self, t: f64, y: &[f64; N], dy: &mut [f64; N]) -> Result<(), SolveError> {
-        *dy = (self.f)(t, y, &self.parameters);
-        Ok(())
-    }
-}
-
-impl<const N: usize, const P: usize> Differentiable for Field<N, P> {
-    type Params = [f64; P];
-
-    fn zero_params(&mut self) -> Result<[f64; P], SolveError> {
-        Ok([0.0; P])
-    }
-
-    fn vjp(
-        &mut self,
-        t: f64,
-        y: &[f64; N],
-        c: &[f64; N],
-        y_bar: &mut [f64; N],
-        theta_bar: &mut [f64; P],
-    ) -> Result<(), SolveError> {
-        (*y_bar, *theta_bar) = (self.products)(t, y, &self.parameters, c);
-        Ok(())
-    }
 }
 
 /// `y' = M y`
@@ -475,7 +437,7 @@ fn checkpoints<const N: usize, const P: usize, const S: usize>(
     let options = SolveOptions::new(0.0, 10.0, 1e-10, 1e-10);
     let times: Vec<f64> = (0..=20).map(|i| f64::from(i) * 0.5).collect();
     let of = |adjoint| {
-        let options = options.with_adjoint(adjoint);
+        let options = options.clone().with_adjoint(adjoint);
         gradient(tableau, field, y0, &times, |y| *y, &options)
     };
     let expected = of(Adjoint::Discrete).unwrap();

@@ -16,7 +16,7 @@ mod support;
 use neuralode::{
     options::Tolerances,
     prelude::*,
-    solve::{solve, Solution},
+    solve::{solve, Solved},
     stepper::ExplicitRk,
     tableau::TSIT5,
     trajectory::Trajectory,
@@ -46,7 +46,7 @@ fn run<const N: usize>(
     f: impl FnMut(f64, [f64; N]) -> [f64; N],
     y0: [f64; N],
     options: &SolveOptions,
-) -> Result<(Solution<Vector<N>>, usize), SolveError> {
+) -> Result<(Solved<Vector<N>>, usize), SolveError> {
     let mut field = Closure { f, calls: 0 };
     let solution = solve(
         &mut field,

@@ -116,7 +116,7 @@ where
             return portable::forward(block, tableau, saved, y0);
         };
         let (y0, mut tape) = y0.split_tape();
-        let options = block.options;
+        let options = block.options.clone();
         let mut kept = T::OWNS_TAPE.then(|| Kept::new(tableau, &options));
         let (values, stats) = solve_at(
             &mut engine,

@@ -36,7 +36,7 @@ where
     W: Saved<B, N, E, D>,
 {
     let (y0, mut tape) = y0.split_tape();
-    let options = block.options;
+    let options = block.options.clone();
     let mut engine = TensorEngine::new(&block.field);
     let mut kept = T::OWNS_TAPE.then(|| Kept::new(tableau, &options));
     let (values, stats) = solve_at(
