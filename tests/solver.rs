@@ -367,7 +367,7 @@ fn a_stiff_field_runs_into_the_limit_of_steps() {
 fn options_out_of_their_domain_are_typed_errors() {
     let base = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
     let wrong = |change: fn(&mut SolveOptions)| {
-        let mut options = base;
+        let mut options = base.clone();
         change(&mut options);
         run(a3, [1.0], &options).unwrap_err()
     };
