@@ -4,7 +4,8 @@
 //!
 //! Modules depend on each other in one direction only, from left to right:
 //! `error`, `options`, `stats` <- `state`, `tableau` <- `step` <- `vector_field` <- `stepper` <- `trajectory`,
-//! `controller` <- `solve` <- `saved_points` <- `adjoint` <- `engine`, `layer` <- `block`, `loss`, `check` <- `entry`.
+//! `controller`, `stops` <- `solve` <- `saved_points` <- `adjoint` <- `root`, `dense_output` <- `events` <- `ode`
+//! <- `engine`, `layer` <- `block`, `loss`, `check` <- `entry`.
 //! Only [`vector_field::Differentiable::pull_back_steps`] reaches to the right, for its default and the cotangents of
 //! [`adjoint`]; [`engine::host`] and [`layer`] know each other.
 

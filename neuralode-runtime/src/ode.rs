@@ -32,6 +32,10 @@ pub use crate::solve::StepInfo;
 /// is there twice.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent choices, not a state"
+)]
 pub struct SaveAt {
     /// Whether the initial state is saved.
     pub start: bool,
@@ -526,7 +530,7 @@ where
         self.event = last.is_some();
         let (saved, part) = (&mut self.saved, last.unwrap_or(1.0));
         self.left.pass(self.tableau, &mut step, part, |t, value| {
-            saved.at_given(t, value)
+            saved.at_given(t, value);
         })?;
         let end_of_step = match self.watch.found.last() {
             Some(event) if last.is_some() => (event.t, &event.y),
