@@ -116,7 +116,7 @@ fn shifted_loss(
     y1.iter().zip(cotangent).map(|(y, c)| y * c).sum()
 }
 
-fn assert_finite_differences(options: SolveOptions, tolerance: f64) {
+fn assert_finite_differences(options: &SolveOptions, tolerance: f64) {
     for vjp in [Vjp::Generated, Vjp::Tape] {
         assert_finite_differences_of(options.clone().with_vjp(vjp), tolerance);
     }
@@ -150,7 +150,7 @@ fn the_discrete_adjoint_is_the_derivative_of_frozen_steps_however_coarse() {
     let options = SolveOptions::new(0.0, 1.5, 1e-3, 1e-3)
         .with_controller(Controller::Constant { dt: 0.4 })
         .with_adjoint(Adjoint::Discrete);
-    assert_finite_differences(options, 1e-8);
+    assert_finite_differences(&options, 1e-8);
 }
 
 #[test]
@@ -158,14 +158,14 @@ fn the_discrete_adjoint_is_the_derivative_of_frozen_steps_backwards_in_time() {
     let options = SolveOptions::new(1.0, -0.5, 1e-3, 1e-3)
         .with_controller(Controller::Constant { dt: 0.25 })
         .with_adjoint(Adjoint::Discrete);
-    assert_finite_differences(options, 1e-8);
+    assert_finite_differences(&options, 1e-8);
 }
 
 #[test]
 fn every_adjoint_agrees_with_finite_differences_through_the_controller_at_tight_tolerances() {
     for adjoint in ADJOINTS {
         let options = SolveOptions::new(0.0, 1.5, 1e-12, 1e-12).with_adjoint(adjoint);
-        assert_finite_differences(options, 1e-8);
+        assert_finite_differences(&options, 1e-8);
     }
 }
 

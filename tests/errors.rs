@@ -203,6 +203,7 @@ fn a_field_that_explodes_is_a_typed_error_in_bounded_time() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one of each")]
 fn every_error_says_what_to_do() {
     let errors = [
         SolveError::InvalidTolerance {

@@ -2,7 +2,9 @@
 
 #![allow(missing_docs, reason = "a test program")]
 #![allow(
+    clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     clippy::float_cmp,
     reason = "numbers are small; equal bits are meant"
 )]
@@ -312,6 +314,7 @@ fn progress_rises_to_one() {
 }
 
 /// `dy/dt = y^2` from 1: a pole at 1.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what `FnField` calls")]
 fn pole(_: f64, y: &[f64; 1]) -> [f64; 1] {
     [y[0] * y[0]]
 }
