@@ -12,6 +12,7 @@ mod support;
 use core::f64::consts::PI;
 
 use neuralode::{
+    engine::host::Tiles,
     error::Quantity,
     events::Event,
     ode::{Ended, SaveAt, Solution, Solve},
@@ -548,4 +549,30 @@ fn a_restart_from_an_event_with_the_state_unchanged_does_not_meet_it_again() {
         (t, y) = (solution.t, solution.y);
     }
     assert!(gaps.iter().all(|gap| *gap > 1.0), "{gaps:?}");
+}
+
+#[test]
+fn a_batch_ends_at_the_event_of_one_of_its_samples() {
+    let options = SolveOptions::new(0.0, 10.0, 1e-9, 1e-9);
+    let mut field = FnField::new(|_, [_, v]: &[f64; 2]| [*v, -9.81]).batch::<16>();
+    let starts: Vec<f64> = (1..=20)
+        .flat_map(|height| [f64::from(height), 0.0])
+        .collect();
+    let lowest = |_: f64, y: &Tiles<f64, 2, 16>| {
+        let rows = y.to_rows();
+        rows.chunks(2)
+            .map(|row| row[0])
+            .fold(f64::INFINITY, f64::min)
+    };
+    let solution = Solve::new(&mut field, Tiles::from_rows(&starts), &options)
+        .save_at(SaveAt::end().with_dense())
+        .event(Event::new(lowest).terminal())
+        .run()
+        .unwrap();
+    let root = (2.0 / 9.81_f64).sqrt();
+    assert!((solution.t - root).abs() < 1e-12);
+    let half = solution.at(0.5 * root).unwrap().to_rows();
+    for (height, row) in (1..=20).zip(half.chunks(2)) {
+        assert!((row[0] - (f64::from(height) - 0.25)).abs() < 1e-9);
+    }
 }

@@ -665,10 +665,14 @@ fn neighbouring_jumps_and_jumps_at_both_ends_are_met() {
     let jumps = [0.0, 0.25, up(0.25), up(up(0.25)), 0.5, 0.5, 1.0];
     for (t0, t1) in [(0.0, 1.0), (1.0, 0.0), (up(0.25), 0.25), (0.25, up(0.25))] {
         let options = SolveOptions::new(t0, t1, 1e-8, 1e-8);
-        let mut field = FnField::new(|_, _: &[f64; 1]| [1.0]);
+        let mut field = FnField::new(|t, _: &[f64; 1]| {
+            assert!(!jumps.contains(&t), "{t} is a jump");
+            [1.0]
+        });
         let save_at = SaveAt::times(&[t0, t1]);
         let solution = Solve::new(&mut field, [t0], &options)
             .jump_at(&jumps)
+            .step_at(&[0.25_f64.next_down(), 0.5, 0.5_f64.next_up()])
             .save_at(save_at)
             .run()
             .unwrap();

@@ -173,7 +173,7 @@ pub struct SolveOptions {
     pub dt0: Option<f64>,
     /// Smallest size of a step whose size the error decides, positive; a solve that needs a smaller one ends in
     /// [`SolveError::StepTooSmall`]. `None` for the resolution of time. Steps that end at a stop or at `t1` may be
-    /// smaller, and equal steps take no notice.
+    /// smaller, and equal steps take no notice. Limits, stops and jumps hold in the backward solves of adjoints too.
     pub dt_min: Option<f64>,
     /// Largest size of a step, the first one and equal ones included, positive; `None` for no limit.
     pub dt_max: Option<f64>,

@@ -184,8 +184,11 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
     // What ends in rounding noise takes it along.
     let noise = 1.0 + 1e-10;
     let legs = Legs::new(options);
-    let start = legs.start(t0);
-    let mut leg = legs.after(start);
+    let (start, mut leg) = legs.next(legs.start(t0));
+    if !legs.passes(start, leg.end) {
+        // The span is a number or two, and the field jumps there.
+        return Run::unstarted(t1, y0, Ok(ControlFlow::Continue(())));
+    }
     let mut stepper = ExplicitRk::unstarted(field, tableau, start, y0);
     let (mut accepted, mut rejected) = (0, 0);
     // Equal steps stand at multiples of their size behind this time, which that many steps reached.
@@ -202,17 +205,6 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
     let mut last_square: f64 = 0.0;
     let finish = loop {
         let t = stepper.t();
-        if !legs.passes(t, leg.end) {
-            // Nothing is left between two jumps, or before one at the end.
-            if leg.then == Then::Done {
-                break Ok(ControlFlow::Continue(()));
-            }
-            if let Err(error) = stepper.restart(leg.resume) {
-                break Err(error);
-            }
-            leg = legs.after(leg.resume);
-            continue;
-        }
         if accepted + rejected == options.max_steps {
             break Err(SolveError::MaxSteps {
                 t,
@@ -281,18 +273,24 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
                 if leg.then == Then::Done {
                     break Ok(ControlFlow::Continue(()));
                 }
-                if leg.then == Then::Restart {
-                    if let Err(error) = stepper.restart(end) {
+                let jumped = leg.then == Then::Restart;
+                let resume;
+                (resume, leg) = legs.next(end);
+                if !legs.passes(resume, leg.end) {
+                    break Ok(ControlFlow::Continue(()));
+                }
+                #[allow(clippy::float_cmp, reason = "equal unless a jump follows at once")]
+                if jumped || resume != end {
+                    if let Err(error) = stepper.restart(resume) {
                         break Err(error);
                     }
                 }
-                leg = legs.after(end);
                 // The size of a step that was cut short, and its error, say nothing about the next one.
                 size = size.max(wanted);
                 if let Some(memory) = memory {
                     control.recall(memory);
                 }
-                (origin, steps_to_origin) = (end, accepted);
+                (origin, steps_to_origin) = (resume, accepted);
             }
         } else {
             rejected += 1;

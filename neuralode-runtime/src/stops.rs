@@ -76,8 +76,20 @@ impl<'o> Legs<'o> {
         }
     }
 
-    /// The leg that begins at `t`. Its end may lie at `t` or before it, where jumps are neighbours.
-    pub(crate) fn after(&self, t: f64) -> Leg {
+    /// The next leg from `t` on, and where it begins: behind `t` where jumps are neighbours, and nothing lies between
+    /// them. If nothing is left of the span it ends where it begins, or before.
+    pub(crate) fn next(&self, mut t: f64) -> (f64, Leg) {
+        loop {
+            let leg = self.after(t);
+            if leg.then == Then::Done || self.passes(t, leg.end) {
+                return (t, leg);
+            }
+            t = leg.resume;
+        }
+    }
+
+    /// The leg that begins at `t`. Its end may lie at `t` or before it.
+    fn after(&self, t: f64) -> Leg {
         let mut leg = Leg {
             end: self.t1,
             resume: self.t1,
@@ -147,6 +159,7 @@ impl<'o> Legs<'o> {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "equal bits are meant")]
 mod tests {
     use super::*;
 
@@ -160,14 +173,15 @@ mod tests {
     fn walk(options: &SolveOptions) -> Vec<(f64, f64, Then)> {
         let legs = Legs::new(options);
         let mut found = Vec::new();
-        let mut t = legs.start(options.t0);
+        let (_, mut leg) = legs.next(legs.start(options.t0));
         loop {
-            let leg = legs.after(t);
             found.push((leg.end, leg.resume, leg.then));
             if leg.then == Then::Done {
                 return found;
             }
-            t = leg.resume;
+            let (start, next) = legs.next(leg.resume);
+            assert!(legs.passes(start, next.end));
+            leg = next;
         }
     }
 
@@ -193,6 +207,9 @@ mod tests {
                 (-1.0, -1.0, Then::Done),
             ]
         );
+        let neighbours =
+            SolveOptions::new(0.0, 1.0, 1e-3, 1e-3).with_jump_at(vec![0.5, up(0.5), up(up(0.5))]);
+        assert_eq!(Legs::new(&neighbours).next(up(0.5)).0, up(up(up(0.5))));
         let backward = options(0.5, 0.3);
         assert!(Legs::new(&backward).start(0.5) < 0.5);
         assert_eq!(walk(&backward), [(0.3, 0.3, Then::Done)]);
