@@ -2,8 +2,9 @@
 //!
 //! # Where things are
 //! * [`neural_ode!`] declares a model; [`prelude`] brings it, dfdx and the rest of daily use into scope.
-//! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand, [`FnField`] a closure that
-//!   [`solve`](mod@solve) takes as it is.
+//! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand.
+//! * [`Solve`] solves any vector field, a closure ([`FnField`]) for example, with everything around it: output
+//!   ([`SaveAt`]), [`events`], stops, hooks, and what a failing solve still gives.
 //! * [`try_backward`] is dfdx's backward pass with failures as errors, [`softmax_cross_entropy`] a loss in one
 //!   operation.
 //! * [`options`] holds everything about a solve that can be chosen; [`error`](mod@error) everything that can go wrong.
@@ -15,10 +16,11 @@
 
 pub use dfdx;
 pub use neuralode_runtime::{
-    adjoint, engine, error, layer, options, saved_points, softmax_cross_entropy, solve, state,
-    step, stepper, tableau, take_backward_report, trajectory, try_backward,
-    try_softmax_cross_entropy, vector_field, Adjoint, Controller, FnField, LayerSummary, NeuralOde,
-    SaveAt, SolveError, SolveOptions, Solver, Stats, Summary, TensorField, Vjp,
+    adjoint, engine, error, events, layer, ode, options, saved_points, softmax_cross_entropy,
+    solve, state, step, stepper, tableau, take_backward_report, trajectory, try_backward,
+    try_softmax_cross_entropy, vector_field, Adjoint, Controller, DenseOutput, Event, FnField,
+    LayerSummary, NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Solver, Stats, Summary,
+    TensorField, Vjp,
 };
 
 #[doc(hidden)]
@@ -34,8 +36,8 @@ pub use neuralode_macros::neural_ode;
 /// here but at the root of the crate.
 pub mod prelude {
     pub use crate::{
-        neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy, NeuralOde,
-        SolveError, SolveOptions, Stats, Summary, TensorField,
+        neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy, Event, FnField,
+        NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Stats, Summary, TensorField,
     };
     pub use dfdx::{
         data::OneHotEncode,

@@ -116,9 +116,9 @@ fn shifted_loss(
     y1.iter().zip(cotangent).map(|(y, c)| y * c).sum()
 }
 
-fn assert_finite_differences(options: SolveOptions, tolerance: f64) {
+fn assert_finite_differences(options: &SolveOptions, tolerance: f64) {
     for vjp in [Vjp::Generated, Vjp::Tape] {
-        assert_finite_differences_of(options.with_vjp(vjp), tolerance);
+        assert_finite_differences_of(options.clone().with_vjp(vjp), tolerance);
     }
 }
 
@@ -150,7 +150,7 @@ fn the_discrete_adjoint_is_the_derivative_of_frozen_steps_however_coarse() {
     let options = SolveOptions::new(0.0, 1.5, 1e-3, 1e-3)
         .with_controller(Controller::Constant { dt: 0.4 })
         .with_adjoint(Adjoint::Discrete);
-    assert_finite_differences(options, 1e-8);
+    assert_finite_differences(&options, 1e-8);
 }
 
 #[test]
@@ -158,14 +158,14 @@ fn the_discrete_adjoint_is_the_derivative_of_frozen_steps_backwards_in_time() {
     let options = SolveOptions::new(1.0, -0.5, 1e-3, 1e-3)
         .with_controller(Controller::Constant { dt: 0.25 })
         .with_adjoint(Adjoint::Discrete);
-    assert_finite_differences(options, 1e-8);
+    assert_finite_differences(&options, 1e-8);
 }
 
 #[test]
 fn every_adjoint_agrees_with_finite_differences_through_the_controller_at_tight_tolerances() {
     for adjoint in ADJOINTS {
         let options = SolveOptions::new(0.0, 1.5, 1e-12, 1e-12).with_adjoint(adjoint);
-        assert_finite_differences(options, 1e-8);
+        assert_finite_differences(&options, 1e-8);
     }
 }
 
@@ -293,7 +293,7 @@ fn gradients_in_f32_follow_those_in_f64() {
     for adjoint in ADJOINTS {
         let options = SolveOptions::new(0.0, 1.5, 1e-6, 1e-6).with_adjoint(adjoint);
         let single = differentiate(
-            &NeuralOde::new(mlp::<f32>(3), options),
+            &NeuralOde::new(mlp::<f32>(3), options.clone()),
             &some_batch::<f32, 4>(3, 0.2),
             &some_batch::<f32, 4>(3, 1.1),
         );
@@ -315,7 +315,7 @@ fn gradients_flow_through_layers_on_both_sides_and_accumulate_in_shared_paramete
     // The same block twice in one loss: its parameters' gradients are the sum of both uses.
     let options = SolveOptions::new(0.0, 0.5, 1e-10, 1e-10);
     for adjoint in ADJOINTS {
-        let half = NeuralOde::new(mlp::<f64>(3), options.with_adjoint(adjoint));
+        let half = NeuralOde::new(mlp::<f64>(3), options.clone().with_adjoint(adjoint));
         let mut whole = half.clone();
         whole.options.t1 = 1.0;
         let (y0, cotangent) = (some_batch::<f64, 4>(3, 0.2), some_batch::<f64, 4>(3, 1.1));

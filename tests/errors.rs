@@ -203,6 +203,7 @@ fn a_field_that_explodes_is_a_typed_error_in_bounded_time() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one of each")]
 fn every_error_says_what_to_do() {
     let errors = [
         SolveError::InvalidTolerance {
@@ -245,6 +246,26 @@ fn every_error_says_what_to_do() {
             t1: 1.0,
         },
         SolveError::InvalidStepSize { found: -1.0 },
+        SolveError::InvalidStepLimits {
+            dt_min: 0.2,
+            dt_max: 0.1,
+        },
+        SolveError::InvalidStop {
+            name: "jump_at",
+            index: 1,
+            found: 0.5,
+        },
+        SolveError::NotSolved {
+            found: 3.0,
+            t0: 0.0,
+            t1: 2.0,
+        },
+        SolveError::NoDenseOutput,
+        SolveError::GrazingEvent {
+            event: 0,
+            t: 1.0,
+            slope: 1e-12,
+        },
         SolveError::InvalidMaxSteps,
         SolveError::EmptyBatch { shape: vec![0] },
         SolveError::ShapeMismatch {
@@ -260,6 +281,7 @@ fn every_error_says_what_to_do() {
         SolveError::StepTooSmall {
             t: 0.1,
             h: 1e-18,
+            minimum: 1e-17,
             error: 2.0,
             sample: None,
         },

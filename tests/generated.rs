@@ -237,7 +237,7 @@ fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
             .with_controller(Controller::Constant { dt: 0.1 })
             .with_adjoint(adjoint);
         let solve = |vjp| {
-            let block = NeuralOde::new(field.clone(), options.with_vjp(vjp));
+            let block = NeuralOde::new(field.clone(), options.clone().with_vjp(vjp));
             differentiate(&block, &y, &c).unwrap()
         };
         let (found, expected) = (solve(Vjp::Generated), solve(Vjp::Tape));

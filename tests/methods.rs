@@ -15,7 +15,7 @@ use neuralode::{
     options::Tolerances,
     prelude::*,
     saved_points::solve_at,
-    solve::{solve, Solution},
+    solve::{solve, Solved},
     stepper::ExplicitRk,
     tableau::{ButcherTableau, WithTableau, TSIT5},
     trajectory::Trajectory,
@@ -223,7 +223,7 @@ struct Run<'o, F, const N: usize> {
 }
 
 impl<F: Fn(f64, &[f64; N]) -> [f64; N], const N: usize> WithTableau for Run<'_, F, N> {
-    type Output = Result<Solution<[f64; N]>, SolveError>;
+    type Output = Result<Solved<[f64; N]>, SolveError>;
     fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Self::Output {
         let mut field = FnField::new(self.f);
         solve(&mut field, tableau, self.y0, self.options, &mut ())
@@ -234,7 +234,7 @@ fn run<const N: usize>(
     f: impl Fn(f64, &[f64; N]) -> [f64; N],
     y0: [f64; N],
     options: &SolveOptions,
-) -> Result<Solution<[f64; N]>, SolveError> {
+) -> Result<Solved<[f64; N]>, SolveError> {
     options.solver.with_tableau(Run { f, y0, options })
 }
 
@@ -579,7 +579,7 @@ fn detest<const N: usize>(
     problem: &Detest<N>,
     solver: Solver,
     tolerance: f64,
-) -> (f64, Solution<[f64; N]>) {
+) -> (f64, Solved<[f64; N]>) {
     let options = SolveOptions::new(0.0, 20.0, tolerance, tolerance).with_solver(solver);
     let solution = run(problem.f, problem.y0, &options).unwrap();
     let errors = solution.y.iter().zip(problem.exact);
@@ -869,7 +869,7 @@ fn coefficients_that_are_not_finite_are_a_typed_error() {
             ("i", [0.0, bad, 0.0]),
             ("d", [0.0, 1.0, bad]),
         ] {
-            let options = options.with_controller(Controller::Pid { p, i, d });
+            let options = options.clone().with_controller(Controller::Pid { p, i, d });
             let error = run(rotation, [1.2, 0.0], &options).unwrap_err();
             let SolveError::InvalidCoefficient { name: found, .. } = error else {
                 panic!("{error:?}");
@@ -925,7 +925,7 @@ fn blocks_solve_like_the_loop_with_every_method() {
         fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Self::Output {
             let Self(model, y0, times) = self;
             let mut engine = neuralode::engine::tensor::TensorEngine::new(model.ode.field.clone());
-            let options = model.ode.options;
+            let options = model.ode.options.clone();
             let (values, stats) =
                 solve_at(&mut engine, tableau, y0, times, &options, &mut ()).unwrap();
             (values.iter().map(Tensor::as_vec).collect(), stats)

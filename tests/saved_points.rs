@@ -252,10 +252,10 @@ fn shifted_loss(
     ys.as_vec().iter().zip(cotangent).map(|(y, c)| y * c).sum()
 }
 
-fn assert_finite_differences(options: SolveOptions, times: &[f64]) {
+fn assert_finite_differences(options: &SolveOptions, times: &[f64]) {
     let (y0, cotangent) = (waves(12, 0.2), waves(12 * times.len(), 1.1));
     for vjp in VJPS {
-        let block = NeuralOde::new(mlp::<f64>(), options.with_vjp(vjp));
+        let block = NeuralOde::new(mlp::<f64>(), options.clone().with_vjp(vjp));
         let found = differentiate_at::<4, f64, _>(&block, &y0, times, &cotangent).unwrap();
         let mut gradients = found.theta_bar;
         gradients.push(found.y0_bar);
@@ -282,23 +282,26 @@ fn the_discrete_adjoint_is_the_derivative_of_the_interpolant_of_frozen_steps_how
     let options =
         SolveOptions::new(0.0, 1.5, 1e-3, 1e-3).with_controller(Controller::Constant { dt: 0.4 });
     // Ends of the span, ends of steps, several inside one step, none in another, repeated ones.
-    assert_finite_differences(options, &[0.0, 0.1, 0.3, 0.3, 0.4, 0.8, 1.3, 1.4, 1.5, 1.5]);
-    assert_finite_differences(options, &[0.0, 0.7]);
-    assert_finite_differences(options, &[0.0]);
+    assert_finite_differences(
+        &options,
+        &[0.0, 0.1, 0.3, 0.3, 0.4, 0.8, 1.3, 1.4, 1.5, 1.5],
+    );
+    assert_finite_differences(&options, &[0.0, 0.7]);
+    assert_finite_differences(&options, &[0.0]);
 }
 
 #[test]
 fn the_discrete_adjoint_is_the_derivative_of_the_interpolant_backwards_in_time() {
     let options =
         SolveOptions::new(1.0, -0.5, 1e-3, 1e-3).with_controller(Controller::Constant { dt: 0.25 });
-    assert_finite_differences(options, &[1.0, 0.9, 0.6, 0.5, 0.1, -0.5]);
+    assert_finite_differences(&options, &[1.0, 0.9, 0.6, 0.5, 0.1, -0.5]);
 }
 
 #[test]
 fn every_adjoint_agrees_with_finite_differences_through_the_controller_at_tight_tolerances() {
     for adjoint in ADJOINTS {
         let options = SolveOptions::new(0.0, 1.5, 1e-12, 1e-12).with_adjoint(adjoint);
-        assert_finite_differences(options, &[0.0, 0.2, 0.77, 1.5]);
+        assert_finite_differences(&options, &[0.0, 0.2, 0.77, 1.5]);
     }
 }
 
@@ -426,7 +429,7 @@ fn checkpoints_give_the_bits_of_the_discrete_adjoint_in_every_engine() {
 fn a_budget_that_is_too_small_is_a_typed_error_of_the_taped_solve_alone() {
     let options = SolveOptions::default().with_adjoint(Adjoint::Checkpointed { bytes: 100 });
     for vjp in VJPS {
-        let block = NeuralOde::new(mlp::<f64>(), options.with_vjp(vjp));
+        let block = NeuralOde::new(mlp::<f64>(), options.clone().with_vjp(vjp));
         let y0 = batch::<4, f64, _>(&Cpu::default(), &waves(8, 0.2));
         let error = block.try_forward_with_stats(y0.leaky_trace()).err();
         assert!(

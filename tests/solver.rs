@@ -16,7 +16,7 @@ mod support;
 use neuralode::{
     options::Tolerances,
     prelude::*,
-    solve::{solve, Solution},
+    solve::{solve, Solved},
     stepper::ExplicitRk,
     tableau::TSIT5,
     trajectory::Trajectory,
@@ -46,7 +46,7 @@ fn run<const N: usize>(
     f: impl FnMut(f64, [f64; N]) -> [f64; N],
     y0: [f64; N],
     options: &SolveOptions,
-) -> Result<(Solution<Vector<N>>, usize), SolveError> {
+) -> Result<(Solved<Vector<N>>, usize), SolveError> {
     let mut field = Closure { f, calls: 0 };
     let solution = solve(
         &mut field,
@@ -367,7 +367,7 @@ fn a_stiff_field_runs_into_the_limit_of_steps() {
 fn options_out_of_their_domain_are_typed_errors() {
     let base = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
     let wrong = |change: fn(&mut SolveOptions)| {
-        let mut options = base;
+        let mut options = base.clone();
         change(&mut options);
         run(a3, [1.0], &options).unwrap_err()
     };

@@ -20,6 +20,8 @@ pub enum Quantity {
     Cotangent,
     /// The integrand of the parameters' gradient.
     Integrand,
+    /// The function of an event, or its gradient.
+    EventFunction,
     /// The output of a model.
     Output,
 }
@@ -33,6 +35,7 @@ impl fmt::Display for Quantity {
             Self::Step => "the state after an attempted step",
             Self::Cotangent => "the cotangent of the solution (the gradient of the loss)",
             Self::Integrand => "the integrand of the parameters' gradient",
+            Self::EventFunction => "the function of an event, or its gradient,",
             Self::Output => "the output of the model",
         })
     }
@@ -106,6 +109,22 @@ pub enum SolveError {
         /// The value given.
         found: f64,
     },
+    /// A smallest step size above the largest one.
+    InvalidStepLimits {
+        /// The smallest size given.
+        dt_min: f64,
+        /// The largest size given.
+        dt_max: f64,
+    },
+    /// A time at which steps must end, or the field jumps, that is not finite or smaller than the one in front of it.
+    InvalidStop {
+        /// `step_at` or `jump_at`.
+        name: &'static str,
+        /// Its place among them.
+        index: usize,
+        /// The time given.
+        found: f64,
+    },
     /// A coefficient of a PID controller that is not finite.
     InvalidCoefficient {
         /// `p`, `i` or `d`.
@@ -145,12 +164,14 @@ pub enum SolveError {
         /// Index of the first sample of the batch that is affected, where one can be named.
         sample: Option<usize>,
     },
-    /// The error test asked for steps below the resolution of time.
+    /// The error test asked for steps below the smallest size allowed.
     StepTooSmall {
         /// Time that was reached.
         t: f64,
         /// Step size that failed.
         h: f64,
+        /// The smallest size: `dt_min` of the options, or the resolution of time.
+        minimum: f64,
         /// Scaled error of that step (accepted at 1 or below).
         error: f64,
         /// Index of the sample of the batch with the largest error, where one can be named.
@@ -196,6 +217,26 @@ pub enum SolveError {
         error: f64,
         /// Pieces that were tried.
         pieces: usize,
+    },
+    /// A time outside of what a solve reached, at which its solution was asked for.
+    NotSolved {
+        /// The time given.
+        found: f64,
+        /// Where the solution begins.
+        t0: f64,
+        /// Where it ends.
+        t1: f64,
+    },
+    /// The solution was asked for between saved values, and no dense output was saved.
+    NoDenseOutput,
+    /// An event whose function is parallel to the solution where it is zero: its time has no derivative.
+    GrazingEvent {
+        /// Which event, by its place among those of the solve.
+        event: usize,
+        /// When it happened.
+        t: f64,
+        /// The derivative of its function along the solution.
+        slope: f64,
     },
     /// The device failed.
     Device(DeviceError),
@@ -277,6 +318,15 @@ impl fmt::Display for SolveError {
                 f,
                 "a step size of {found:e} cannot be used: give a finite positive number"
             ),
+            Self::InvalidStepLimits { dt_min, dt_max } => write!(
+                f,
+                "dt_min = {dt_min:e} is larger than dt_max = {dt_max:e}: no step size is between them"
+            ),
+            Self::InvalidStop { name, index, found } => write!(
+                f,
+                "{name}[{index}] = {found} is no stop: give finite times in ascending order, whatever the direction \
+                 of the solve"
+            ),
             Self::InvalidCoefficient { name, found } => write!(
                 f,
                 "{name} = {found} is no coefficient of a PID controller: give a finite number; p = 0, i = 1, \
@@ -322,13 +372,15 @@ impl fmt::Display for SolveError {
             Self::StepTooSmall {
                 t,
                 h,
+                minimum,
                 error,
                 sample,
             } => write!(
                 f,
-                "a step of {h:e} at t = {t} still had {error:.3e} times the allowed error{}, and smaller steps \
-                 fall below the resolution of time: the solution may blow up there; loosen rtol and atol, \
-                 shorten the span, or check the vector field for a singularity",
+                "a step of {h:e} at t = {t} still had {error:.3e} times the allowed error{}, and smaller ones \
+                 fall below {minimum:e} (dt_min, or the resolution of time): the solution may blow up there, or the \
+                 field may jump; loosen rtol and atol, lower dt_min, shorten the span, name jumps in jump_at, or check \
+                 the vector field for a singularity",
                 InSample(*sample)
             ),
             Self::MaxSteps {
@@ -365,6 +417,18 @@ impl fmt::Display for SolveError {
                 f,
                 "the parameters' gradient between t = {t0} and {t1} still had {error:.3e} times the allowed error \
                  after {pieces} pieces: loosen rtol and atol, or use another adjoint than Quadrature"
+            ),
+            Self::NotSolved { found, t0, t1 } => write!(
+                f,
+                "the solution goes from t = {t0} to {t1}, and has no value at {found}: ask between the two"
+            ),
+            Self::NoDenseOutput => f.write_str(
+                "the solution was kept at saved times alone: ask for dense output with SaveAt::with_dense"
+            ),
+            Self::GrazingEvent { event, t, slope } => write!(
+                f,
+                "the function of event {event} only touches zero at t = {t} (its slope there is {slope:e}), so that \
+                 the time of the event has no derivative: leave it out of the loss, or change the event"
             ),
             Self::Device(error) => write!(f, "the device failed: {error}"),
         }

@@ -4,7 +4,8 @@
 //!
 //! Modules depend on each other in one direction only, from left to right:
 //! `error`, `options`, `stats` <- `state`, `tableau` <- `step` <- `vector_field` <- `stepper` <- `trajectory`,
-//! `controller` <- `solve` <- `saved_points` <- `adjoint` <- `engine`, `layer` <- `block`, `loss`, `check` <- `entry`.
+//! `controller`, `stops` <- `solve` <- `saved_points` <- `adjoint` <- `root`, `dense_output` <- `events` <- `ode`
+//! <- `engine`, `layer` <- `block`, `loss`, `check` <- `entry`.
 //! Only [`vector_field::Differentiable::pull_back_steps`] reaches to the right, for its default and the cotangents of
 //! [`adjoint`]; [`engine::host`] and [`layer`] know each other.
 
@@ -25,13 +26,17 @@ mod backward;
 mod block;
 mod check;
 mod controller;
+mod dense_output;
 pub mod engine;
 mod entry;
 pub mod error;
+pub mod events;
 pub mod layer;
 mod loss;
+pub mod ode;
 pub mod options;
 mod pool;
+mod root;
 pub mod saved_points;
 mod shape;
 pub mod solve;
@@ -39,6 +44,7 @@ pub mod state;
 mod stats;
 pub mod step;
 pub mod stepper;
+mod stops;
 mod summary;
 pub mod tableau;
 pub mod trajectory;
@@ -46,11 +52,14 @@ pub mod vector_field;
 
 pub use backward::{take_backward_report, try_backward};
 pub use block::NeuralOde;
+pub use dense_output::DenseOutput;
 pub use engine::host::FnField;
 pub use engine::tensor::TensorField;
 pub use error::SolveError;
+pub use events::Event;
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
-pub use options::{Adjoint, Controller, SaveAt, SolveOptions, Solver, Vjp};
+pub use ode::{SaveAt, Solve};
+pub use options::{Adjoint, Controller, SolveOptions, Solver, Vjp};
 pub use stats::Stats;
 pub use summary::{LayerSummary, Summary};
 

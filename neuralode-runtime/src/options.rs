@@ -1,5 +1,7 @@
 //! How a solve is done: span, method, tolerances, control, adjoint.
 
+use std::borrow::Cow;
+
 use crate::error::SolveError;
 
 /// The method that advances the solution: an explicit Runge-Kutta method, a table of [`crate::tableau`].
@@ -135,15 +137,6 @@ pub enum Vjp {
     Tape,
 }
 
-/// Which values of the solution are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SaveAt {
-    /// The value at the end point.
-    #[default]
-    End,
-}
-
 /// The allowed error per step: `atol + rtol * max(|y0|, |y1|)` for each scalar, in the root mean square.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerances {
@@ -157,7 +150,7 @@ pub struct Tolerances {
 ///
 /// The fields are public: change one on a built model (`model.ode.options.rtol = 1e-6`) and the next
 /// call uses it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SolveOptions {
     /// Start of the span.
@@ -176,10 +169,21 @@ pub struct SolveOptions {
     pub adjoint: Adjoint,
     /// How the field and its vector-Jacobian products are computed.
     pub vjp: Vjp,
-    /// What is kept of the solution.
-    pub save_at: SaveAt,
     /// Size of the first step, positive; `None` for the rule of Hairer, Norsett and Wanner.
     pub dt0: Option<f64>,
+    /// Smallest size of a step whose size the error decides, positive; a solve that needs a smaller one ends in
+    /// [`SolveError::StepTooSmall`]. `None` for the resolution of time. Steps that end at a stop or at `t1` may be
+    /// smaller, and equal steps take no notice. Limits, stops and jumps hold in the backward solves of adjoints too.
+    pub dt_min: Option<f64>,
+    /// Largest size of a step, the first one and equal ones included, positive; `None` for no limit.
+    pub dt_max: Option<f64>,
+    /// Times that a step must hit exactly, ascending; those outside the span are not met. The state there is that
+    /// of a step's end, and the field is evaluated as if nothing were there.
+    pub step_at: Cow<'static, [f64]>,
+    /// Times at which the field jumps, ascending; those outside the span are not met. The step before such a time
+    /// ends at the last number before it, and the next one starts anew at the first number behind it: no step, and no
+    /// evaluation of one, sees both sides. Without it a jump costs rejected steps and accuracy.
+    pub jump_at: Cow<'static, [f64]>,
     /// Largest number of steps, accepted and rejected, of one solve.
     pub max_steps: usize,
 }
@@ -197,8 +201,11 @@ impl SolveOptions {
             controller: Controller::I,
             adjoint: Adjoint::Discrete,
             vjp: Vjp::Generated,
-            save_at: SaveAt::End,
             dt0: None,
+            dt_min: None,
+            dt_max: None,
+            step_at: Cow::Borrowed(&[]),
+            jump_at: Cow::Borrowed(&[]),
             max_steps: 4096,
         }
     }
@@ -231,10 +238,38 @@ impl SolveOptions {
         self
     }
 
-    /// The same options with another choice of saved values.
+    /// The same options with another size of the first step.
     #[must_use]
-    pub const fn with_save_at(mut self, save_at: SaveAt) -> Self {
-        self.save_at = save_at;
+    pub const fn with_dt0(mut self, dt0: f64) -> Self {
+        self.dt0 = Some(dt0);
+        self
+    }
+
+    /// The same options with a smallest size of a step.
+    #[must_use]
+    pub const fn with_dt_min(mut self, dt_min: f64) -> Self {
+        self.dt_min = Some(dt_min);
+        self
+    }
+
+    /// The same options with a largest size of a step.
+    #[must_use]
+    pub const fn with_dt_max(mut self, dt_max: f64) -> Self {
+        self.dt_max = Some(dt_max);
+        self
+    }
+
+    /// The same options with other times that a step must hit: a list that is owned, or one that is `'static`.
+    #[must_use]
+    pub fn with_step_at(mut self, times: impl Into<Cow<'static, [f64]>>) -> Self {
+        self.step_at = times.into();
+        self
+    }
+
+    /// The same options with other times at which the field jumps: a list that is owned, or one that is `'static`.
+    #[must_use]
+    pub fn with_jump_at(mut self, times: impl Into<Cow<'static, [f64]>>) -> Self {
+        self.jump_at = times.into();
         self
     }
 
@@ -257,7 +292,8 @@ impl SolveOptions {
     ///
     /// # Errors
     /// [`SolveError::InvalidTolerance`], [`SolveError::InvalidSpan`], [`SolveError::InvalidCoefficient`],
-    /// [`SolveError::InvalidStepSize`] and [`SolveError::InvalidMaxSteps`], for the first number that is wrong.
+    /// [`SolveError::InvalidStepSize`], [`SolveError::InvalidStepLimits`], [`SolveError::InvalidStop`] and
+    /// [`SolveError::InvalidMaxSteps`], for the first number that is wrong.
     pub fn validate(&self, epsilon: f64) -> Result<(), SolveError> {
         // Below a few units in the last place the error estimate is rounding noise.
         let tolerances = [
@@ -287,9 +323,24 @@ impl SolveOptions {
             }
             Controller::I | Controller::PI => {}
         }
-        for found in constant.into_iter().chain(self.dt0) {
+        let sizes = [constant, self.dt0, self.dt_min, self.dt_max];
+        for found in sizes.into_iter().flatten() {
             if !(found.is_finite() && found > 0.0) {
                 return Err(SolveError::InvalidStepSize { found });
+            }
+        }
+        if let (Some(dt_min), Some(dt_max)) = (self.dt_min, self.dt_max) {
+            if dt_min > dt_max {
+                return Err(SolveError::InvalidStepLimits { dt_min, dt_max });
+            }
+        }
+        for (name, stops) in [("step_at", &self.step_at), ("jump_at", &self.jump_at)] {
+            let mut previous = f64::NEG_INFINITY;
+            for (index, &found) in stops.iter().enumerate() {
+                if !(found.is_finite() && found >= previous) {
+                    return Err(SolveError::InvalidStop { name, index, found });
+                }
+                previous = found;
             }
         }
         if self.max_steps == 0 {

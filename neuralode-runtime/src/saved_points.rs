@@ -1,12 +1,18 @@
 //! Values of a solution at given times, taken from the dense output while the solve runs.
 
 use crate::{
-    error::SolveError, options::SolveOptions, solve::solve, state::State, stats::Stats,
-    step::weighted, step::Step, tableau::ButcherTableau, trajectory::Recorder,
+    error::SolveError,
+    options::SolveOptions,
+    solve::solve_observed,
+    state::State,
+    stats::Stats,
+    step::{weighted, Step},
+    tableau::ButcherTableau,
+    trajectory::Recorder,
     vector_field::VectorField,
 };
 
-/// Solves like [`solve`] and returns the solution at `times`, with what the solve cost.
+/// Solves like [`solve`](crate::solve::solve) and returns the solution at `times`, with what the solve cost.
 ///
 /// The steps are those of a solve without `times`: inside a step the interpolant gives the value, to
 /// [`ButcherTableau::dense_order`], for one linear combination of `S` stages. The value at `t0` is `y0` and the
@@ -14,7 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] unless `times`
-/// lie in the span, in the order of the solve (a time may be repeated); those of [`solve`].
+/// lie in the span, in the order of the solve (a time may be repeated); those of [`solve`](crate::solve::solve).
 pub fn solve_at<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,
@@ -24,21 +30,13 @@ pub fn solve_at<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     recorder: &mut R,
 ) -> Result<(Vec<F::State>, Stats), SolveError> {
     options.validate_times(times.iter().copied())?;
-    let before_end = times.partition_point(|t| {
-        if options.t1 < options.t0 {
-            *t > options.t1
-        } else {
-            *t < options.t1
-        }
-    });
-    let mut saved = SavedPoints {
-        tableau,
-        left: &times[..before_end],
-        values: Vec::with_capacity(times.len()),
-    };
-    let solution = solve(field, tableau, y0, options, &mut (&mut saved, recorder))?;
+    let mut saved = SavedPoints::new(times, options);
+    let mut values = Vec::with_capacity(times.len());
+    let solution = solve_observed(field, tableau, y0, options, |_, mut step| {
+        saved.pass(tableau, &mut step, 1.0, |_, value| values.push(value))?;
+        recorder.record(step)
+    })?;
     let stats = solution.stats();
-    let mut values = saved.values;
     // What is left lies at the end, but for rounding.
     while values.len() + 1 < times.len() {
         values.push(solution.y.clone());
@@ -49,31 +47,60 @@ pub fn solve_at<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     Ok((values, stats))
 }
 
-/// Evaluates the solution at times before its end, as the steps that contain them are accepted.
-struct SavedPoints<'t, Y, const S: usize> {
-    tableau: &'static ButcherTableau<S>,
-    /// The times that no step has reached yet.
+/// The times at which a solution is wanted and that no step has reached yet.
+pub(crate) struct SavedPoints<'t> {
     left: &'t [f64],
-    values: Vec<Y>,
+    /// How many of them lie before the end of the span, where the last step's end is the solution itself.
+    inside: usize,
 }
 
-impl<Y: State, const S: usize> Recorder<Y, S> for SavedPoints<'_, Y, S> {
-    fn record(&mut self, step: Step<&mut Y, &mut [Y; S]>) -> Result<(), SolveError> {
-        while let Some((t, later)) = self.left.split_first() {
+impl<'t> SavedPoints<'t> {
+    /// For times in the order of the solve.
+    pub(crate) fn new(times: &'t [f64], options: &SolveOptions) -> Self {
+        let (t0, t1) = (options.t0, options.t1);
+        let before = |t: &f64| if t1 < t0 { *t > t1 } else { *t < t1 };
+        Self {
+            left: times,
+            inside: times.partition_point(before),
+        }
+    }
+
+    /// Saves the solution at the times that lie in `step` before its part `end` in `0..=1`: the end of a step is the
+    /// start of the next, or of nothing.
+    pub(crate) fn pass<Y: State, const S: usize>(
+        &mut self,
+        tableau: &ButcherTableau<S>,
+        step: &mut Step<&mut Y, &mut [Y; S]>,
+        end: f64,
+        mut save: impl FnMut(f64, Y),
+    ) -> Result<(), SolveError> {
+        while self.inside > 0 {
+            let Some((t, later)) = self.left.split_first() else {
+                break;
+            };
             let theta = step.theta(*t);
-            if theta >= 1.0 {
-                // The end of this step is the start of the next, or of nothing.
+            if theta >= end {
                 break;
             }
             let mut value = step.y.clone();
             if theta > 0.0 {
-                let weights = self.tableau.dense_weights(theta);
+                let weights = tableau.dense_weights(theta);
                 step.y
                     .combine_into(weighted(step.h, &weights, &*step.stages), &mut value)?;
             }
-            self.values.push(value);
+            save(*t, value);
             self.left = later;
+            self.inside -= 1;
         }
         Ok(())
+    }
+
+    /// The times that are left and that a solve to `t` does not end before.
+    pub(crate) fn reached(&mut self, t: f64, backward: bool) -> &'t [f64] {
+        let left = self.left;
+        let count = left.partition_point(|left| if backward { *left >= t } else { *left <= t });
+        let (reached, later) = left.split_at(count);
+        self.left = later;
+        reached
     }
 }

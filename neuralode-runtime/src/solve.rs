@@ -1,5 +1,7 @@
 //! The loop: attempt, judge, accept or shrink. It knows no tableau, no engine and no adjoint.
 
+use core::ops::ControlFlow;
+
 use crate::{
     controller::{initial_step, StepControl},
     error::{Quantity, SolveError},
@@ -8,6 +10,7 @@ use crate::{
     stats::Stats,
     step::Step,
     stepper::ExplicitRk,
+    stops::{Legs, Then},
     tableau::ButcherTableau,
     trajectory::Recorder,
     vector_field::VectorField,
@@ -16,7 +19,7 @@ use crate::{
 /// The value of a solve at its end point, and what it cost.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Solution<Y> {
+pub struct Solved<Y> {
     /// State at `t1`.
     pub y: Y,
     /// Evaluations of the field.
@@ -27,7 +30,7 @@ pub struct Solution<Y> {
     pub rejected: usize,
 }
 
-impl<Y> Solution<Y> {
+impl<Y> Solved<Y> {
     /// What the solve cost, as the statistics of a forward solve.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -39,10 +42,25 @@ impl<Y> Solution<Y> {
     }
 }
 
+/// An attempted step, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StepInfo {
+    /// Time at its start.
+    pub t: f64,
+    /// Its size, negative backwards in time.
+    pub h: f64,
+    /// Its scaled error; not finite if the state that it leads to is not.
+    pub error: f64,
+    /// Whether it was accepted; under control, if its error is at most 1.
+    pub accepted: bool,
+}
+
 /// Solves `dy/dt = f(t, y)` from `y0` at `options.t0` to `options.t1` with the method of `tableau`, and
 /// hands every accepted step to `recorder`.
 ///
-/// The last step lands on `t1` exactly. An empty span is the identity and evaluates nothing.
+/// The last step lands on `t1` exactly. An empty span is the identity and evaluates nothing. [`crate::ode::Solve`]
+/// does more around the same loop.
 ///
 /// # Errors
 /// Options out of their domain ([`SolveOptions::validate`]), a method without an error estimate under a
@@ -55,7 +73,7 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     y0: F::State,
     options: &SolveOptions,
     recorder: &mut R,
-) -> Result<Solution<F::State>, SolveError> {
+) -> Result<Solved<F::State>, SolveError> {
     solve_observed(field, tableau, y0, options, |_, step| recorder.record(step))
 }
 
@@ -65,47 +83,130 @@ pub(crate) fn solve_observed<F: VectorField, const S: usize>(
     tableau: &'static ButcherTableau<S>,
     y0: F::State,
     options: &SolveOptions,
-    mut observe: impl FnMut(&mut F, Step<&mut F::State, &mut [F::State; S]>) -> Result<(), SolveError>,
-) -> Result<Solution<F::State>, SolveError> {
-    options.validate(y0.epsilon())?;
-    let adaptive = !matches!(options.controller, Controller::Constant { .. });
-    if adaptive && !tableau.adaptive() {
-        return Err(SolveError::NoErrorEstimate {
-            method: tableau.name,
-            controller: options.controller,
-        });
+    observe: impl FnMut(&mut F, Step<&mut F::State, &mut [F::State; S]>) -> Result<(), SolveError>,
+) -> Result<Solved<F::State>, SolveError> {
+    let run = run(field, tableau, y0, options, &mut EachStep(observe));
+    run.finish.map(|_| run.solved)
+}
+
+/// What the loop shows its steps to, while they are made.
+pub(crate) trait Observer<F: VectorField, const S: usize> {
+    /// An accepted step, whose state and stages it may take as a [`Recorder`] may, with time and state at its end.
+    /// `Break` ends the solve there.
+    fn accepted(
+        &mut self,
+        field: &mut F,
+        step: Step<&mut F::State, &mut [F::State; S]>,
+        end: (f64, &F::State),
+    ) -> Result<ControlFlow<()>, SolveError>;
+
+    /// An attempted step, after [`Observer::accepted`] if it was. `Break` ends the solve.
+    #[inline]
+    fn attempted(&mut self, _: &StepInfo) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
-    if y0.is_empty() {
-        return Err(SolveError::EmptyBatch { shape: vec![0] });
+}
+
+struct EachStep<C>(C);
+
+impl<F, C, const S: usize> Observer<F, S> for EachStep<C>
+where
+    F: VectorField,
+    C: FnMut(&mut F, Step<&mut F::State, &mut [F::State; S]>) -> Result<(), SolveError>,
+{
+    #[inline]
+    fn accepted(
+        &mut self,
+        field: &mut F,
+        step: Step<&mut F::State, &mut [F::State; S]>,
+        _: (f64, &F::State),
+    ) -> Result<ControlFlow<()>, SolveError> {
+        self.0(field, step).map(ControlFlow::Continue)
     }
-    let tolerances = options.tolerances();
+}
+
+/// A run of the loop, however it ended.
+pub(crate) struct Run<Y> {
+    /// Time that was reached.
+    pub(crate) t: f64,
+    /// The state there, with the counts.
+    pub(crate) solved: Solved<Y>,
+    /// `Continue` at the end of the span, `Break` where the observer ended the solve.
+    pub(crate) finish: Result<ControlFlow<()>, SolveError>,
+}
+
+impl<Y> Run<Y> {
+    /// A run without steps.
+    fn unstarted(t: f64, y: Y, finish: Result<ControlFlow<()>, SolveError>) -> Self {
+        let solved = Solved {
+            y,
+            evaluations: 0,
+            accepted: 0,
+            rejected: 0,
+        };
+        Self { t, solved, finish }
+    }
+}
+
+/// The loop itself, with everything that it reached.
+#[allow(
+    clippy::too_many_lines,
+    reason = "one loop: attempt, judge, accept or shrink"
+)]
+pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
+    field: &mut F,
+    tableau: &'static ButcherTableau<S>,
+    y0: F::State,
+    options: &SolveOptions,
+    observer: &mut O,
+) -> Run<F::State> {
     let (t0, t1) = (options.t0, options.t1);
-    let d0 = finite_norm(&y0, &y0, Quantity::InitialState, options)?;
-    let (mut accepted, mut rejected) = (0, 0);
+    let adaptive = !matches!(options.controller, Controller::Constant { .. });
+    let d0 = match check(tableau, &y0, options) {
+        Ok(d0) => d0,
+        Err(error) => return Run::unstarted(t0, y0, Err(error)),
+    };
     #[allow(
         clippy::float_cmp,
         reason = "the empty span is the one with equal ends"
     )]
     if t0 == t1 {
-        return Ok(Solution {
-            y: y0,
-            evaluations: 0,
-            accepted,
-            rejected,
-        });
+        return Run::unstarted(t0, y0, Ok(ControlFlow::Continue(())));
     }
 
+    let tolerances = options.tolerances();
     let direction = (t1 - t0).signum();
-    let smallest = 16.0 * f64::EPSILON * t0.abs().max(t1.abs());
-    let mut stepper = ExplicitRk::new(field, tableau, t0, y0)?;
-    let mut size = first_size(&mut stepper, d0, tableau.order, options)?;
+    let smallest = f64::max(
+        16.0 * f64::EPSILON * t0.abs().max(t1.abs()),
+        options.dt_min.unwrap_or(0.0),
+    );
+    let largest = options.dt_max.unwrap_or(f64::INFINITY);
+    // What ends in rounding noise takes it along.
+    let noise = 1.0 + 1e-10;
+    let legs = Legs::new(options);
+    let (start, mut leg) = legs.next(legs.start(t0));
+    if !legs.passes(start, leg.end) {
+        // The span is a number or two, and the field jumps there.
+        return Run::unstarted(t1, y0, Ok(ControlFlow::Continue(())));
+    }
+    let mut stepper = ExplicitRk::unstarted(field, tableau, start, y0);
+    let (mut accepted, mut rejected) = (0, 0);
+    // Equal steps stand at multiples of their size behind this time, which that many steps reached.
+    let (mut origin, mut steps_to_origin) = (start, 0);
+    let mut size = match first_size(&mut stepper, d0, leg.clip(start, leg.end - start), options) {
+        Ok(size) => size,
+        Err(error) => {
+            let mut run = Run::unstarted(t0, stepper.into_y(), Err(error));
+            run.solved.evaluations = 1;
+            return run;
+        }
+    };
     let mut control = StepControl::new(options.controller, tableau.order);
     let mut last_square: f64 = 0.0;
-    loop {
+    let finish = loop {
         let t = stepper.t();
-        let remaining = (t1 - t).abs();
         if accepted + rejected == options.max_steps {
-            return Err(SolveError::MaxSteps {
+            break Err(SolveError::MaxSteps {
                 t,
                 t1,
                 h: direction * size,
@@ -117,48 +218,121 @@ pub(crate) fn solve_observed<F: VectorField, const S: usize>(
             // Below this the sum `t + h` may not differ from `t`.
             size = size.max(smallest);
         }
-        // A step that would leave only rounding noise behind takes it along.
-        let last = size * (1.0 + 1e-10) >= remaining;
-        let h = direction * if last { remaining } else { size };
-        let square = stepper.attempt_squared(h, &tolerances)?;
+        // Nothing here waits for the size of the step.
+        let remaining = (leg.end - t).abs();
+        let limit = if remaining > largest * noise {
+            largest
+        } else {
+            remaining
+        };
+        let limited = size * noise >= limit;
+        let mut h = direction * if limited { limit } else { size };
+        #[allow(clippy::float_cmp, reason = "one of two numbers")]
+        let last = limited && limit == remaining;
+        let wanted = size;
+        let mut memory = None;
+        if last {
+            h = leg.clip(t, h);
+            memory = Some(control.memory());
+        }
+        let square = match stepper.attempt_squared(h, &tolerances) {
+            Ok(square) => square,
+            Err(error) => break Err(error),
+        };
         last_square = square;
         let verdict = control.judge(square);
         size = h.abs() * verdict.factor;
+        let info = StepInfo {
+            t,
+            h,
+            error: square.sqrt(),
+            accepted: verdict.accepted,
+        };
         if verdict.accepted {
             accepted += 1;
-            let (field, step) = stepper.accepted();
-            observe(field, step)?;
-            stepper.accept(if last {
-                t1
+            let end = if last {
+                leg.resume
             } else if adaptive {
                 t + h
             } else {
-                // Equal steps stand at multiples of their size, however many there are.
                 #[allow(clippy::cast_precision_loss, reason = "no solve takes 2^53 steps")]
-                let steps = accepted as f64;
-                t0 + steps * h
-            });
+                let steps = (accepted - steps_to_origin) as f64;
+                origin + steps * h
+            };
+            let (field, step, y1) = stepper.accepted();
+            let seen = observer.accepted(field, step, (end, y1));
+            stepper.accept(end);
+            let ends = match seen {
+                Ok(flow) => observer.attempted(&info).is_break() || flow.is_break(),
+                Err(error) => break Err(error),
+            };
+            if ends {
+                break Ok(ControlFlow::Break(()));
+            }
             if last {
-                break;
+                if leg.then == Then::Done {
+                    break Ok(ControlFlow::Continue(()));
+                }
+                let jumped = leg.then == Then::Restart;
+                let resume;
+                (resume, leg) = legs.next(end);
+                if !legs.passes(resume, leg.end) {
+                    break Ok(ControlFlow::Continue(()));
+                }
+                #[allow(clippy::float_cmp, reason = "equal unless a jump follows at once")]
+                if jumped || resume != end {
+                    if let Err(error) = stepper.restart(resume) {
+                        break Err(error);
+                    }
+                }
+                // The size of a step that was cut short, and its error, say nothing about the next one.
+                size = size.max(wanted);
+                if let Some(memory) = memory {
+                    control.recall(memory);
+                }
+                (origin, steps_to_origin) = (resume, accepted);
             }
         } else {
             rejected += 1;
+            if observer.attempted(&info).is_break() {
+                break Ok(ControlFlow::Break(()));
+            }
             if size < smallest || !adaptive {
-                return Err(dead_end(
-                    t,
-                    h,
-                    square.sqrt(),
-                    stepper.worst_sample(&tolerances),
-                ));
+                let sample = stepper.worst_sample(&tolerances);
+                break Err(dead_end(&info, smallest, sample));
             }
         }
+    };
+    let done = matches!(finish, Ok(ControlFlow::Continue(())));
+    Run {
+        t: if done { t1 } else { stepper.t() },
+        solved: Solved {
+            evaluations: stepper.evaluations(),
+            y: stepper.into_y(),
+            accepted,
+            rejected,
+        },
+        finish,
     }
-    Ok(Solution {
-        evaluations: stepper.evaluations(),
-        y: stepper.into_y(),
-        accepted,
-        rejected,
-    })
+}
+
+/// Checks what can be checked before the first step, and returns the scaled norm of the initial state.
+fn check<Y: State, const S: usize>(
+    tableau: &ButcherTableau<S>,
+    y0: &Y,
+    options: &SolveOptions,
+) -> Result<f64, SolveError> {
+    options.validate(y0.epsilon())?;
+    if !matches!(options.controller, Controller::Constant { .. }) && !tableau.adaptive() {
+        return Err(SolveError::NoErrorEstimate {
+            method: tableau.name,
+            controller: options.controller,
+        });
+    }
+    if y0.is_empty() {
+        return Err(SolveError::EmptyBatch { shape: vec![0] });
+    }
+    finite_norm(y0, y0, Quantity::InitialState, options)
 }
 
 /// The scaled norm of `x` at the start of a solve from `y0`, or the error that it is not finite.
@@ -181,31 +355,38 @@ fn finite_norm<Y: State>(
     })
 }
 
-/// The size of the first step; `d0` is the scaled norm of the initial state.
+/// Evaluates the field at the start, and gives the size of the first step; `d0` is the scaled norm of the initial
+/// state, and nothing behind `limit`, the signed length of the first leg, is looked at.
 fn first_size<F: VectorField, const S: usize>(
     stepper: &mut ExplicitRk<'_, F, S>,
     d0: f64,
-    order: usize,
+    limit: f64,
     options: &SolveOptions,
 ) -> Result<f64, SolveError> {
+    let t = stepper.t();
+    stepper.restart(t)?;
     let d1 = finite_norm(stepper.dy(), stepper.y(), Quantity::VectorField, options)?;
     match (options.controller, options.dt0) {
         (Controller::Constant { dt }, _) => Ok(dt),
         (_, Some(dt0)) => Ok(dt0),
-        (_, None) => stepper.probe(|field, y0, f0| {
-            let span = (options.t0, options.t1);
-            let tolerances = options.tolerances();
-            initial_step(field, span, (y0, d0), (f0, d1), order, &tolerances)
-        }),
+        (_, None) => {
+            let order = stepper.order();
+            stepper.probe(|field, y0, f0| {
+                let tolerances = options.tolerances();
+                initial_step(field, (t, limit), (y0, d0), (f0, d1), order, &tolerances)
+            })
+        }
     }
 }
 
 /// Why a rejected step cannot be tried again with a smaller size.
-fn dead_end(t: f64, h: f64, error: f64, sample: Option<usize>) -> SolveError {
+fn dead_end(info: &StepInfo, minimum: f64, sample: Option<usize>) -> SolveError {
+    let &StepInfo { t, h, error, .. } = info;
     if error.is_finite() {
         SolveError::StepTooSmall {
             t,
             h,
+            minimum,
             error,
             sample,
         }

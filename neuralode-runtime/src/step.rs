@@ -144,6 +144,19 @@ impl<Y, K> Step<Y, K> {
     }
 }
 
+/// The step in which `t` lies, or the nearest one; the earlier one where two meet.
+pub(crate) fn nearest<Y, K>(steps: &[Step<Y, K>], t: f64) -> Option<&Step<Y, K>> {
+    let ended = steps.partition_point(|step| {
+        let end = step.t + step.h;
+        if step.h < 0.0 {
+            end > t
+        } else {
+            end < t
+        }
+    });
+    steps.get(ended).or(steps.last())
+}
+
 /// The terms `(h * weight, x)`, without those whose weight is zero.
 pub(crate) fn weighted<'a, Y>(
     h: f64,

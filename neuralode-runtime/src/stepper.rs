@@ -45,16 +45,42 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         t0: f64,
         y0: F::State,
     ) -> Result<Self, SolveError> {
-        let mut step = Attempt::at(tableau, t0, y0);
-        if let Some(first) = step.k.first_mut() {
-            field.eval(t0, &step.y, first)?;
-        }
-        Ok(Self {
+        let mut stepper = Self::unstarted(field, tableau, t0, y0);
+        stepper.restart(t0)?;
+        Ok(stepper)
+    }
+
+    /// At `(t0, y0)`, with the field still to be evaluated there.
+    pub(crate) fn unstarted(
+        field: &'a mut F,
+        tableau: &'a ButcherTableau<S>,
+        t0: f64,
+        y0: F::State,
+    ) -> Self {
+        Self {
             field,
             tableau,
-            step,
-            evaluations: 1,
-        })
+            step: Attempt::at(tableau, t0, y0),
+            evaluations: 0,
+        }
+    }
+
+    /// Goes on from the current state at another time, with a fresh evaluation of the field: the way over a jump.
+    ///
+    /// # Errors
+    /// Those of the field.
+    pub fn restart(&mut self, t: f64) -> Result<(), SolveError> {
+        self.step.t = t;
+        self.evaluations += 1;
+        match self.step.k.first_mut() {
+            Some(first) => self.field.eval(t, &self.step.y, first),
+            None => Ok(()),
+        }
+    }
+
+    /// Order of the method.
+    pub(crate) fn order(&self) -> usize {
+        self.tableau.order
     }
 
     /// Time of the current state.
@@ -118,15 +144,18 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         self.field.attempt(self.tableau, &mut self.step, tolerances)
     }
 
-    /// The attempted step beside the field, for an observer of accepted steps that may take its parts.
-    pub(crate) fn accepted(&mut self) -> (&mut F, Step<&mut F::State, &mut [F::State; S]>) {
+    /// The attempted step beside the field, for an observer of accepted steps that may take its parts, and the state
+    /// at its end.
+    pub(crate) fn accepted(
+        &mut self,
+    ) -> (&mut F, Step<&mut F::State, &mut [F::State; S]>, &F::State) {
         let step = Step {
             t: self.step.t,
             h: self.step.h,
             y: &mut self.step.y,
             stages: &mut self.step.k,
         };
-        (self.field, step)
+        (self.field, step, &self.step.y1)
     }
 
     /// Makes the attempted step the current state, at time `t1` (given, so that an end point is met

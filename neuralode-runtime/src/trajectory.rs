@@ -4,7 +4,7 @@ use crate::{
     error::SolveError,
     pool,
     state::State,
-    step::{weighted, Step},
+    step::{nearest, weighted, Step},
     tableau::ButcherTableau,
 };
 
@@ -96,20 +96,27 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
     /// # Errors
     /// [`SolveError::Device`].
     pub fn evaluate(&self, t: f64, out: &mut Y) -> Result<(), SolveError> {
-        let ended = self.steps.partition_point(|step| {
-            let end = step.t + step.h;
-            if step.h < 0.0 {
-                end > t
-            } else {
-                end < t
-            }
-        });
-        let Some(step) = self.steps.get(ended).or(self.steps.last()) else {
+        let Some(step) = nearest(&self.steps, t) else {
             return Ok(());
         };
         let weights = self.tableau.dense_weights(step.theta(t));
         step.y
             .combine_into(weighted(step.h, &weights, &step.stages), out)
+    }
+
+    /// Writes the derivative of the continuous solution at `t` into `out`, from the step that [`Self::evaluate`] takes
+    /// the value from. It is of one order less than the value, and the field's own value at the ends of steps.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`].
+    pub fn derivative(&self, t: f64, out: &mut Y) -> Result<(), SolveError> {
+        let Some(step) = nearest(&self.steps, t) else {
+            return Ok(());
+        };
+        let weights = self.tableau.dense_derivative_weights(step.theta(t));
+        step.y
+            .zeros_like()?
+            .combine_into(weighted(1.0, &weights, &step.stages), out)
     }
 }
 

@@ -110,7 +110,7 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 other: &#name<E2, D2>,
             ) {
                 let _ = other;
-                #(self.#blocks.options = other.#blocks.options;)*
+                #(self.#blocks.options = #root::Clone::clone(&other.#blocks.options);)*
             }
 
             /// A copy on another device, with the same options.

@@ -78,7 +78,6 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
             .with_solver(#root::Solver::#solver)
             .with_controller(#root::Controller::#controller)
             .with_adjoint(#root::Adjoint::#adjoint)
-            .with_save_at(#root::SaveAt::End)
     }}
 }
 

@@ -206,6 +206,8 @@ impl<Y: State, const S: usize> Recorder<Y, S> for Checkpoints<Y, S> {
 struct Replay<'a, Y: 'static, const S: usize> {
     kept: &'a Checkpoints<Y, S>,
     tolerances: Tolerances,
+    /// Where the forward solve evaluated the field anew between two steps, in ascending order.
+    jump_at: &'a [f64],
     window: Trajectory<Y, S>,
     field_calls: usize,
 }
@@ -230,13 +232,23 @@ impl<Y: State, const S: usize> Replay<'_, Y, S> {
             };
             // The size is what was recorded: the error decides nothing here.
             stepper.attempt(h, &self.tolerances)?;
-            let (_, step) = stepper.accepted();
+            let (_, step, _) = stepper.accepted();
             record(self, index, step)?;
-            stepper.accept(places.get(index + 1).map_or(t + h, |(t, _)| t));
+            let next = places.get(index + 1).map_or(t + h, |(t, _)| t);
+            stepper.accept(next);
+            if index + 1 < to && jumps_between(self.jump_at, t, next) {
+                stepper.restart(next)?;
+            }
         }
         self.field_calls += stepper.evaluations();
         Ok(())
     }
+}
+
+/// Whether the field jumps between two times.
+fn jumps_between(jump_at: &[f64], a: f64, b: f64) -> bool {
+    let (low, high) = (a.min(b), a.max(b));
+    jump_at.partition_point(|jump| *jump <= low) < jump_at.partition_point(|jump| *jump < high)
 }
 
 /// Pulls the cotangents back over all steps of a solve; they are not empty, and in the order of the solve that
@@ -251,6 +263,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         let mut replay = Replay {
             kept,
             tolerances: options.tolerances(),
+            jump_at: &options.jump_at,
             window: Trajectory::new(kept.tableau),
             field_calls: 0,
         };

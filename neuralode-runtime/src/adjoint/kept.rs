@@ -50,7 +50,7 @@ impl<Y: State, const S: usize> Kept<Y, S> {
         };
         Self {
             tableau,
-            options: *options,
+            options: options.clone(),
             what,
         }
     }

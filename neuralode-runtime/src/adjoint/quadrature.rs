@@ -80,6 +80,8 @@ fn nodes() -> impl Iterator<Item = (f64, f64, f64)> {
 struct Integral<Y: 'static, P: 'static, const S: usize> {
     lambda: Trajectory<Augmented<Y, P>, S>,
     tolerances: Tolerances,
+    /// Where the field jumps, as the forward solve met it.
+    jump_at: Vec<f64>,
     pieces: Vec<(f64, f64)>,
     at: Augmented<Y, P>,
     zero: P,
@@ -143,7 +145,14 @@ impl<F: Differentiable, const S: usize> Along<F, S> for Integral<F::State, F::Pa
         // The error of the last piece that was split.
         let (mut tried, mut unmet) = (0, 0.0);
         self.pieces.clear();
-        self.pieces.push((from, to));
+        // No rule integrates over a jump.
+        let inside = |jump: f64| from.min(to) < jump && jump < from.max(to);
+        let mut end = to;
+        for &jump in self.jump_at.iter().filter(|jump| inside(**jump)) {
+            self.pieces.push((jump, end));
+            end = jump;
+        }
+        self.pieces.push((from, end));
         while let Some((a, b)) = self.pieces.pop() {
             if tried == PIECES {
                 return Err(SolveError::Quadrature {
@@ -202,6 +211,11 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     let mut integral = Integral {
         lambda: Trajectory::new(tableau),
         tolerances: options.tolerances(),
+        jump_at: if options.t1 < options.t0 {
+            options.jump_at.iter().rev().copied().collect()
+        } else {
+            options.jump_at.to_vec()
+        },
         pieces: Vec::new(),
         at: start.clone(),
         total: zero.clone(),

@@ -138,7 +138,7 @@ pub(super) fn solve_back<F: Differentiable, const S: usize>(
     let Some((last, earlier)) = cotangents.split_last() else {
         return Err(SolveError::NoTimes);
     };
-    let mut segment = *options;
+    let mut segment = options.clone();
     // A first step chosen for the forward solve says nothing about the backward ones.
     segment.dt0 = None;
     // Behind the last saved point, `lambda` is zero and nothing has gathered.

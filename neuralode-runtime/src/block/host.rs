@@ -35,7 +35,7 @@ use crate::{
 use super::{
     portable,
     saved::Saved,
-    solving::{solve_f32, solve_f64, Solved, Solving, LANES_F32, LANES_F64},
+    solving::{solve_f32, solve_f64, Outcome, Solving, LANES_F32, LANES_F64},
     NeuralOde,
 };
 
@@ -128,7 +128,7 @@ where
     {
         let Self { block, saved, y0 } = self;
         let (y0, mut tape) = y0.split_tape();
-        let Solved {
+        let Outcome {
             values,
             stats,
             pull_back,
@@ -159,12 +159,12 @@ where
 }
 
 /// How a solve is done, whatever its method.
-type Solve<G> = fn(Solving<'_, G>) -> Result<Solved<G>, SolveError>;
+type Solve<G> = fn(Solving<'_, G>) -> Result<Outcome<G>, SolveError>;
 
 /// Steps written out for one sample; methods that have none take tiles.
 fn solve_point<K: TileField<N>, R: RowScalar, const N: usize>(
     solving: Solving<'_, PointEngine<K, R, N>>,
-) -> Result<Solved<PointEngine<K, R, N>>, SolveError> {
+) -> Result<Outcome<PointEngine<K, R, N>>, SolveError> {
     let tableau = solving.options.solver.seven_stages();
     solving.run(tableau.unwrap_or(&TSIT5))
 }

@@ -21,7 +21,7 @@ use crate::{
 
 use super::{
     saved::Saved,
-    solving::{solve_any, Solved, Solving},
+    solving::{solve_any, Outcome, Solving},
     NeuralOde,
 };
 
@@ -41,7 +41,7 @@ where
 {
     let (y0, mut tape) = y0.split_tape();
     let mut engine = AnyField::new(TensorEngine::<F, B, N, E, D>::new(block.field.clone()));
-    let Solved {
+    let Outcome {
         values,
         stats,
         pull_back,

@@ -27,7 +27,7 @@ pub(super) type PullBack<F> = Box<
 >;
 
 /// The outcome of a solve.
-pub(super) struct Solved<F: Differentiable> {
+pub(super) struct Outcome<F: Differentiable> {
     /// One value per time.
     pub(super) values: Vec<F::State>,
     pub(super) stats: Stats,
@@ -46,7 +46,7 @@ pub(super) struct Solving<'a, F: VectorField> {
 }
 
 impl<F: Differentiable> WithTableau for Solving<'_, F> {
-    type Output = Result<Solved<F>, SolveError>;
+    type Output = Result<Outcome<F>, SolveError>;
 
     fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Self::Output {
         let Self {
@@ -62,7 +62,7 @@ impl<F: Differentiable> WithTableau for Solving<'_, F> {
             kept.finish(times, &values);
             Box::new(move |field, cotangents| kept.pull_back(field, cotangents))
         });
-        Ok(Solved {
+        Ok(Outcome {
             values,
             stats,
             pull_back,
@@ -74,7 +74,7 @@ impl<F: Differentiable> WithTableau for Solving<'_, F> {
 macro_rules! solves {
     ($($name:ident: $field:ty;)*) => {
         $(#[inline(never)]
-        pub(super) fn $name(solving: Solving<'_, $field>) -> Result<Solved<$field>, SolveError> {
+        pub(super) fn $name(solving: Solving<'_, $field>) -> Result<Outcome<$field>, SolveError> {
             solving.options.solver.with_padded_tableau(solving)
         })*
     };

@@ -2,7 +2,8 @@
 
 use crate::{error::SolveError, options::Tolerances, state::State, vector_field::VectorField};
 
-/// The starting step size of Hairer, Norsett and Wanner, at most the span `|t1 - t|`; always positive.
+/// The starting step size of Hairer, Norsett and Wanner for a solve from `t`, at most `|span|`, whose sign is the
+/// direction; always positive.
 ///
 /// Compares the scaled norms `d0` of `y0`, `d1` of `f0 = f(t, y0)` and that of the change of `f` over one
 /// explicit Euler step, which costs one evaluation of the field.
@@ -13,14 +14,14 @@ use crate::{error::SolveError, options::Tolerances, state::State, vector_field::
 /// torchdiffeq and OrdinaryDiffEq.jl use.
 pub(crate) fn initial_step<F: VectorField>(
     field: &mut F,
-    (t, t1): (f64, f64),
+    (t, span): (f64, f64),
     (y0, d0): (&F::State, f64),
     (f0, d1): (&F::State, f64),
     order: usize,
     tolerances: &Tolerances,
 ) -> Result<f64, SolveError> {
-    let span = (t1 - t).abs();
-    let direction = (t1 - t).signum();
+    let direction = span.signum();
+    let span = span.abs();
     let h0 = if d0 < 1e-5 || d1 < 1e-5 {
         1e-6
     } else {

@@ -25,6 +25,16 @@ pub(crate) struct Verdict {
     pub(crate) factor: f64,
 }
 
+/// What a controller remembers of accepted steps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Error of the last accepted step (PI only).
+    previous_error: f64,
+    /// Binary logarithms of the errors of the last accepted steps, the newest first (PID only).
+    logarithms: [f64; 2],
+    first: bool,
+}
+
 /// A controller with its memory. It sees numbers only, in f64; gradients never pass through it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepControl {
@@ -33,11 +43,7 @@ pub(crate) struct StepControl {
     order: f64,
     /// The square of an error to the inverse of the error's part in the factor.
     inverse_root: Power,
-    /// Error of the last accepted step (PI only).
-    previous_error: f64,
-    /// Binary logarithms of the errors of the last accepted steps, the newest first (PID only).
-    logarithms: [f64; 2],
-    first: bool,
+    memory: Memory,
 }
 
 impl StepControl {
@@ -52,10 +58,22 @@ impl StepControl {
                 Controller::Pid { p, i, d } => -0.5 * (p + i + d) / order,
                 Controller::I | Controller::Constant { .. } => -0.5 / order,
             }),
-            previous_error: 1e-4,
-            logarithms: [0.0; 2],
-            first: true,
+            memory: Memory {
+                previous_error: 1e-4,
+                logarithms: [0.0; 2],
+                first: true,
+            },
         }
+    }
+
+    /// What it remembers now.
+    pub(crate) fn memory(&self) -> Memory {
+        self.memory
+    }
+
+    /// Forgets the steps since `memory` was asked for.
+    pub(crate) fn recall(&mut self, memory: Memory) {
+        self.memory = memory;
     }
 
     /// The proportional exponent of PI.
@@ -106,7 +124,7 @@ impl StepControl {
         } else {
             (FACTOR_MIN, SAFETY)
         };
-        let [last, before] = self.logarithms;
+        let [last, before] = self.memory.logarithms;
         let terms = [(p + 2.0 * d, last), (-d, before)];
         // A coefficient of zero takes its error out, whatever that is.
         let exponent = terms
@@ -119,7 +137,7 @@ impl StepControl {
         let factor = if factor.is_nan() { low } else { factor };
         if accepted {
             let newest = 0.5 * square.log2();
-            self.logarithms = [if newest.is_finite() { newest } else { 0.0 }, last];
+            self.memory.logarithms = [if newest.is_finite() { newest } else { 0.0 }, last];
         }
         Verdict {
             accepted,
@@ -138,10 +156,10 @@ impl StepControl {
             let factor = (SAFETY * proportional).clamp(FACTOR_MIN, SAFETY);
             return Verdict { accepted, factor };
         }
-        let high = if self.first { 1e4 } else { FACTOR_MAX };
-        let factor = SAFETY * self.previous_error.powf(beta2) * proportional;
-        self.previous_error = square.sqrt().max(1e-4);
-        self.first = false;
+        let high = if self.memory.first { 1e4 } else { FACTOR_MAX };
+        let factor = SAFETY * self.memory.previous_error.powf(beta2) * proportional;
+        self.memory.previous_error = square.sqrt().max(1e-4);
+        self.memory.first = false;
         Verdict {
             accepted,
             factor: factor.clamp(FACTOR_MIN, high),

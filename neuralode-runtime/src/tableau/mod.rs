@@ -227,6 +227,19 @@ impl<const S: usize> ButcherTableau<S> {
         }
         weights.map(|weight| weight * theta)
     }
+
+    /// The weights `b_i'(theta)` of the interpolant's derivative: `dy/dt = sum_i b_i'(theta) k_i`.
+    pub fn dense_derivative_weights(&self, theta: f64) -> [f64; S] {
+        let mut weights = [0.0; S];
+        #[allow(clippy::cast_precision_loss, reason = "powers are small")]
+        for (power, row) in self.dense.iter().enumerate().rev() {
+            let power = (power + 1) as f64;
+            for (weight, coefficient) in weights.iter_mut().zip(row) {
+                *weight = theta.mul_add(*weight, power * coefficient);
+            }
+        }
+        weights
+    }
 }
 
 /// What to do with the tableau of a method that is known at run time: a function that is generic over the number

@@ -1,0 +1,578 @@
+//! Events along a solve: when they happen, in which order, what they end, and their gradients.
+
+#![allow(missing_docs, reason = "a test program")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::float_cmp,
+    reason = "numbers are small; equal bits are meant"
+)]
+
+mod support;
+
+use core::f64::consts::PI;
+
+use neuralode::{
+    engine::host::Tiles,
+    error::Quantity,
+    events::Event,
+    ode::{Ended, SaveAt, Solution, Solve},
+    prelude::*,
+    tableau::{ButcherTableau, BOSH3, DOPRI8, TSIT5},
+    Adjoint, Controller, FnField,
+};
+use support::{fields::Field, relative_error, ADJOINTS};
+
+/// Height and speed under the parameter's gravity.
+const FALL: Field<2, 1> = Field {
+    parameters: [9.81],
+    f: |_, y, [g]| [y[1], -g],
+    products: |_, _, _, c| ([0.0, c[0]], [-c[1]]),
+};
+
+/// `dy/dt = theta y`
+const GROWTH: Field<1, 1> = Field {
+    parameters: [0.7],
+    f: |_, y, [theta]| [theta * y[0]],
+    products: |_, y, [theta], c| ([theta * c[0]], [y[0] * c[0]]),
+};
+
+fn height(_: f64, y: &[f64; 2]) -> f64 {
+    y[0]
+}
+
+fn rotation(_: f64, y: &[f64; 2]) -> [f64; 2] {
+    [-y[1], y[0]]
+}
+
+/// A rotation from `[cos t0, sin t0]`, with these events.
+fn rotate<'a>(
+    options: &'a SolveOptions,
+    save_at: SaveAt,
+    events: Vec<Event<'a, [f64; 2]>>,
+) -> Solution<[f64; 2]> {
+    let mut field = FnField::new(rotation);
+    let mut solve =
+        Solve::new(&mut field, [options.t0.cos(), options.t0.sin()], options).save_at(save_at);
+    for event in events {
+        solve = solve.event(event);
+    }
+    solve.run().unwrap()
+}
+
+#[test]
+fn a_terminal_event_ends_the_solve_at_its_root() {
+    for speed in [-3.0, 0.0, 5.0_f64] {
+        let options = SolveOptions::new(0.0, 100.0, 1e-10, 1e-10);
+        let mut field = FALL;
+        let solution = Solve::new(&mut field, [20.0, speed], &options)
+            .save_at(
+                SaveAt::end()
+                    .with_times(&[0.5, 1.0, 50.0])
+                    .with_steps()
+                    .with_dense(),
+            )
+            .event(Event::new(height).terminal())
+            .run()
+            .unwrap();
+        let root = (speed + (speed * speed + 2.0 * 9.81 * 20.0).sqrt()) / 9.81;
+        assert_eq!(solution.ended, Ended::AtEvent);
+        assert!(
+            (solution.t - root).abs() < 1e-12,
+            "{} is not {root}",
+            solution.t
+        );
+        assert!(
+            solution.y[0] <= 0.0 && solution.y[0] > -1e-12,
+            "on the far side"
+        );
+        assert!((solution.y[1] - (speed - 9.81 * root)).abs() < 1e-11);
+        assert_eq!(solution.events.len(), 1);
+        assert_eq!(
+            (solution.events[0].t, solution.events[0].y),
+            (solution.t, solution.y)
+        );
+        // Nothing is saved behind it.
+        assert!(solution.times.contains(&0.5) && solution.times.contains(&1.0));
+        assert!(solution.times.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(solution.times.last(), Some(&solution.t));
+        assert_eq!(solution.values.last(), Some(&solution.y));
+        assert!(solution.at(solution.t).is_ok());
+        let behind = solution.t.next_up();
+        assert_eq!(
+            solution.at(behind).unwrap_err(),
+            SolveError::NotSolved {
+                found: behind,
+                t0: 0.0,
+                t1: solution.t
+            }
+        );
+    }
+}
+
+#[test]
+fn a_root_in_time_is_found_to_two_units_in_the_last_place_on_its_far_side() {
+    for (t0, t1) in [(0.0, 5.0), (3.0, -4.0), (-1.0, 1e6)] {
+        for root in [0.3, 1.0 / 3.0, -0.7, 1e-9, 2.0, 99.9] {
+            if (root - t0) * (root - t1) >= 0.0 {
+                continue;
+            }
+            let options = SolveOptions::new(t0, t1, 1e-3, 1e-3).with_dt_max(0.4 * (t1 - t0).abs());
+            let mut field = FnField::new(|_, _: &[f64; 1]| [1.0]);
+            // Of odd order and steep: worst cases of a secant.
+            let functions: [fn(f64) -> f64; 4] = [|s| s, |s| s.powi(5), f64::cbrt, f64::signum];
+            for shape in functions {
+                let solution = Solve::new(&mut field, [0.0], &options)
+                    .event(Event::new(
+                        |t: f64, _: &[f64; 1]| if t == root { 0.0 } else { shape(t - root) },
+                    ))
+                    .run()
+                    .unwrap();
+                assert_eq!(solution.events.len(), 1, "{root} in {t0}..{t1}");
+                let found = solution.events[0].t;
+                // The fifth power of a tiny distance is zero.
+                let flat = if shape(1e-70) == 0.0 { 1e-60 } else { 0.0 };
+                // Times are sums of a step's start and a part of it: their resolution is that of the larger.
+                let scale = solution.t.abs().max(t0.abs()).max(root.abs()).min(2e6);
+                let near = if (t1 - t0).abs() > 1e3 {
+                    scale
+                } else {
+                    root.abs().max(4.0)
+                };
+                assert!(
+                    (found - root).abs() <= 2.0 * f64::EPSILON * near + flat,
+                    "{found} is not {root} in {t0}..{t1}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn events_come_in_the_order_in_which_they_happen_however_many_a_step_holds() {
+    // A loose tolerance and the method of order 8 make steps that hold several.
+    for (t0, t1) in [(0.1, 9.0), (9.0, 0.1)] {
+        let options = SolveOptions::new(t0, t1, 1e-6, 1e-6).with_solver(neuralode::Solver::Dopri8);
+        let angles = [0.0_f64, 0.3, 0.7, 1.2, 1.8, 2.5];
+        let events = angles.map(|angle| {
+            Event::new(move |_, y: &[f64; 2]| y[1] * angle.cos() - y[0] * angle.sin())
+        });
+        let solution = rotate(&options, SaveAt::end(), events.into());
+        let mut expected: Vec<(f64, usize)> = Vec::new();
+        for half_turns in 0..4 {
+            let times = angles
+                .iter()
+                .map(|angle| f64::from(half_turns) * PI + angle);
+            expected.extend(times.zip(0..));
+        }
+        expected.retain(|(t, _)| (t0.min(t1)..t0.max(t1)).contains(t));
+        expected.sort_by(|a, b| {
+            if t1 < t0 {
+                b.0.total_cmp(&a.0)
+            } else {
+                a.0.total_cmp(&b.0)
+            }
+        });
+        let found: Vec<_> = solution.events.iter().map(|at| at.event).collect();
+        let places: Vec<_> = expected.iter().map(|(_, event)| *event).collect();
+        assert_eq!(found, places);
+        assert!(
+            solution.stats.accepted < expected.len(),
+            "steps hold several events"
+        );
+        for (at, (t, _)) in solution.events.iter().zip(&expected) {
+            assert!((at.t - t).abs() < 1e-4, "{} is not {t}", at.t);
+            assert!((at.y[0] - at.t.cos()).abs() < 1e-4);
+            assert!((at.dy[0] + at.t.sin()).abs() < 1e-2);
+        }
+    }
+}
+
+#[test]
+fn only_changes_in_the_named_direction_count_and_backwards_in_time_the_direction_is_the_solves() {
+    let times = |options: &SolveOptions, event: Event<'_, [f64; 2]>| -> Vec<i64> {
+        let mut field = FnField::new(rotation);
+        let y0 = [options.t0.cos(), options.t0.sin()];
+        let solution = Solve::new(&mut field, y0, options)
+            .event(event)
+            .run()
+            .unwrap();
+        #[allow(clippy::cast_possible_truncation, reason = "small numbers")]
+        solution
+            .events
+            .iter()
+            .map(|at| (at.t / PI).round() as i64)
+            .collect()
+    };
+    let sine = |_: f64, y: &[f64; 2]| y[1];
+    let forward = SolveOptions::new(0.5, 13.0, 1e-8, 1e-8);
+    assert_eq!(times(&forward, Event::new(sine)), [1, 2, 3, 4]);
+    assert_eq!(times(&forward, Event::new(sine).rising()), [2, 4]);
+    assert_eq!(times(&forward, Event::new(sine).falling()), [1, 3]);
+    let backward = SolveOptions::new(13.0, 0.5, 1e-8, 1e-8);
+    assert_eq!(times(&backward, Event::new(sine).rising()), [3, 1]);
+    assert_eq!(times(&backward, Event::new(sine).falling()), [4, 2]);
+}
+
+#[test]
+fn an_event_that_is_zero_at_the_start_does_not_happen_there() {
+    let options = SolveOptions::new(0.0, 4.0, 1e-8, 1e-8);
+    let sine = || Event::new(|_, y: &[f64; 2]| y[1]);
+    for event in [sine(), sine().rising(), sine().falling()] {
+        let rising = format!("{event:?}").contains("Rising");
+        let solution = rotate(&options, SaveAt::end(), vec![event]);
+        let found: Vec<f64> = solution.events.iter().map(|at| at.t).collect();
+        if rising {
+            assert!(found.is_empty(), "{found:?}");
+        } else {
+            assert!(
+                found.len() == 1 && (found[0] - PI).abs() < 1e-6,
+                "{found:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_ball_bounces_at_the_times_of_its_closed_form() {
+    let options = |t0| SolveOptions::new(t0, 100.0, 1e-9, 1e-9);
+    let (restitution, gravity) = (0.8, 9.81_f64);
+    let (mut t, mut y) = (0.0, [10.0, 0.0]);
+    let mut expected = (2.0 * 10.0 / gravity).sqrt();
+    let mut speed = gravity * expected;
+    for bounce in 0..20 {
+        let options = options(t);
+        let mut field = FALL;
+        let solution = Solve::new(&mut field, y, &options)
+            .event(Event::new(height).falling().terminal())
+            .run()
+            .unwrap();
+        assert_eq!(solution.ended, Ended::AtEvent);
+        assert!(
+            (solution.t - expected).abs() < 1e-10,
+            "{bounce}: {} {expected}",
+            solution.t
+        );
+        assert!((solution.y[1] + speed).abs() < 1e-9);
+        t = solution.t;
+        y = [solution.y[0], -restitution * solution.y[1]];
+        speed *= restitution;
+        expected += 2.0 * speed / gravity;
+    }
+}
+
+#[test]
+fn what_happens_twice_in_a_step_is_found_by_samples() {
+    // One step over two zeros of a parabola.
+    let options =
+        SolveOptions::new(0.0, 1.0, 1e-3, 1e-3).with_controller(Controller::Constant { dt: 1.0 });
+    let parabola = |t: f64, _: &[f64; 2]| (t - 0.4) * (t - 0.45);
+    let found = |samples| {
+        let event = Event::new(parabola).with_samples(samples);
+        let solution = rotate(&options, SaveAt::end(), vec![event]);
+        solution.events.iter().map(|at| at.t).collect::<Vec<_>>()
+    };
+    assert!(found(0).is_empty());
+    assert!(found(3).is_empty());
+    let both = found(20);
+    assert!(both.len() == 2 && (both[0] - 0.4).abs() < 1e-15 && (both[1] - 0.45).abs() < 1e-15);
+}
+
+#[test]
+fn nothing_behind_a_terminal_event_is_reported_and_nothing_before_it_is_lost() {
+    let options =
+        SolveOptions::new(0.0, 10.0, 1e-3, 1e-3).with_controller(Controller::Constant { dt: 5.0 });
+    let at = |time: f64| Event::new(move |t: f64, _: &[f64; 2]| t - time);
+    let events = vec![at(7.5), at(7.0).terminal(), at(6.0), at(2.0), at(7.0)];
+    let save_at = SaveAt::end().with_times(&[1.0, 6.5, 7.25, 9.0]);
+    let solution = rotate(&options, save_at, events);
+    let found: Vec<_> = solution.events.iter().map(|at| (at.event, at.t)).collect();
+    assert_eq!(found.len(), 3, "{found:?}");
+    for (found, expected) in found.iter().zip([(3, 2.0), (2, 6.0), (1, 7.0)]) {
+        assert!(
+            found.0 == expected.0 && (found.1 - expected.1).abs() < 4e-15,
+            "{found:?}"
+        );
+    }
+    assert_eq!((solution.t, solution.ended), (found[2].1, Ended::AtEvent));
+    assert_eq!(solution.times, [1.0, 6.5, solution.t]);
+    // Two terminal events: the earlier one.
+    let events = vec![at(7.5).terminal(), at(6.0).terminal()];
+    assert!((rotate(&options, SaveAt::end(), events).t - 6.0).abs() < 4e-15);
+}
+
+#[test]
+fn an_event_at_the_end_of_a_step_happens_once() {
+    let options =
+        SolveOptions::new(0.0, 2.0, 1e-3, 1e-3).with_controller(Controller::Constant { dt: 0.25 });
+    for event in [
+        Event::new(|t, _: &[f64; 2]| t - 1.0),
+        Event::new(|t, _: &[f64; 2]| 1.0 - t),
+    ] {
+        let solution = rotate(&options, SaveAt::end(), vec![event]);
+        let found: Vec<_> = solution.events.iter().map(|at| at.t).collect();
+        assert_eq!(found, [1.0]);
+    }
+    let last = Event::new(|t, _: &[f64; 2]| t - 2.0).terminal();
+    let solution = rotate(&options, SaveAt::end(), vec![last]);
+    assert_eq!(
+        (solution.t, solution.ended, solution.times),
+        (2.0, Ended::AtEvent, vec![2.0])
+    );
+}
+
+#[test]
+fn events_change_no_step() {
+    let options = SolveOptions::new(0.0, 10.0, 1e-6, 1e-6);
+    let events = vec![Event::new(|_, y: &[f64; 2]| y[1]).with_samples(2)];
+    let with = rotate(&options, SaveAt::end().with_steps(), events);
+    let without = rotate(&options, SaveAt::end().with_steps(), Vec::new());
+    assert_eq!(with.stats, without.stats);
+    assert_eq!((with.times, with.values), (without.times, without.values));
+}
+
+#[test]
+fn an_event_that_is_not_a_number_is_a_typed_error() {
+    let options = SolveOptions::new(0.0, 10.0, 1e-6, 1e-6);
+    let mut field = FnField::new(rotation);
+    let failure = Solve::new(&mut field, [1.0, 0.0], &options)
+        .save_at(SaveAt::times(&[1.0, 4.999, 5.0, 9.0]))
+        .event(Event::new(
+            |t: f64, _: &[f64; 2]| if t < 5.0 { 1.0 } else { f64::NAN },
+        ))
+        .run()
+        .unwrap_err();
+    let SolveError::NonFinite {
+        quantity: Quantity::EventFunction,
+        t,
+        ..
+    } = failure.error
+    else {
+        panic!("{failure:?}");
+    };
+    assert!((4.0..5.0).contains(&t));
+    assert!(failure.partial.times.contains(&1.0) && !failure.partial.times.contains(&5.0));
+    assert!(failure.error.to_string().contains("event"));
+}
+
+/// The impact of a fall from `start`: the gradients of `a * time + b * speed` by start and gravity.
+fn fall_gradient<const S: usize>(
+    tableau: &'static ButcherTableau<S>,
+    adjoint: Adjoint,
+    start: [f64; 2],
+    [a, b]: [f64; 2],
+) -> [f64; 3] {
+    let options = SolveOptions::new(0.0, 50.0, 1e-11, 1e-11)
+        .with_adjoint(adjoint)
+        .with_max_steps(100_000);
+    let mut field = FALL;
+    let (solution, kept) = Solve::new(&mut field, start, &options)
+        .event(Event::new(height).falling().terminal())
+        .run_keeping(tableau)
+        .unwrap();
+    let impact = solution.events.last().unwrap();
+    let back = impact
+        .pull_back((0.0, &[1.0, 0.0]), (a, &[0.0, b]))
+        .unwrap();
+    let pulled = kept.pull_back(&mut field, &[back.cotangent]).unwrap();
+    [pulled.y_bar[0], pulled.y_bar[1], pulled.theta_bar[0]]
+}
+
+#[test]
+fn every_adjoint_has_the_gradient_of_an_impact_by_height_speed_and_gravity() {
+    let g = 9.81_f64;
+    for [h, v] in [[20.0, 0.0], [3.0, 4.0], [50.0, -2.0]] {
+        // v1 = -sqrt(v^2 + 2 g h), t = (v - v1) / g
+        let root = f64::sqrt(v * v + 2.0 * g * h);
+        let speed = [-g / root, -v / root, -h / root];
+        let time = [
+            1.0 / root,
+            (1.0 + v / root) / g,
+            h / (g * root) - (v + root) / (g * g),
+        ];
+        for weights in [[1.0, 0.0], [0.0, 1.0], [-0.3, 2.0]] {
+            let expected: [f64; 3] =
+                core::array::from_fn(|i| weights[0] * time[i] + weights[1] * speed[i]);
+            for adjoint in ADJOINTS {
+                let found = [
+                    fall_gradient(&TSIT5, adjoint, [h, v], weights),
+                    fall_gradient(&BOSH3, adjoint, [h, v], weights),
+                    fall_gradient(&DOPRI8, adjoint, [h, v], weights),
+                ];
+                for found in found {
+                    let error = relative_error(&found, &expected);
+                    assert!(
+                        error < 1e-9,
+                        "{adjoint:?}, {h}, {v}, {weights:?}: {error:e}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_adjoint_has_the_gradient_of_the_time_at_which_growth_meets_a_moving_mark() {
+    // y0 exp(theta T) = c + d T: the derivatives of T by y0, theta, c and d, from the equation.
+    let (y0, theta, c, d) = (0.5, 0.7_f64, 3.0, 0.2);
+    let mut t = 3.0_f64;
+    for _ in 0..50 {
+        let y = y0 * (theta * t).exp();
+        t -= (y - c - d * t) / (theta * y - d);
+    }
+    let y = y0 * (theta * t).exp();
+    let slope = theta * y - d;
+    let expected = [-y / y0 / slope, -t * y / slope, 1.0 / slope, t / slope];
+    for adjoint in ADJOINTS {
+        // Recorded, and the solve goes on: the event lies inside of what is kept.
+        for terminal in [true, false] {
+            let options = SolveOptions::new(0.0, 6.0, 1e-12, 1e-12).with_adjoint(adjoint);
+            let mut field = GROWTH;
+            let mark = Event::new(|t: f64, y: &[f64; 1]| y[0] - c - d * t);
+            let mark = if terminal { mark.terminal() } else { mark };
+            let (solution, kept) = Solve::new(&mut field, [y0], &options)
+                .event(mark)
+                .run_keeping(&TSIT5)
+                .unwrap();
+            let at = &solution.events[0];
+            assert!((at.t - t).abs() < 1e-10);
+            let back = at.pull_back((-d, &[1.0]), (1.0, &[0.0])).unwrap();
+            let g_bar = back.g_bar;
+            let pulled = kept.pull_back(&mut field, &[back.cotangent]).unwrap();
+            // dg/dc = -1, dg/dd = -T
+            let found = [pulled.y_bar[0], pulled.theta_bar[0], -g_bar, -at.t * g_bar];
+            let error = relative_error(&found, &expected);
+            assert!(error < 1e-8, "{adjoint:?}, {terminal}: {error:e}");
+        }
+    }
+}
+
+#[test]
+fn the_discrete_gradient_of_an_event_is_that_of_the_numbers_however_coarse_the_steps() {
+    // Three steps of a method of order 3: far from the true solution, near to its own derivative.
+    let solve = |y0: f64, theta: f64| {
+        let options = SolveOptions::new(0.0, 6.0, 1e-3, 1e-3)
+            .with_controller(Controller::Constant { dt: 2.0 });
+        let mut field = GROWTH;
+        field.parameters = [theta];
+        let (solution, kept) = Solve::new(&mut field, [y0], &options)
+            .event(Event::new(|t: f64, y: &[f64; 1]| y[0] - 3.0 - 0.2 * t).terminal())
+            .run_keeping(&BOSH3)
+            .unwrap();
+        (solution, kept)
+    };
+    let loss = |y0, theta| {
+        let (solution, _) = solve(y0, theta);
+        solution.t + 0.3 * solution.y[0].powi(2)
+    };
+    let (solution, kept) = solve(0.5, 0.7);
+    assert!(
+        (solution.y[0] - 0.5 * (0.7 * solution.t).exp()).abs() > 1e-3,
+        "coarse steps"
+    );
+    let at = &solution.events[0];
+    let back = at
+        .pull_back((-0.2, &[1.0]), (1.0, &[0.6 * at.y[0]]))
+        .unwrap();
+    let mut field = GROWTH;
+    let pulled = kept.pull_back(&mut field, &[back.cotangent]).unwrap();
+    let expected = [
+        support::derivative(|d| loss(0.5 + d, 0.7)),
+        support::derivative(|d| loss(0.5, 0.7 + d)),
+    ];
+    let found = [pulled.y_bar[0], pulled.theta_bar[0]];
+    let error = relative_error(&found, &expected);
+    assert!(error < 1e-9, "{found:?}, {expected:?}: {error:e}");
+}
+
+#[test]
+fn an_event_that_only_touches_zero_has_no_gradient_and_says_so() {
+    let options = SolveOptions::new(0.0, 6.0, 1e-9, 1e-9);
+    let solution = rotate(
+        &options,
+        SaveAt::end(),
+        vec![Event::new(|_, y: &[f64; 2]| y[1])],
+    );
+    let at = &solution.events[0];
+    // The gradient of some other function, which is parallel to the solution.
+    let parallel = [-at.dy[1], at.dy[0]];
+    for gradient in [
+        parallel,
+        [parallel[0], parallel[1] * (1.0 + 1e-10)],
+        [0.0, 0.0],
+    ] {
+        let error = at
+            .pull_back((0.0, &gradient), (1.0, &[0.0, 0.0]))
+            .unwrap_err();
+        let SolveError::GrazingEvent { event: 0, t, .. } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(t, at.t);
+        assert!(error.to_string().contains("touches"));
+    }
+    let error = at
+        .pull_back((f64::NAN, &[0.0, 1.0]), (1.0, &[0.0, 0.0]))
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        SolveError::NonFinite {
+            quantity: Quantity::EventFunction,
+            ..
+        }
+    ));
+    let error = at
+        .pull_back((0.0, &[0.0, 1.0]), (f64::INFINITY, &[0.0, 0.0]))
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        SolveError::NonFinite {
+            quantity: Quantity::Cotangent,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_restart_from_an_event_with_the_state_unchanged_does_not_meet_it_again() {
+    let options = SolveOptions::new(0.3, 50.0, 1e-6, 1e-6);
+    let mark = || Event::new(|t: f64, y: &[f64; 2]| y[1] - 0.4 * (0.3 * t).sin()).terminal();
+    let mut field = FnField::new(rotation);
+    let (mut t, mut y) = (0.3, [0.3_f64.cos(), 0.3_f64.sin()]);
+    let mut gaps = Vec::new();
+    for _ in 0..10 {
+        let mut options = options.clone();
+        options.t0 = t;
+        let solution = Solve::new(&mut field, y, &options)
+            .event(mark())
+            .run()
+            .unwrap();
+        gaps.push(solution.t - t);
+        (t, y) = (solution.t, solution.y);
+    }
+    assert!(gaps.iter().all(|gap| *gap > 1.0), "{gaps:?}");
+}
+
+#[test]
+fn a_batch_ends_at_the_event_of_one_of_its_samples() {
+    let options = SolveOptions::new(0.0, 10.0, 1e-9, 1e-9);
+    let mut field = FnField::new(|_, [_, v]: &[f64; 2]| [*v, -9.81]).batch::<16>();
+    let starts: Vec<f64> = (1..=20)
+        .flat_map(|height| [f64::from(height), 0.0])
+        .collect();
+    let lowest = |_: f64, y: &Tiles<f64, 2, 16>| {
+        let rows = y.to_rows();
+        rows.chunks(2)
+            .map(|row| row[0])
+            .fold(f64::INFINITY, f64::min)
+    };
+    let solution = Solve::new(&mut field, Tiles::from_rows(&starts), &options)
+        .save_at(SaveAt::end().with_dense())
+        .event(Event::new(lowest).terminal())
+        .run()
+        .unwrap();
+    let root = (2.0 / 9.81_f64).sqrt();
+    assert!((solution.t - root).abs() < 1e-12);
+    let half = solution.at(0.5 * root).unwrap().to_rows();
+    for (height, row) in (1..=20).zip(half.chunks(2)) {
+        assert!((row[0] - (f64::from(height) - 0.25)).abs() < 1e-9);
+    }
+}
