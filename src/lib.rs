@@ -19,8 +19,8 @@ pub use neuralode_runtime::{
     adjoint, engine, error, events, layer, ode, options, saved_points, softmax_cross_entropy,
     solve, state, step, stepper, tableau, take_backward_report, trajectory, try_backward,
     try_softmax_cross_entropy, vector_field, Adjoint, Controller, DenseOutput, Event, FnField,
-    LayerSummary, NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Solver, Stats, Summary,
-    TensorField, Vjp,
+    LayerSummary, NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Solver, Stats, StepSizes,
+    Summary, TensorField, Vjp,
 };
 
 #[doc(hidden)]

@@ -11,7 +11,10 @@ use std::{
 use neuralode::{
     adjoint::{pull_back, solve_keeping, Cotangent},
     engine::{
-        host::{kernel::TileField, release_buffers, Generated, HostEngine, Tiles},
+        host::{
+            kernel::TileField, release_buffers, solve_per_sample, solve_per_sample_keeping,
+            Generated, HostEngine, Tiles,
+        },
         tensor::KernelVisitor,
     },
     prelude::*,
@@ -132,6 +135,22 @@ fn a_solve_of_a_batch_allocates_the_same_for_any_number_of_steps() {
     assert_eq!(of_solve(&mut engine, &y0, 500), few);
 }
 
+#[test]
+fn a_solve_with_steps_for_each_sample_allocates_the_same_for_any_number_of_them() {
+    let engine = FnField::new(pendulum).batch::<16>();
+    let of = |steps| {
+        let options = equal_steps(steps);
+        let solve = || solve_per_sample(&engine, &TSIT5, &[0.1; 2 * 40], &[1.0], &options).unwrap();
+        allocations(solve).0
+    };
+    // Lists of free buffers hold several sizes, and settle within a few calls.
+    for _ in 0..3 {
+        of(500);
+    }
+    let few = of(5);
+    assert_eq!(of(500), few);
+}
+
 neural_ode! {
     #[derive(Clone, Debug)]
     struct Small {
@@ -173,6 +192,24 @@ impl<const N: usize> KernelVisitor<N> for Kernels {
         of_adjoint(500);
         let few = of_adjoint(5);
         assert_eq!(of_adjoint(500), few, "backward");
+
+        let y0 = y0.to_rows();
+        let cotangents = vec![0.5; y0.len()];
+        let of_each_sample = |steps| {
+            let options = equal_steps(steps);
+            allocations(|| {
+                let (_, kept) =
+                    solve_per_sample_keeping(&engine, &TSIT5, &y0, &[1.0], &options).unwrap();
+                kept.pull_back(&engine, &cotangents).unwrap()
+            })
+            .0
+        };
+        of_each_sample(500);
+        of_each_sample(500);
+        // The list of chunks grows: a chunk is 256 KB, a step a 20th of it.
+        let few = of_each_sample(5);
+        let many = of_each_sample(500);
+        assert!(many <= few + 10, "per sample: {many} {few}");
     }
 }
 

@@ -291,6 +291,10 @@ fn every_error_says_what_to_do() {
             h: 1e-5,
             error: 0.5,
             steps: 4096,
+            sample: Some(7),
+        },
+        SolveError::SharedStepsOnly {
+            what: "the adjoint Gauss",
         },
         SolveError::device("out of memory"),
     ];

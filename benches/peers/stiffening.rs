@@ -1,6 +1,12 @@
-//! The Van der Pol oscillator at mu = 5 in f32: 512 samples with spread starts and one step size.
+//! The Van der Pol oscillator at mu = 5 in f32: 512 samples with spread starts, with one step size for all and with one
+//! for each.
 
-use neuralode::{engine::host::Tiles, solve::solve, tableau::TSIT5, FnField, SolveOptions};
+use neuralode::{
+    engine::host::{solve_per_sample, Tiles},
+    solve::solve,
+    tableau::TSIT5,
+    FnField, SolveOptions,
+};
 
 use crate::{
     measure::{time, Facts, Results},
@@ -52,5 +58,30 @@ pub(crate) fn run(case: &str, results: &mut Results) -> Outcome {
         error: Some(relative_error(&found, &exact)),
     };
     results.add(&format!("{case}/whole_batch"), timing, facts);
+
+    let engine = FnField::new(field).batch::<32>();
+    let (timing, solution) = time(
+        100,
+        || (),
+        |()| solve_per_sample(&engine, &TSIT5, &singles, &[options.t1], &options),
+    )?;
+    let found: Vec<f64> = solution.values.iter().copied().map(f64::from).collect();
+    let steps = solution.stats.iter().map(|s| s.accepted + s.rejected);
+    let (least, most) = (steps.clone().min(), steps.clone().max());
+    let sum: usize = steps.sum();
+    let facts = Facts {
+        steps: most,
+        loss: None,
+        error: Some(relative_error(&found, &exact)),
+    };
+    let name = format!("{case}/per_sample");
+    results.add(&name, timing, facts);
+    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+    let mean = sum as f64 / BATCH as f64;
+    println!(
+        "{name}: {} to {} steps per sample, {mean:.1} in the mean",
+        least.unwrap_or_default(),
+        most.unwrap_or_default()
+    );
     Ok(())
 }

@@ -139,6 +139,11 @@ pub enum SolveError {
         /// The controller that was asked for.
         controller: Controller,
     },
+    /// Step sizes for each sample ([`crate::StepSizes::PerSample`]) where there is one for the whole batch.
+    SharedStepsOnly {
+        /// What has one step size for the batch.
+        what: &'static str,
+    },
     /// A limit of zero steps, with which no solve can advance.
     InvalidMaxSteps,
     /// A tensor without elements, such as a batch of size zero.
@@ -189,6 +194,8 @@ pub enum SolveError {
         error: f64,
         /// Steps taken, accepted and rejected.
         steps: usize,
+        /// Index of the sample of the batch that took them, where each has steps of its own.
+        sample: Option<usize>,
     },
     /// A cotangent at a time at which the forward solve saved no value, where the adjoint has nothing else.
     TimeNotSaved {
@@ -337,6 +344,10 @@ impl fmt::Display for SolveError {
                 "{method} does not estimate its error, so the controller {controller:?} cannot choose its steps: \
                  use Controller::Constant {{ dt }}, or a method with an estimate, such as Bosh3 or Tsit5"
             ),
+            Self::SharedStepsOnly { what } => write!(
+                f,
+                "{what} has one step size for the whole batch: use StepSizes::Shared, or solve the samples one by one"
+            ),
             Self::InvalidMaxSteps => {
                 f.write_str("max_steps = 0 allows no step: give at least 1 (the default is 4096)")
             }
@@ -389,10 +400,12 @@ impl fmt::Display for SolveError {
                 h,
                 error,
                 steps,
+                sample,
             } => write!(
                 f,
-                "{steps} steps reached t = {t} of {t1} (last step {h:e}, scaled error {error:.3e}): raise \
-                 max_steps, loosen rtol and atol, or check whether the vector field is stiff"
+                "{steps} steps reached t = {t} of {t1}{} (last step {h:e}, scaled error {error:.3e}): raise \
+                 max_steps, loosen rtol and atol, or check whether the vector field is stiff",
+                InSample(*sample)
             ),
             Self::TimeNotSaved { index, found } => write!(
                 f,

@@ -59,7 +59,7 @@ pub use error::SolveError;
 pub use events::Event;
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
 pub use ode::{SaveAt, Solve};
-pub use options::{Adjoint, Controller, SolveOptions, Solver, Vjp};
+pub use options::{Adjoint, Controller, SolveOptions, Solver, StepSizes, Vjp};
 pub use stats::Stats;
 pub use summary::{LayerSummary, Summary};
 

@@ -137,6 +137,20 @@ pub enum Vjp {
     Tape,
 }
 
+/// Whose error chooses the size of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StepSizes {
+    /// One size for the whole batch, by the mean of all errors: fewest evaluations where samples are alike, and
+    /// the fastest code. A sample's result depends on the others of its batch, within the tolerances.
+    #[default]
+    Shared,
+    /// A size for each sample, by its own error, as if it were solved alone: its result and its number of steps
+    /// do not depend on its batch. Pays off where samples differ much. In blocks it needs generated kernels
+    /// ([`Vjp::Generated`]) and, for gradients, [`Adjoint::Discrete`].
+    PerSample,
+}
+
 /// The allowed error per step: `atol + rtol * max(|y0|, |y1|)` for each scalar, in the root mean square.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerances {
@@ -165,6 +179,8 @@ pub struct SolveOptions {
     pub atol: f64,
     /// Step size control.
     pub controller: Controller,
+    /// Whose error that control sees, in blocks; [`crate::solve::solve`] has one state, and one step size.
+    pub steps: StepSizes,
     /// How gradients are computed.
     pub adjoint: Adjoint,
     /// How the field and its vector-Jacobian products are computed.
@@ -199,6 +215,7 @@ impl SolveOptions {
             rtol,
             atol,
             controller: Controller::I,
+            steps: StepSizes::Shared,
             adjoint: Adjoint::Discrete,
             vjp: Vjp::Generated,
             dt0: None,
@@ -221,6 +238,13 @@ impl SolveOptions {
     #[must_use]
     pub const fn with_controller(mut self, controller: Controller) -> Self {
         self.controller = controller;
+        self
+    }
+
+    /// The same options with step sizes for the batch or for each sample.
+    #[must_use]
+    pub const fn with_steps(mut self, steps: StepSizes) -> Self {
+        self.steps = steps;
         self
     }
 

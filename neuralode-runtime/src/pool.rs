@@ -41,6 +41,11 @@ pub(crate) fn take<U: 'static, T: 'static>() -> Vec<T> {
     with_list::<U, _, _>(Vec::pop).flatten().unwrap_or_default()
 }
 
+/// All buffers that owners gave back on this thread.
+pub(crate) fn take_all<U: 'static, T: 'static>() -> Vec<Vec<T>> {
+    with_list::<U, _, _>(core::mem::take).unwrap_or_default()
+}
+
 /// A buffer with room for so many, and no more if it is new: a small `Vec` that grows takes four at least.
 pub(crate) fn with_room<U: 'static, T: 'static>(length: usize) -> Vec<T> {
     let mut buffer: Vec<T> = take::<U, _>();

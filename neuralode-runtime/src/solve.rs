@@ -212,6 +212,7 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
                 h: direction * size,
                 error: last_square.sqrt(),
                 steps: options.max_steps,
+                sample: None,
             });
         }
         if adaptive {

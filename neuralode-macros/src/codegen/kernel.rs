@@ -74,7 +74,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             fn eval<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
                 simd: Set,
                 params: &[Num],
-                _t: f64,
+                _t: &[f64; LANES],
                 x_0: &#tile,
                 dy: &mut #tile,
                 record: &mut [#row],
@@ -90,7 +90,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             fn jvp<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
                 simd: Set,
                 params: &[Num],
-                _t: f64,
+                _t: &[f64; LANES],
                 x_0: &#tile,
                 v_0: &#tile,
                 out: &mut #tile,
@@ -139,7 +139,7 @@ fn way_back(ode: &Ode, lines: &[Lines]) -> TokenStream {
             simd: Set,
             params: &[Num],
             transposed: &[Num],
-            _t: f64,
+            _t: &[f64; LANES],
             value: #root::Option<&#tile>,
             c: &#tile,
             y_bar: &mut #tile,

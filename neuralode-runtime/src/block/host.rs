@@ -9,7 +9,7 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::{Cotangent, Pullback},
+    adjoint::Cotangent,
     backward::report,
     engine::{
         host::{
@@ -18,7 +18,7 @@ use crate::{
             real::Real,
             rows::RowScalar,
             storage::{numbers_mut, read, same},
-            Erased, Generated, HostEngine, Params, PointEngine, Tiles, ANY,
+            AnyPerSample, Erased, Generated, HostEngine, Params, PointEngine, Tiles, ANY,
         },
         tensor::{
             accumulate_numbers, accumulate_params, flat_parameters, DeviceErr, KernelVisitor,
@@ -26,6 +26,7 @@ use crate::{
         },
     },
     error::SolveError,
+    options::{Adjoint, StepSizes},
     state::State,
     stats::Stats,
     tableau::{WithTableau, TSIT5},
@@ -92,6 +93,12 @@ where
             return self.solve_portably();
         };
         let rows = rows.as_slice();
+        if self.block.options.steps == StepSizes::PerSample {
+            return match HostEngine::<Generated<K, R>, R, N, L>::new(params) {
+                Some(engine) => self.solve_per_sample(Box::new(engine), rows, K::PARAMS),
+                None => self.solve_portably(),
+            };
+        }
         let straight = self.block.options.solver.seven_stages().is_some();
         if straight && rows.len() == N && point::fits::<K, N>() {
             let state = sample(rows);
@@ -114,6 +121,43 @@ where
     /// The field's tensors are not those of its kernels: one is frozen, say.
     fn solve_portably(self) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
         portable::forward(self.block, self.saved, self.y0)
+    }
+
+    /// Steps for each sample; the statistics are sums over the samples.
+    fn solve_per_sample<R: RowScalar>(
+        self,
+        engine: Box<dyn AnyPerSample<R>>,
+        start: &[R],
+        parameters: usize,
+    ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
+        let Self { block, saved, y0 } = self;
+        let options = &block.options;
+        if T::OWNS_TAPE && options.adjoint != Adjoint::Discrete {
+            return Err(SolveError::SharedStepsOnly {
+                what: "an adjoint other than Discrete",
+            });
+        }
+        let (y0, mut tape) = y0.split_tape();
+        let (solution, pull_back) = engine.solve(start, saved.times(), options, T::OWNS_TAPE)?;
+        let shape = saved.shape(y0.shape().0);
+        let out =
+            tensor_of_rows(solution.values, y0.device(), shape).map_err(SolveError::device)?;
+        if let Some(pull_back) = pull_back {
+            let (field, out) = (block.field.clone(), out.clone());
+            tape.add_backward_op(move |gradients| {
+                let cotangent = numbers_mut::<E, D, R>(gradients.get_or_alloc_mut(&out)?);
+                let Some(rows) = cotangent else {
+                    return Ok(());
+                };
+                let pulled = pull_back(rows).map(|pulled| Pulled {
+                    y_bar: pulled.y_bar,
+                    theta_bar: pulled.theta_bar,
+                    stats: sum(&pulled.stats),
+                });
+                write_gradients(&field, parameters, pulled, &y0, gradients)
+            });
+        }
+        Ok((out.put_tape(tape), sum(&solution.stats)))
     }
 
     fn solve_with<R: RowScalar, G>(
@@ -150,8 +194,12 @@ where
                 };
                 let count = y0.shape().num_elements();
                 let cotangents = cotangents::<R, G::State>(saved.times(), rows, (N, count));
-                let pulled = pull_back(&mut engine, &cotangents);
-                write_gradients::<R, N, _, _, _, _, _>(&field, parameters, pulled, &y0, gradients)
+                let pulled = pull_back(&mut engine, &cotangents).map(|pulled| Pulled {
+                    y_bar: pulled.y_bar.to_rows(),
+                    theta_bar: pulled.theta_bar.0,
+                    stats: pulled.stats,
+                });
+                write_gradients(&field, parameters, pulled, &y0, gradients)
             });
         }
         Ok((out.put_tape(tape), stats))
@@ -226,16 +274,38 @@ fn tensor<R: RowScalar, Y: Samples<R>, S: Shape, E: Dtype, D: Device<E>>(
     let mut values = values.iter().map(Samples::to_rows);
     let mut rows = values.next().unwrap_or_default();
     rows.extend(values.flatten());
+    tensor_of_rows(rows, device, shape)
+}
+
+fn tensor_of_rows<R: RowScalar, S: Shape, E: Dtype, D: Device<E>>(
+    rows: Vec<R>,
+    device: &D,
+    shape: S,
+) -> Result<Tensor<S, E, D>, DeviceErr<D>> {
     let rows = same::<Vec<R>, Vec<E>>(rows).unwrap_or_default();
     device.try_tensor_from_vec(rows, shape)
 }
 
+/// What several samples cost together.
+fn sum(stats: &[Stats]) -> Stats {
+    stats
+        .iter()
+        .fold(Stats::default(), |sum, stats| sum + *stats)
+}
+
+/// The numbers of a gradient.
+struct Pulled<R> {
+    y_bar: Vec<R>,
+    theta_bar: Vec<R>,
+    stats: Stats,
+}
+
 /// Adds what an adjoint gave to the gradients of `y0` and of the field's parameters; NaN and a report if it
 /// failed.
-fn write_gradients<R: RowScalar, const N: usize, Y: Samples<R>, B, E, D, F>(
+fn write_gradients<R: RowScalar, const N: usize, B, E, D, F>(
     field: &F,
     parameters: usize,
-    pulled: Result<Pullback<Y, Params<R>>, SolveError>,
+    pulled: Result<Pulled<R>, SolveError>,
     y0: &Tensor<(B, Const<N>), E, D>,
     gradients: &mut Gradients<E, D>,
 ) -> Result<(), DeviceErr<D>>
@@ -247,7 +317,7 @@ where
 {
     let nan = R::from_f64(f64::NAN);
     let (y_bar, theta_bar, outcome) = match pulled {
-        Ok(pulled) => (pulled.y_bar.to_rows(), pulled.theta_bar.0, Ok(pulled.stats)),
+        Ok(pulled) => (pulled.y_bar, pulled.theta_bar, Ok(pulled.stats)),
         Err(error) => {
             let count = y0.shape().num_elements();
             (vec![nan; count], vec![nan; parameters], Err(error))

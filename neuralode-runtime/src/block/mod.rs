@@ -30,7 +30,8 @@ use saved::{At, End, Saved};
 /// adjoint named in the options becomes one operation on the tape.
 ///
 /// # Shapes
-/// `(B, N)` to `(B, N)`. One step size serves the whole batch.
+/// `(B, N)` to `(B, N)`. One step size serves the whole batch, or every sample has its own: [`crate::StepSizes`]; then statistics are sums
+/// over the samples.
 ///
 /// # Examples
 /// ```

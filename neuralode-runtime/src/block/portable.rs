@@ -14,6 +14,7 @@ use crate::{
         tensor::{accumulate, accumulate_flat, DeviceErr, Flat, TensorEngine, TensorField},
     },
     error::SolveError,
+    options::StepSizes,
     state::State,
     stats::Stats,
     vector_field::Differentiable,
@@ -39,6 +40,11 @@ where
     F: TensorField<N, E, D>,
     W: Saved<B, N, E, D>,
 {
+    if block.options.steps == StepSizes::PerSample {
+        return Err(SolveError::SharedStepsOnly {
+            what: "a field without generated kernels",
+        });
+    }
     let (y0, mut tape) = y0.split_tape();
     let mut engine = AnyField::new(TensorEngine::<F, B, N, E, D>::new(block.field.clone()));
     let Outcome {

@@ -22,12 +22,7 @@ pub(crate) fn initial_step<F: VectorField>(
 ) -> Result<f64, SolveError> {
     let direction = span.signum();
     let span = span.abs();
-    let h0 = if d0 < 1e-5 || d1 < 1e-5 {
-        1e-6
-    } else {
-        0.01 * d0 / d1
-    };
-    let h0 = h0.min(span);
+    let h0 = probe_size(d0, d1, span);
 
     let mut y = y0.clone();
     y0.combine_into([(direction * h0, f0)].into_iter(), &mut y)?;
@@ -37,7 +32,21 @@ pub(crate) fn initial_step<F: VectorField>(
     f1.combine_into([(-1.0, f0)].into_iter(), &mut change)?;
     let d2 = F::State::scaled_norm(&change, y0, y0, tolerances)? / h0;
 
-    let largest = d1.max(d2);
+    Ok(first_size(h0, d1.max(d2), order, span))
+}
+
+/// How far the rule looks ahead, given the scaled norms of the state and its derivative.
+pub(crate) fn probe_size(d0: f64, d1: f64, span: f64) -> f64 {
+    let h0 = if d0 < 1e-5 || d1 < 1e-5 {
+        1e-6
+    } else {
+        0.01 * d0 / d1
+    };
+    h0.min(span)
+}
+
+/// What the rule finds there: `largest` is the larger one of the scaled norms of the first and the second derivative.
+pub(crate) fn first_size(h0: f64, largest: f64, order: usize, span: f64) -> f64 {
     let h1 = if largest <= 1e-15 {
         f64::max(1e-6, 1e-3 * h0)
     } else {
@@ -47,5 +56,9 @@ pub(crate) fn initial_step<F: VectorField>(
     };
     let h = f64::min(100.0 * h0, h1).min(span);
     // A field that is not finite one Euler step away is met again, and reported, by the loop.
-    Ok(if h.is_finite() && h > 0.0 { h } else { h0 })
+    if h.is_finite() && h > 0.0 {
+        h
+    } else {
+        h0
+    }
 }

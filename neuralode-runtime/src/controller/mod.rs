@@ -3,7 +3,7 @@
 mod initial_step;
 mod power;
 
-pub(crate) use initial_step::initial_step;
+pub(crate) use initial_step::{first_size, initial_step, probe_size};
 
 use crate::options::Controller;
 
@@ -25,7 +25,17 @@ pub(crate) struct Verdict {
     pub(crate) factor: f64,
 }
 
-/// What a controller remembers of accepted steps.
+/// A controller. It sees numbers only, in f64; gradients never pass through it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Law {
+    controller: Controller,
+    /// Order of the method, by which the error's growth with the step is judged.
+    order: f64,
+    /// The square of an error to the inverse of the error's part in the factor.
+    inverse_root: Power,
+}
+
+/// What a controller remembers of one solve.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     /// Error of the last accepted step (PI only).
@@ -35,35 +45,34 @@ pub(crate) struct Memory {
     first: bool,
 }
 
-/// A controller with its memory. It sees numbers only, in f64; gradients never pass through it.
+impl Memory {
+    /// Of a solve that begins.
+    pub(crate) const NONE: Self = Self {
+        previous_error: 1e-4,
+        logarithms: [0.0; 2],
+        first: true,
+    };
+}
+
+/// A controller with its memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepControl {
-    controller: Controller,
-    /// Order of the method, by which the error's growth with the step is judged.
-    order: f64,
-    /// The square of an error to the inverse of the error's part in the factor.
-    inverse_root: Power,
+    law: Law,
     memory: Memory,
 }
 
 impl StepControl {
     pub(crate) fn new(controller: Controller, order: usize) -> Self {
-        #[allow(clippy::cast_precision_loss, reason = "orders are small")]
-        let order = order as f64;
         Self {
-            controller,
-            order,
-            inverse_root: Power::new(match controller {
-                Controller::PI => -0.5 * Self::beta1(order),
-                Controller::Pid { p, i, d } => -0.5 * (p + i + d) / order,
-                Controller::I | Controller::Constant { .. } => -0.5 / order,
-            }),
-            memory: Memory {
-                previous_error: 1e-4,
-                logarithms: [0.0; 2],
-                first: true,
-            },
+            law: Law::new(controller, order),
+            memory: Memory::NONE,
         }
+    }
+
+    /// Judges a step by the square of its scaled error: accepted at 1 or below, never if it is not finite.
+    #[inline]
+    pub(crate) fn judge(&mut self, square: f64) -> Verdict {
+        self.law.judge(&mut self.memory, square)
     }
 
     /// What it remembers now.
@@ -75,15 +84,31 @@ impl StepControl {
     pub(crate) fn recall(&mut self, memory: Memory) {
         self.memory = memory;
     }
+}
+
+impl Law {
+    pub(crate) fn new(controller: Controller, order: usize) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "orders are small")]
+        let order = order as f64;
+        Self {
+            controller,
+            order,
+            inverse_root: Power::new(match controller {
+                Controller::PI => -0.5 * Self::beta1(order),
+                Controller::Pid { p, i, d } => -0.5 * (p + i + d) / order,
+                Controller::I | Controller::Constant { .. } => -0.5 / order,
+            }),
+        }
+    }
 
     /// The proportional exponent of PI.
     fn beta1(order: f64) -> f64 {
         7.0 / (10.0 * order)
     }
 
-    /// Judges a step by the square of its scaled error: accepted at 1 or below, never if it is not finite.
+    /// See [`StepControl::judge`].
     #[inline]
-    pub(crate) fn judge(&mut self, square: f64) -> Verdict {
+    pub(crate) fn judge(&self, memory: &mut Memory, square: f64) -> Verdict {
         if !square.is_finite() {
             return Verdict {
                 accepted: false,
@@ -92,12 +117,49 @@ impl StepControl {
         }
         match self.controller {
             Controller::I => self.judge_integral(square),
-            Controller::PI => self.judge_proportional_integral(square),
-            Controller::Pid { p, d, .. } => self.judge_pid(square, p, d),
+            Controller::PI => self.judge_proportional_integral(memory, square),
+            Controller::Pid { p, d, .. } => self.judge_pid(memory, square, p, d),
             Controller::Constant { .. } => Verdict {
                 accepted: true,
                 factor: 1.0,
             },
+        }
+    }
+
+    /// [`Self::judge`] for many solves: the same bits, and for the controller I without a branch, so that the
+    /// compiler can make vector code of it; `accepted` is 1 or 0, as wide as the errors for the same reason.
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "inlined into a function that runs under the widest vector instructions"
+    )]
+    pub(crate) fn judge_each<const L: usize>(
+        &self,
+        memories: &mut [Memory; L],
+        squares: &[f64; L],
+        accepted: &mut [f64; L],
+        factors: &mut [f64; L],
+    ) {
+        if self.controller == Controller::I {
+            self.inverse_root.of_each(squares, factors);
+            for l in 0..L {
+                let finite = squares[l].is_finite();
+                let accept = finite && squares[l] <= 1.0;
+                let (low, high) = if accept {
+                    (1.0, FACTOR_MAX)
+                } else {
+                    (FACTOR_MIN, SAFETY)
+                };
+                let factor = (SAFETY * factors[l]).max(low).min(high);
+                factors[l] = if finite { factor } else { FACTOR_MIN };
+                accepted[l] = if accept { 1.0 } else { 0.0 };
+            }
+            return;
+        }
+        for l in 0..L {
+            let verdict = self.judge(&mut memories[l], squares[l]);
+            accepted[l] = if verdict.accepted { 1.0 } else { 0.0 };
+            factors[l] = verdict.factor;
         }
     }
 
@@ -117,14 +179,14 @@ impl StepControl {
 
     /// As in diffrax's `PIDController`. An error of zero counts as one of 1 when later steps look back at it.
     #[inline]
-    fn judge_pid(&mut self, square: f64, p: f64, d: f64) -> Verdict {
+    fn judge_pid(&self, memory: &mut Memory, square: f64, p: f64, d: f64) -> Verdict {
         let accepted = square <= 1.0;
         let (low, high) = if accepted {
             (1.0, FACTOR_MAX)
         } else {
             (FACTOR_MIN, SAFETY)
         };
-        let [last, before] = self.memory.logarithms;
+        let [last, before] = memory.logarithms;
         let terms = [(p + 2.0 * d, last), (-d, before)];
         // A coefficient of zero takes its error out, whatever that is.
         let exponent = terms
@@ -137,7 +199,7 @@ impl StepControl {
         let factor = if factor.is_nan() { low } else { factor };
         if accepted {
             let newest = 0.5 * square.log2();
-            self.memory.logarithms = [if newest.is_finite() { newest } else { 0.0 }, last];
+            memory.logarithms = [if newest.is_finite() { newest } else { 0.0 }, last];
         }
         Verdict {
             accepted,
@@ -148,7 +210,7 @@ impl StepControl {
     /// As in OrdinaryDiffEq.jl's `PIController`: `q = error^beta1 / previous^beta2 / safety`, and the step
     /// is divided by `q`. The very first step may be followed by a much larger one.
     #[inline]
-    fn judge_proportional_integral(&mut self, square: f64) -> Verdict {
+    fn judge_proportional_integral(&self, memory: &mut Memory, square: f64) -> Verdict {
         let beta2 = 2.0 / (5.0 * self.order);
         let accepted = square <= 1.0;
         let proportional = self.inverse_root.of(square);
@@ -156,10 +218,10 @@ impl StepControl {
             let factor = (SAFETY * proportional).clamp(FACTOR_MIN, SAFETY);
             return Verdict { accepted, factor };
         }
-        let high = if self.memory.first { 1e4 } else { FACTOR_MAX };
-        let factor = SAFETY * self.memory.previous_error.powf(beta2) * proportional;
-        self.memory.previous_error = square.sqrt().max(1e-4);
-        self.memory.first = false;
+        let high = if memory.first { 1e4 } else { FACTOR_MAX };
+        let factor = SAFETY * memory.previous_error.powf(beta2) * proportional;
+        memory.previous_error = square.sqrt().max(1e-4);
+        memory.first = false;
         Verdict {
             accepted,
             factor: factor.clamp(FACTOR_MIN, high),
@@ -217,6 +279,33 @@ mod tests {
                     verdict.factor <= 0.9 && verdict.factor >= 0.2,
                     "{controller:?} {error}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn many_errors_are_judged_as_each_alone() {
+        const COUNT: usize = 48;
+        let mut squares: [f64; COUNT] =
+            core::array::from_fn(|i| (f64::from(u8::try_from(i).unwrap()) * 3.7 - 110.0).exp2());
+        squares[..6].copy_from_slice(&[0.0, 1.0, f64::NAN, f64::INFINITY, f64::MAX, 5e-324]);
+        let pid = Controller::Pid {
+            p: 0.2,
+            i: 0.4,
+            d: 0.1,
+        };
+        for controller in [Controller::I, Controller::PI, pid] {
+            let law = Law::new(controller, 5);
+            let mut memories = [Memory::NONE; COUNT];
+            let (mut accepted, mut factors) = ([0.0; COUNT], [0.0; COUNT]);
+            law.judge_each(&mut memories, &squares, &mut accepted, &mut factors);
+            for (l, square) in squares.into_iter().enumerate() {
+                let alone = StepControl::new(controller, 5).judge(square);
+                let together = Verdict {
+                    accepted: accepted[l] > 0.0,
+                    factor: factors[l],
+                };
+                assert_eq!(together, alone, "{controller:?} {square:e}");
             }
         }
     }

@@ -51,29 +51,93 @@ impl Power {
     /// The power of `x`.
     #[inline]
     pub(crate) fn of(&self, x: f64) -> f64 {
-        const FRACTION: u64 = (1 << MANTISSA) - 1;
-        let bits = x.to_bits();
+        if Self::is_inside(x) {
+            self.inside(x)
+        } else {
+            x.powf(self.exponent)
+        }
+    }
+
+    /// The powers of many numbers, the same bits as those of each alone.
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "inlined into a function that runs under the widest vector instructions"
+    )]
+    pub(crate) fn of_each<const L: usize>(&self, xs: &[f64; L], powers: &mut [f64; L]) {
+        let mut scales = [0.0; L];
+        let mut inverse_middles = [0.0; L];
+        let mut all_inside = true;
+        // Tables apart from arithmetic, which becomes vector code.
+        for l in 0..L {
+            (scales[l], inverse_middles[l]) = self.look_up(xs[l]);
+        }
+        for l in 0..L {
+            all_inside &= Self::is_inside(xs[l]);
+            powers[l] = self.near_middle(scales[l], Self::offset(xs[l], inverse_middles[l]));
+        }
+        if !all_inside {
+            for (x, power) in xs.iter().zip(powers) {
+                *power = self.of(*x);
+            }
+        }
+    }
+
+    /// Sign and exponent of `x`, less the lowest exponent of the table.
+    #[inline]
+    fn place(x: f64) -> u64 {
+        #[allow(clippy::cast_sign_loss, reason = "the bias is larger")]
+        const FIRST: u64 = (1023 + LOWEST) as u64;
+        (x.to_bits() >> MANTISSA).wrapping_sub(FIRST)
+    }
+
+    /// Whether the tables reach to `x`.
+    #[inline]
+    fn is_inside(x: f64) -> bool {
+        Self::place(x) < EXPONENTS as u64
+    }
+
+    /// The power of an `x` to which the tables reach; elsewhere a number without a meaning.
+    #[inline]
+    fn inside(&self, x: f64) -> f64 {
+        let (scale, inverse_middle) = self.look_up(x);
+        self.near_middle(scale, Self::offset(x, inverse_middle))
+    }
+
+    /// The power of the middle of the part that `x` is in, and `1 / c`.
+    #[inline]
+    fn look_up(&self, x: f64) -> (f64, f64) {
         #[allow(
             clippy::cast_possible_truncation,
-            reason = "sign and exponent are twelve bits, a part four"
+            reason = "seven bits of an exponent, four of a part"
         )]
         let (e, part) = (
-            (bits >> MANTISSA) as usize,
-            (bits >> (MANTISSA - PART_BITS)) as usize % PARTS,
+            Self::place(x) as usize % EXPONENTS,
+            (x.to_bits() >> (MANTISSA - PART_BITS)) as usize % PARTS,
         );
-        #[allow(clippy::cast_sign_loss, reason = "the bias is larger")]
-        let first = (1023 + LOWEST) as usize;
-        let Some(of_exponent) = self.of_exponents.get(e.wrapping_sub(first)) else {
-            return x.powf(self.exponent);
-        };
-        let mantissa = f64::from_bits(bits & FRACTION | 1.0_f64.to_bits());
-        let u = mantissa * INVERSE_MIDDLES[part] - 1.0;
+        (
+            self.of_exponents[e] * self.of_parts[part],
+            INVERSE_MIDDLES[part],
+        )
+    }
+
+    /// `u`.
+    #[inline]
+    fn offset(x: f64, inverse_middle: f64) -> f64 {
+        const FRACTION: u64 = (1 << MANTISSA) - 1;
+        let mantissa = f64::from_bits(x.to_bits() & FRACTION | 1.0_f64.to_bits());
+        mantissa * inverse_middle - 1.0
+    }
+
+    /// `scale (1 + u)^exponent`.
+    #[inline]
+    fn near_middle(&self, scale: f64, u: f64) -> f64 {
         let [c1, c2, c3, c4, c5, c6, c7] = self.series;
         let square = u * u;
         // In pairs, so that they do not wait for each other.
         let low = (1.0 + c1 * u) + square * (c2 + c3 * u);
         let high = (c4 + c5 * u) + square * (c6 + c7 * u);
-        (of_exponent * self.of_parts[part]) * (low + square * square * high)
+        scale * (low + square * square * high)
     }
 }
 

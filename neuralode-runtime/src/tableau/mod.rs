@@ -27,6 +27,7 @@ mod ralston;
 mod rk4;
 mod tsit5;
 mod vern7;
+mod view;
 
 pub use bosh3::BOSH3;
 pub use dopri5::DOPRI5;
@@ -38,6 +39,7 @@ pub use ralston::RALSTON;
 pub use rk4::RK4;
 pub use tsit5::TSIT5;
 pub use vern7::VERN7;
+pub(crate) use view::TableauView;
 
 /// An explicit Runge-Kutta pair with `S` stages and a polynomial interpolant.
 ///

@@ -21,7 +21,8 @@ use super::{
 /// A vector field `f(t, y)` of `N` numbers without parameters, as a closure.
 ///
 /// It has no vector-Jacobian product, hence no gradients. As it stands it solves one system whose state is an array: no buffer, no tile. [`FnField::batch`] makes an
-/// engine that solves many at once, with one step size for all.
+/// engine that solves many at once, with one step size for all ([`solve`](crate::solve::solve)) or one for each
+/// ([`solve_per_sample`](super::solve_per_sample)).
 ///
 /// # Examples
 /// ```
@@ -90,13 +91,13 @@ impl<F: Fn(f64, &[E; N]) -> [E; N] + Sync, E: Real, const N: usize, const L: usi
     fn eval<S: Simd>(
         &self,
         _: S,
-        t: f64,
+        t: &[f64; L],
         y: &Tile<E, N, L>,
         dy: &mut Tile<E, N, L>,
         _: &mut [Row<E, L>],
     ) {
         for l in 0..L {
-            let value = (self.f)(t, &core::array::from_fn(|n| y[n][l]));
+            let value = (self.f)(t[l], &core::array::from_fn(|n| y[n][l]));
             for (dy, value) in dy.iter_mut().zip(value) {
                 dy[l] = value;
             }

@@ -20,11 +20,11 @@ pub trait TileKernel<E: Real, const N: usize, const L: usize>: Compiled + Sync {
     /// Multiplications per sample and call: what decides whether threads are worth their while.
     fn products(&self) -> usize;
 
-    /// Writes `f(t, y)` into `dy`.
+    /// Writes `f(t, y)` into `dy`; every sample has its own time.
     fn eval<S: Simd>(
         &self,
         simd: S,
-        t: f64,
+        t: &[f64; L],
         y: &Tile<E, N, L>,
         dy: &mut Tile<E, N, L>,
         scratch: &mut [Row<E, L>],
@@ -57,7 +57,7 @@ pub trait TileVjp<E: Real, const N: usize, const L: usize>: TileKernel<E, N, L> 
     fn vjp<S: Simd>(
         &self,
         simd: S,
-        t: f64,
+        t: &[f64; L],
         value: Option<&Tile<E, N, L>>,
         c: &Tile<E, N, L>,
         y_bar: &mut Tile<E, N, L>,
@@ -142,7 +142,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileKernel<E, N, 
     fn eval<S: Simd>(
         &self,
         simd: S,
-        t: f64,
+        t: &[f64; L],
         y: &Tile<E, N, L>,
         dy: &mut Tile<E, N, L>,
         scratch: &mut [Row<E, L>],
@@ -186,7 +186,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileVjp<E, N, L>
     fn vjp<S: Simd>(
         &self,
         simd: S,
-        t: f64,
+        t: &[f64; L],
         value: Option<&Tile<E, N, L>>,
         c: &Tile<E, N, L>,
         y_bar: &mut Tile<E, N, L>,
@@ -229,7 +229,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileVjp<E, N, L>
 
 struct Eval<'a, K, E, const N: usize, const L: usize> {
     params: &'a [E],
-    t: f64,
+    t: &'a [f64; L],
     y: &'a Tile<E, N, L>,
     dy: &'a mut Tile<E, N, L>,
     scratch: &'a mut [Row<E, L>],
@@ -249,7 +249,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Eval
 struct Vjp<'a, K, E, const N: usize, const L: usize> {
     params: &'a [E],
     transposed: &'a [E],
-    t: f64,
+    t: &'a [f64; L],
     value: Option<&'a Tile<E, N, L>>,
     c: &'a Tile<E, N, L>,
     y_bar: &'a mut Tile<E, N, L>,

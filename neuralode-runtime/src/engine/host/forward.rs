@@ -65,8 +65,9 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let t = [self.t; L];
         for (y, dy) in self.y.iter().zip(self.dy) {
-            self.field.eval(simd, self.t, y, dy, self.scratch);
+            self.field.eval(simd, &t, y, dy, self.scratch);
         }
     }
 }
@@ -472,8 +473,8 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const CAP:
                 };
                 let terms = step.combinations.of(i, &k);
                 combine(simd, y, h, terms.get(), argument);
-                let t = step.h.mul_add(step.c[i], step.t);
-                field.eval(simd, t, argument, &mut rest[0][index], scratch);
+                let t = [step.h.mul_add(step.c[i], step.t); L];
+                field.eval(simd, &t, argument, &mut rest[0][index], scratch);
             }
             let used = left.min(L);
             let k: [&Tile<E, N, L>; CAP] =
@@ -502,9 +503,10 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Jvp<
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let t = [self.t; L];
         let (record, scratch) = self.scratch.split_at_mut(K::RECORD);
         for ((y, v), out) in self.y.iter().zip(self.v).zip(self.out) {
-            K::jvp(simd, self.params, self.t, y, v, out, record, scratch);
+            K::jvp(simd, self.params, &t, y, v, out, record, scratch);
         }
     }
 }

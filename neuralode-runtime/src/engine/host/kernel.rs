@@ -67,12 +67,12 @@ pub trait TileField<const N: usize>: 'static {
     /// Rows of scratch space that [`Self::gather`] needs, for tiles of so many samples.
     fn gather_scratch(samples: usize) -> usize;
 
-    /// Writes `f(t, y)` into `dy`. `params` holds [`Self::PARAMS`] numbers, `record` [`Self::RECORD`] rows and
+    /// Writes `f(t, y)` into `dy`, at a time `t` per sample. `params` holds [`Self::PARAMS`] numbers, `record` [`Self::RECORD`] rows and
     /// `scratch` [`Self::SCRATCH`].
     fn eval<S: Simd, E: Real, const L: usize>(
         simd: S,
         params: &[E],
-        t: f64,
+        t: &[f64; L],
         y: &Tile<E, N, L>,
         dy: &mut Tile<E, N, L>,
         record: &mut [Row<E, L>],
@@ -94,7 +94,7 @@ pub trait TileField<const N: usize>: 'static {
         simd: S,
         params: &[E],
         transposed: &[E],
-        t: f64,
+        t: &[f64; L],
         value: Option<&Tile<E, N, L>>,
         c: &Tile<E, N, L>,
         y_bar: &mut Tile<E, N, L>,
@@ -118,7 +118,7 @@ pub trait TileField<const N: usize>: 'static {
     fn jvp<S: Simd, E: Real, const L: usize>(
         simd: S,
         params: &[E],
-        t: f64,
+        t: &[f64; L],
         y: &Tile<E, N, L>,
         v: &Tile<E, N, L>,
         out: &mut Tile<E, N, L>,

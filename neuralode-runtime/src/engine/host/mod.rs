@@ -9,6 +9,8 @@
 //! Generated kernels are compiled for AVX2 with FMA, AVX-512 and NEON. On other processors a block runs through the
 //! [tensor engine](crate::engine::tensor); a closure is compiled for plain scalars too.
 //!
+//! [`solve_per_sample`] gives every sample of a batch step sizes of its own.
+//!
 //! [`rows`] and [`buffer`] belong to the dense layers and losses around blocks.
 
 #![allow(
@@ -23,7 +25,11 @@ mod field;
 mod forward;
 pub(crate) mod isa;
 pub mod kernel;
+mod lane_record;
+mod lanes;
+mod lanes_back;
 mod parallel;
+mod per_sample;
 pub(crate) mod point;
 pub mod pow;
 mod pullback;
@@ -37,9 +43,12 @@ pub use crate::pool::release_buffers;
 pub use closure::FnField;
 pub use field::{Generated, TileKernel, TileVjp};
 pub use isa::{instruction_sets, Compiled};
+pub use per_sample::{
+    solve_per_sample, solve_per_sample_keeping, KeptPerSample, PerSample, PulledPerSample,
+};
 pub use point::PointEngine;
 pub use tiles::{Params, Tiles};
-pub(crate) use {erased::Erased, tiles::ANY};
+pub(crate) use {erased::Erased, per_sample::AnyPerSample, tiles::ANY};
 
 use core::fmt;
 

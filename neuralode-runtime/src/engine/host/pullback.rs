@@ -64,29 +64,49 @@ fn prepare<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     products: usize,
     rows: usize,
 ) {
-    /// Bytes of records that stay in the second cache until they are gathered.
-    const CACHED: usize = 256 * 1024;
     let size = group_size(tiles).max(1);
     let count = tiles.div_ceil(size);
     groups.truncate(count);
-    groups.resize_with(count, || Group {
-        sums: pool::take::<pool::Scratch, _>(),
-        records: pool::take::<pool::Records, _>(),
-        recorded: 0,
-        scratch: pool::take::<pool::Scratch, _>(),
-    });
-    let per_record = (field.record() * size_of::<Row<E, L>>()).max(1);
-    let records = (CACHED / per_record)
-        .min(size.saturating_mul(products))
-        .max(1);
-    let rows = rows + field.vjp_scratch().max(field.gather_scratch());
+    groups.resize_with(count, Group::empty);
     for group in groups {
-        group.recorded = 0;
-        group.sums.clear();
-        group.sums.resize(field.sums(), Sums::default());
+        group.prepare(field, size.saturating_mul(products), rows);
+    }
+}
+
+impl<E: Real, const L: usize> Group<E, L> {
+    pub(super) fn empty() -> Self {
+        Self {
+            sums: pool::take::<pool::Scratch, _>(),
+            records: pool::take::<pool::Records, _>(),
+            recorded: 0,
+            scratch: pool::take::<pool::Scratch, _>(),
+        }
+    }
+
+    /// Sets the sums to zero and makes room for `products` records, or fewer if they are many, and for `rows` rows of
+    /// scratch space besides the field's own.
+    pub(super) fn prepare<G: TileVjp<E, N, L>, const N: usize>(
+        &mut self,
+        field: &G,
+        products: usize,
+        rows: usize,
+    ) {
+        /// Bytes of records that stay in the second cache until they are gathered.
+        const CACHED: usize = 256 * 1024;
+        let per_record = (field.record() * size_of::<Row<E, L>>()).max(1);
+        let records = (CACHED / per_record).min(products).max(1);
+        self.recorded = 0;
+        self.sums.clear();
+        self.sums.resize(field.sums(), Sums::default());
         let record_rows = records * field.record();
-        group.records.resize(record_rows, Row::default());
-        group.scratch.resize(rows, Row::default());
+        self.records.resize(record_rows, Row::default());
+        let rows = rows + field.vjp_scratch().max(field.gather_scratch());
+        self.scratch.resize(rows, Row::default());
+    }
+
+    /// Adds the sums to the parameters' cotangent.
+    pub(super) fn join<G: TileVjp<E, N, L>, const N: usize>(&self, field: &G, theta_bar: &mut [E]) {
+        field.join(&self.sums, theta_bar);
     }
 }
 
@@ -94,7 +114,7 @@ fn prepare<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
 ///
 /// A product per record and a few more for all of them at once: the sums over samples, one per parameter, do not fit
 /// the first cache while each takes a register, which they would for every single product.
-struct Records<'a, G, E: Real, const L: usize> {
+pub(super) struct Records<'a, G, E: Real, const L: usize> {
     field: &'a G,
     sums: &'a mut [Sums<E>],
     rows: &'a mut [Row<E, L>],
@@ -104,7 +124,7 @@ struct Records<'a, G, E: Real, const L: usize> {
 impl<'a, G, E: Real, const L: usize> Records<'a, G, E, L> {
     /// Those of a group, and its scratch space.
     #[inline(always)]
-    fn of(field: &'a G, group: &'a mut Group<E, L>) -> (Self, &'a mut [Row<E, L>]) {
+    pub(super) fn of(field: &'a G, group: &'a mut Group<E, L>) -> (Self, &'a mut [Row<E, L>]) {
         let this = Self {
             field,
             sums: &mut group.sums,
@@ -116,7 +136,7 @@ impl<'a, G, E: Real, const L: usize> Records<'a, G, E, L> {
 
     /// Room for the next record.
     #[inline(always)]
-    fn next<S: Simd, const N: usize>(
+    pub(super) fn next<S: Simd, const N: usize>(
         &mut self,
         simd: S,
         scratch: &mut [Row<E, L>],
@@ -135,7 +155,7 @@ impl<'a, G, E: Real, const L: usize> Records<'a, G, E, L> {
 
     /// Adds what the records hold to the sums.
     #[inline(always)]
-    fn gather<S: Simd, const N: usize>(&mut self, simd: S, scratch: &mut [Row<E, L>])
+    pub(super) fn gather<S: Simd, const N: usize>(&mut self, simd: S, scratch: &mut [Row<E, L>])
     where
         G: TileVjp<E, N, L>,
     {
@@ -170,7 +190,7 @@ fn join<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     theta_bar: &mut [E],
 ) {
     for group in groups {
-        field.join(&group.sums, theta_bar);
+        group.join(field, theta_bar);
     }
 }
 
@@ -253,11 +273,12 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { field, group, .. } = self;
+        let t = [self.t; L];
         let (mut records, scratch) = Records::of(field, group);
         for ((y, c), y_bar) in self.y.iter().zip(self.c).zip(self.y_bar) {
             let record = records.next(simd, scratch);
             record[..N].copy_from_slice(y);
-            field.vjp(simd, self.t, None, c, y_bar, record, scratch);
+            field.vjp(simd, &t, None, c, y_bar, record, scratch);
         }
         records.gather(simd, scratch);
     }
@@ -525,8 +546,8 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const CAP: us
                     let (argument, _) = carve::<E, N, L>(record);
                     let terms = plan.a.of(i, &k);
                     combine(simd, y, h, terms.get(), argument);
-                    let t = back.h.mul_add(plan.c[i], back.t);
-                    field.vjp(simd, t, Some(k[i]), k_bar, &mut now[i], record, scratch);
+                    let t = [back.h.mul_add(plan.c[i], back.t); L];
+                    field.vjp(simd, &t, Some(k[i]), k_bar, &mut now[i], record, scratch);
                 }
                 let mut terms = Weighted::<E, N, L, CAP>::none(&y_bars[0]);
                 for (i, y_bar) in y_bars.iter().enumerate() {

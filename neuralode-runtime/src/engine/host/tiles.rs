@@ -212,19 +212,30 @@ pub(super) fn tile_square_sum<S: Simd, E: Real, const L: usize>(
 ) -> f64 {
     let mut sums = [E::default(); L];
     for (error, (y0, y1)) in error.iter().zip(y0.iter().zip(y1)) {
-        for l in 0..L {
-            let size = y0[l].abs().max(y1[l].abs());
-            let scaled = error[l] / rtol.mul_add::<S>(size, atol);
-            // Zero for a finite state, NaN otherwise: an infinite `y1` would hide in the scale.
-            let guard = y1[l] * E::default();
-            sums[l] = scaled.mul_add::<S>(scaled, sums[l] + guard);
-        }
+        add_squares::<S, E, L>(&mut sums, error, (y0, y1), (rtol, atol));
     }
     let mut total = 0.0;
     for sum in &sums[..used] {
         total += sum.to_f64();
     }
     total
+}
+
+/// Adds the squares of one row of scaled errors to the sum of every lane, which is not finite where `y1` is not.
+#[inline(always)]
+pub(super) fn add_squares<S: Simd, E: Real, const L: usize>(
+    sums: &mut [E; L],
+    error: &Row<E, L>,
+    (y0, y1): (&Row<E, L>, &Row<E, L>),
+    (rtol, atol): (E, E),
+) {
+    for l in 0..L {
+        let size = y0[l].abs().max(y1[l].abs());
+        let scaled = error[l] / rtol.mul_add::<S>(size, atol);
+        // Zero for a finite state, NaN otherwise: an infinite `y1` would hide in the scale.
+        let guard = y1[l] * E::default();
+        sums[l] = scaled.mul_add::<S>(scaled, sums[l] + guard);
+    }
 }
 
 /// The sums over features of the squared scaled errors, lane by lane, then over lanes and tiles in f64.

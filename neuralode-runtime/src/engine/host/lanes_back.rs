@@ -1,0 +1,316 @@
+//! The way back over the attempts of lanes that ran on their own: the discrete adjoint of every sample.
+//!
+//! Attempts are visited in reverse, with the samples in the lanes in which they were: a lane takes the cotangent of the
+//! sample that ended in it last, pulls it back step by step, puts it down where the sample started, and takes the one
+//! before. Lanes without an accepted step in an attempt have a size of zero, hence nothing but zeros. See
+//! [`crate::adjoint::discrete`] for the method. Groups are those of the solve, each with its own sums for the parameters'
+//! cotangent, joined in order: the same bits for any number of threads.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::{pool, tableau::TableauView};
+
+use super::{
+    field::TileVjp,
+    isa::dispatch,
+    kernel::{carve, Row, Tile},
+    lane_record::{Event, Record, What},
+    lanes::{combine, terms, Terms},
+    parallel::first_half,
+    pullback::{self, Records},
+    real::Real,
+};
+
+/// A stage on the way back.
+struct Stage<E> {
+    index: usize,
+    c: f64,
+    /// The weights of earlier stages in its argument.
+    a: Terms<E>,
+    /// Its weight in the end of the step.
+    b: E,
+    /// Its weights in the arguments of later stages.
+    later: Terms<E>,
+}
+
+/// What all samples have in common on the way back.
+pub(super) struct PlanBack<'a, E> {
+    tableau: TableauView,
+    /// The stages that the method has, from the last one on.
+    stages: Vec<Stage<E>>,
+    /// Whether a stage takes part in the end state, itself or through later stages.
+    live: Vec<bool>,
+    /// Rows of features: for every time, of all samples.
+    cotangents: &'a [E],
+    samples: usize,
+    times: usize,
+}
+
+impl<'a, E: Real> PlanBack<'a, E> {
+    pub(super) fn new(
+        tableau: TableauView,
+        cotangents: &'a [E],
+        (samples, times): (usize, usize),
+    ) -> Self {
+        let count = tableau.stages;
+        let mut live = vec![false; count];
+        for i in (0..count).rev() {
+            live[i] =
+                tableau.b[i] != 0.0 || (i + 1..count).any(|j| live[j] && tableau.a(j, i) != 0.0);
+        }
+        let stages = (0..count).rev().filter(|i| tableau.has_stage(*i));
+        let stage = |index: usize| Stage {
+            index,
+            c: tableau.c[index],
+            a: terms((0..index).map(|j| tableau.a(index, j))),
+            b: E::from_f64(tableau.b[index]),
+            later: terms((0..count).map(|j| if j > index { tableau.a(j, index) } else { 0.0 })),
+        };
+        Self {
+            stages: stages.map(stage).collect(),
+            live,
+            tableau,
+            cotangents,
+            samples,
+            times,
+        }
+    }
+
+    /// Products of an accepted step of one sample without and with saved times inside.
+    pub(super) fn products(&self) -> [usize; 2] {
+        [
+            self.live.iter().filter(|live| **live).count(),
+            self.stages.len(),
+        ]
+    }
+
+    fn cotangent(&self, time: usize, sample: usize, features: usize) -> &'a [E] {
+        &self.cotangents[(time * self.samples + sample) * features..][..features]
+    }
+}
+
+/// A group on its way back.
+pub(super) struct GroupBack<'a, E: Real, const N: usize, const L: usize> {
+    /// Index of its first sample in the batch.
+    pub(super) first: usize,
+    pub(super) record: &'a Record<E, N, L>,
+    /// Cotangents of the initial states, rows of features.
+    pub(super) y_bar: &'a mut [E],
+    pub(super) sums: pullback::Group<E, L>,
+}
+
+/// Walks back over all groups, which so many threads share.
+pub(super) fn run<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
+    arch: Arch,
+    field: &G,
+    plan: &PlanBack<'_, E>,
+    groups: &mut [GroupBack<'_, E, N, L>],
+    threads: usize,
+) {
+    if threads <= 1 {
+        for group in groups {
+            dispatch::<G, _>(arch, WalkBack { field, plan, group });
+        }
+        return;
+    }
+    let (low, high) = groups.split_at_mut(first_half(groups.len(), threads));
+    let half = threads / 2;
+    rayon::join(
+        || run(arch, field, plan, low, half),
+        || run(arch, field, plan, high, threads - half),
+    );
+}
+
+/// Rows of scratch space of a walk: the cotangent of a stage, those of all arguments, and of the state.
+pub(super) fn scratch_rows<const N: usize>(stages: usize) -> usize {
+    (stages + 2) * N
+}
+
+struct WalkBack<'w, 'a, G, E: Real, const N: usize, const L: usize> {
+    field: &'w G,
+    plan: &'w PlanBack<'w, E>,
+    group: &'w mut GroupBack<'a, E, N, L>,
+}
+
+impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
+    for WalkBack<'_, '_, G, E, N, L>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { field, plan, group } = self;
+        let record = group.record;
+        let count = plan.tableau.stages;
+        let (mut records, scratch) = Records::of(field, &mut group.sums);
+        let (lambda, scratch) = carve::<E, N, L>(scratch);
+        let (k_bar, scratch) = carve::<E, N, L>(scratch);
+        let (y_bars, scratch) = scratch.split_at_mut(count * N);
+        let (y_bars, _) = y_bars.as_chunks_mut::<N>();
+        *lambda = [Row::default(); N];
+        let mut weights: Vec<f64> = pool::take::<pool::Scratch, _>();
+        let mut events = record.events.as_slice();
+        for (index, [t, h]) in record.steps.iter().enumerate().rev() {
+            // What happened behind this attempt, and then what happened in it.
+            for event in split_from(&mut events, index + 1).iter().rev() {
+                turn_over(plan, (group.first, &mut *group.y_bar), event, lambda);
+            }
+            let saved = split_from(&mut events, index);
+            let between = saved.partition_point(|event| !matches!(event.what, What::Saved { .. }));
+            let (before, saved) = saved.split_at(between);
+            let inside = saved
+                .iter()
+                .any(|event| matches!(event.what, What::Saved { theta, .. } if theta > 0.0));
+            let Some((y, k)) = record.attempt(index).split_first() else {
+                return;
+            };
+            let mut step = Row::<E, L>::default();
+            for l in 0..L {
+                step[l] = E::from_f64(h[l]);
+            }
+            weights.resize(saved.len() * count, 0.0);
+            for (event, weights) in saved.iter().zip(weights.chunks_exact_mut(count)) {
+                if let What::Saved { theta, .. } = event.what {
+                    plan.tableau.dense_weights(theta, weights);
+                }
+            }
+            for stage in &plan.stages {
+                if !(plan.live[stage.index] || inside) {
+                    continue;
+                }
+                // kbar = h (b lambda + sum(a ybar))
+                for n in 0..N {
+                    for l in 0..L {
+                        k_bar[n][l] = stage.b * lambda[n][l];
+                    }
+                    for (a, j) in &stage.later {
+                        if !(plan.live[*j] || inside) {
+                            continue;
+                        }
+                        let y_bar = &y_bars[*j][n];
+                        for l in 0..L {
+                            k_bar[n][l] = a.mul_add::<S>(y_bar[l], k_bar[n][l]);
+                        }
+                    }
+                    for l in 0..L {
+                        k_bar[n][l] = step[l] * k_bar[n][l];
+                    }
+                }
+                for (event, weights) in saved.iter().zip(weights.chunks_exact(count)) {
+                    if let What::Saved { time, .. } = event.what {
+                        let weight = step[event.lane] * E::from_f64(weights[stage.index]);
+                        let cotangent = plan.cotangent(time, group.first + event.sample, N);
+                        add(weight, cotangent, event.lane, k_bar);
+                    }
+                }
+                let argument = records.next(simd, scratch);
+                let (stage_argument, _) = carve::<E, N, L>(argument);
+                combine(simd, y, &step, (&stage.a, k), stage_argument);
+                let mut times = [0.0; L];
+                for l in 0..L {
+                    times[l] = Real::mul_add::<S>(h[l], stage.c, t[l]);
+                }
+                field.vjp(
+                    simd,
+                    &times,
+                    Some(&k[stage.index]),
+                    k_bar,
+                    &mut y_bars[stage.index],
+                    argument,
+                    scratch,
+                );
+            }
+            leave_step(plan, (group.first, saved, inside), y_bars, lambda);
+            for event in before.iter().rev() {
+                turn_over(plan, (group.first, &mut *group.y_bar), event, lambda);
+            }
+        }
+        for event in events.iter().rev() {
+            turn_over(plan, (group.first, &mut *group.y_bar), event, lambda);
+        }
+        records.gather(simd, scratch);
+        pool::give::<pool::Scratch, _>(weights);
+    }
+}
+
+/// From the cotangents of a step's end and of its stages' arguments to that of its start.
+#[inline(always)]
+fn leave_step<E: Real, const N: usize, const L: usize>(
+    plan: &PlanBack<'_, E>,
+    (first, saved, inside): (usize, &[Event], bool),
+    y_bars: &[Tile<E, N, L>],
+    lambda: &mut Tile<E, N, L>,
+) {
+    for (n, lambda) in lambda.iter_mut().enumerate() {
+        let mut sum = Row::<E, L>::default();
+        for stage in plan.stages.iter().rev() {
+            if plan.live[stage.index] || inside {
+                for l in 0..L {
+                    sum[l] += y_bars[stage.index][n][l];
+                }
+            }
+        }
+        for l in 0..L {
+            lambda[l] += sum[l];
+        }
+    }
+    // Those at the start of the step belong to the state there, behind all others.
+    for at_start in [false, true] {
+        for event in saved {
+            match event.what {
+                What::Saved { time, theta } if (theta <= 0.0) == at_start => {
+                    let cotangent = plan.cotangent(time, first + event.sample, N);
+                    add(E::ONE, cotangent, event.lane, lambda);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Takes the events with so many attempts or more before them off the end.
+fn split_from<'e>(events: &mut &'e [Event], after: usize) -> &'e [Event] {
+    let (earlier, taken) = events.split_at(events.partition_point(|event| event.after < after));
+    *events = earlier;
+    taken
+}
+
+/// Puts the cotangent of a sample down where it started, or takes it up where it ended.
+fn turn_over<E: Real, const N: usize, const L: usize>(
+    plan: &PlanBack<'_, E>,
+    (first, y_bar): (usize, &mut [E]),
+    event: &Event,
+    lambda: &mut Tile<E, N, L>,
+) {
+    let lane = event.lane;
+    match event.what {
+        What::Start => {
+            let row = &mut y_bar[event.sample * N..][..N];
+            for (x, feature) in row.iter_mut().zip(lambda) {
+                *x = core::mem::take(&mut feature[lane]);
+            }
+        }
+        What::End { time } => {
+            // The last one first, as `lambda` begins with it.
+            let others = time..plan.times.max(1) - 1;
+            for time in (time..plan.times).last().into_iter().chain(others) {
+                let cotangent = plan.cotangent(time, first + event.sample, N);
+                add(E::ONE, cotangent, lane, lambda);
+            }
+        }
+        What::Saved { .. } => {}
+    }
+}
+
+/// Adds `c x` to one lane.
+#[inline(always)]
+fn add<E: Real, const N: usize, const L: usize>(
+    c: E,
+    x: &[E],
+    lane: usize,
+    tile: &mut Tile<E, N, L>,
+) {
+    for (feature, x) in tile.iter_mut().zip(x) {
+        feature[lane] += c * *x;
+    }
+}

@@ -1,0 +1,78 @@
+//! A tableau as slices, for code that is compiled once for all numbers of stages.
+
+use crate::options::Solver;
+
+use super::{ButcherTableau, WithTableau};
+
+/// [`ButcherTableau`] with its number of stages known at run time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TableauView {
+    pub(crate) name: &'static str,
+    pub(crate) order: usize,
+    pub(crate) evaluations: usize,
+    pub(crate) adaptive: bool,
+    pub(crate) stages: usize,
+    pub(crate) c: &'static [f64],
+    /// Row by row.
+    a: &'static [f64],
+    pub(crate) b: &'static [f64],
+    pub(crate) b_err: &'static [f64],
+    /// Row by row.
+    dense: &'static [f64],
+}
+
+impl<const S: usize> ButcherTableau<S> {
+    pub(crate) const fn view(&'static self) -> TableauView {
+        TableauView {
+            name: self.name,
+            order: self.order,
+            evaluations: self.evaluations,
+            adaptive: self.adaptive(),
+            stages: S,
+            c: &self.c,
+            a: self.a.as_flattened(),
+            b: &self.b,
+            b_err: &self.b_err,
+            dense: self.dense.as_flattened(),
+        }
+    }
+}
+
+impl Solver {
+    /// The method's tableau as slices.
+    pub(crate) fn view(self) -> TableauView {
+        struct View;
+        impl WithTableau for View {
+            type Output = TableauView;
+            fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> TableauView {
+                tableau.view()
+            }
+        }
+        self.with_tableau(View)
+    }
+}
+
+impl TableauView {
+    /// See [`ButcherTableau::has_stage`].
+    pub(crate) const fn has_stage(&self, index: usize) -> bool {
+        index < self.evaluations || index + 1 == self.stages
+    }
+
+    /// The weight of stage `j` in the argument of stage `i`.
+    pub(crate) const fn a(&self, i: usize, j: usize) -> f64 {
+        self.a[i * self.stages + j]
+    }
+
+    /// Writes [`ButcherTableau::dense_weights`] into `weights`, one per stage.
+    pub(crate) fn dense_weights(&self, theta: f64, weights: &mut [f64]) {
+        weights.fill(0.0);
+        for row in self.dense.rchunks_exact(self.stages) {
+            for (weight, coefficient) in weights.iter_mut().zip(row) {
+                *weight = theta.mul_add(*weight, *coefficient);
+            }
+        }
+        for weight in weights {
+            *weight *= theta;
+        }
+    }
+}

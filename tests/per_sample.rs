@@ -1,0 +1,747 @@
+//! Step sizes for each sample of a batch.
+
+#![allow(missing_docs, reason = "a test program")]
+
+mod support;
+
+use neuralode::{
+    adjoint::{pull_back, Cotangent},
+    engine::{
+        host::{
+            kernel::TileField, real::Real, solve_per_sample, solve_per_sample_keeping, Generated,
+            HostEngine, PerSample, TileKernel, Tiles,
+        },
+        tensor::KernelVisitor,
+    },
+    error::Quantity,
+    prelude::*,
+    saved_points::solve_at,
+    solve::solve,
+    tableau::{ButcherTableau, WithTableau, TSIT5},
+    trajectory::Trajectory,
+    Adjoint, Controller, FnField, Solver, StepSizes, Vjp,
+};
+use support::{batch, derivative, differentiate, relative_error, shift_biases, to_f64};
+
+/// Van der Pol's oscillator at mu = 5.
+fn oscillator(_: f64, [x, v]: &[f64; 2]) -> [f64; 2] {
+    [*v, 5.0 * (1.0 - x * x) * v - x]
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "fields take states by reference"
+)]
+fn oscillator_f32(_: f64, [x, v]: &[f32; 2]) -> [f32; 2] {
+    [*v, 5.0 * (1.0 - x * x) * v - x]
+}
+
+/// A pendulum that is driven: the field depends on time.
+fn driven(t: f64, [x, v]: &[f64; 2]) -> [f64; 2] {
+    [*v, (3.0 * t).cos() - x.sin() - 0.1 * v]
+}
+
+/// Numbers spread over -3..3.
+fn spread(count: usize) -> Vec<f64> {
+    let mut state = 1_u32;
+    (0..count)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f64::from(state >> 8) / f64::from(1 << 24) * 6.0 - 3.0
+        })
+        .collect()
+}
+
+fn options() -> SolveOptions {
+    SolveOptions::new(0.0, 10.0, 1e-5, 1e-5).with_max_steps(1 << 14)
+}
+
+fn attempts(stats: Stats) -> usize {
+    stats.accepted + stats.rejected
+}
+
+/// Asserts that a batch gives the bits and counts of the whole-batch engine with each sample alone.
+fn equals_batches_of_one<
+    G: TileKernel<E, N, L>,
+    E: Real,
+    const N: usize,
+    const L: usize,
+    const S: usize,
+>(
+    engine: &mut HostEngine<G, E, N, L>,
+    tableau: &'static ButcherTableau<S>,
+    y0: &[E],
+    times: &[f64],
+    options: &SolveOptions,
+) {
+    let together = solve_per_sample(engine, tableau, y0, times, options).unwrap();
+    let samples = y0.len() / N;
+    assert_eq!(together.stats.len(), samples);
+    assert_eq!(together.values.len(), times.len() * y0.len());
+    for (index, row) in y0.chunks_exact(N).enumerate() {
+        let start = Tiles::from_rows(row);
+        let (values, stats) = solve_at(engine, tableau, start, times, options, &mut ()).unwrap();
+        assert_eq!(together.stats[index], stats, "{} {index}", tableau.name);
+        for (time, value) in values.iter().enumerate() {
+            let found = &together.values[(time * samples + index) * N..][..N];
+            assert!(
+                found == value.to_rows(),
+                "{} {index} {time}: {found:?} {:?}",
+                tableau.name,
+                value.to_rows()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_sample_has_the_bits_and_counts_of_a_batch_of_one() {
+    let times = [0.0, 0.0, 1.25, 1.25, 3.0, 9.999, 10.0, 10.0];
+    let y0 = spread(2 * 512);
+    let singles: Vec<f32> = y0.iter().map(|y| f32::from_f64(*y)).collect();
+    for samples in [1, 3, 16, 33, 512] {
+        let mut engine = FnField::new(oscillator).batch::<16>();
+        equals_batches_of_one(&mut engine, &TSIT5, &y0[..2 * samples], &times, &options());
+        let mut engine = FnField::new(oscillator_f32).batch::<32>();
+        let y0 = &singles[..2 * samples];
+        equals_batches_of_one(&mut engine, &TSIT5, y0, &times, &options());
+    }
+}
+
+#[test]
+fn every_lane_has_its_own_time_forwards_and_backwards() {
+    let y0 = spread(2 * 50);
+    for (t0, t1) in [(0.0, 8.0), (8.0, 0.0), (-1.0, -7.0)] {
+        let times: Vec<f64> = (0..=10)
+            .map(|i| t0 + (t1 - t0) * f64::from(i) / 10.0)
+            .collect();
+        let options = SolveOptions::new(t0, t1, 1e-6, 1e-6);
+        let mut engine = FnField::new(driven).batch::<16>();
+        equals_batches_of_one(&mut engine, &TSIT5, &y0, &times, &options);
+    }
+}
+
+#[test]
+fn every_method_and_controller_does_for_a_sample_what_it_does_for_a_batch_of_one() {
+    struct Check(Controller);
+    impl WithTableau for Check {
+        type Output = ();
+        fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) {
+            let options = SolveOptions::new(0.0, 2.0, 1e-4, 1e-4)
+                .with_controller(self.0)
+                .with_max_steps(1 << 14);
+            let mut engine = FnField::new(driven).batch::<16>();
+            let y0 = spread(2 * 20);
+            equals_batches_of_one(&mut engine, tableau, &y0, &[0.3, 1.7, 2.0], &options);
+        }
+    }
+    let pid = Controller::Pid {
+        p: 0.2,
+        i: 0.4,
+        d: 0.1,
+    };
+    for solver in Solver::ALL {
+        solver.with_tableau(Check(Controller::Constant { dt: 0.07 }));
+        if solver.adaptive() {
+            for controller in [Controller::I, Controller::PI, pid] {
+                solver.with_tableau(Check(controller));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_given_first_step_bounds_of_steps_and_an_empty_span_are_kept() {
+    let y0 = spread(2 * 5);
+    let mut engine = FnField::new(driven).batch::<16>();
+    let mut options = SolveOptions::new(0.0, 2.0, 1e-4, 1e-4);
+    options.dt0 = Some(0.02);
+    equals_batches_of_one(&mut engine, &TSIT5, &y0, &[1.0, 2.0], &options);
+    options.dt_max = Some(0.05);
+    options.dt_min = Some(0.03);
+    equals_batches_of_one(&mut engine, &TSIT5, &y0, &[1.0, 2.0], &options);
+    options.t1 = 0.0;
+    equals_batches_of_one(&mut engine, &TSIT5, &y0, &[0.0, 0.0], &options);
+}
+
+#[test]
+fn the_counts_are_those_of_one_system_as_an_array() {
+    let y0 = spread(2 * 512);
+    let engine = FnField::new(oscillator).batch::<16>();
+    let together = solve_per_sample(&engine, &TSIT5, &y0, &[10.0], &options()).unwrap();
+    let mut alone = FnField::new(oscillator);
+    for (index, row) in y0.as_chunks::<2>().0.iter().enumerate() {
+        let solution = solve(&mut alone, &TSIT5, *row, &options(), &mut ()).unwrap();
+        // The sums of that engine have another order; no error of these problems is near 1 by rounding alone.
+        assert_eq!(together.stats[index], solution.stats(), "{index}");
+        let found = &together.values[2 * index..][..2];
+        assert!(relative_error(found, &solution.y) < 1e-9, "{index}");
+    }
+}
+
+#[test]
+fn a_batch_takes_less_than_half_the_work_of_one_step_size_for_all() {
+    let y0: Vec<f32> = spread(2 * 512).iter().map(|y| f32::from_f64(*y)).collect();
+    let mut engine = FnField::new(oscillator_f32).batch::<32>();
+    let each = solve_per_sample(&engine, &TSIT5, &y0, &[10.0], &options()).unwrap();
+    let shared = solve(
+        &mut engine,
+        &TSIT5,
+        Tiles::from_rows(&y0),
+        &options(),
+        &mut (),
+    )
+    .unwrap();
+    let work: usize = each.stats.iter().map(|stats| stats.field_calls).sum();
+    let counts = || each.stats.iter().map(|stats| attempts(*stats));
+    println!(
+        "{work} evaluations of a sample, {} with one step size; {:?} to {:?} steps",
+        shared.evaluations * 512,
+        counts().min(),
+        counts().max()
+    );
+    assert!(2 * work < shared.evaluations * 512);
+}
+
+/// The samples of `rows` in another order.
+fn permuted<E: Copy>(rows: &[E], order: &[usize]) -> Vec<E> {
+    order
+        .iter()
+        .flat_map(|i| [rows[2 * i], rows[2 * i + 1]])
+        .collect()
+}
+
+#[test]
+fn a_permuted_batch_gives_permuted_results() {
+    let y0 = spread(2 * 300);
+    let order: Vec<usize> = (0..300).map(|i| i * 77 % 300).collect();
+    let engine = FnField::new(oscillator).batch::<16>();
+    let solve = |y0: &[f64]| solve_per_sample(&engine, &TSIT5, y0, &[10.0], &options()).unwrap();
+    let (straight, mixed) = (solve(&y0), solve(&permuted(&y0, &order)));
+    assert_eq!(mixed.values, permuted(&straight.values, &order));
+    let stats: Vec<Stats> = order.iter().map(|i| straight.stats[*i]).collect();
+    assert_eq!(mixed.stats, stats);
+}
+
+#[test]
+fn the_first_sample_that_fails_is_named_with_its_own_step() {
+    let mut y0 = spread(2 * 300);
+    let engine = FnField::new(oscillator).batch::<16>();
+    let solve = |y0: &[f64], options: &SolveOptions| {
+        solve_per_sample(&engine, &TSIT5, y0, &[10.0], options).unwrap_err()
+    };
+    let all = solve_per_sample(&engine, &TSIT5, &y0, &[10.0], &options()).unwrap();
+    let most = all
+        .stats
+        .iter()
+        .map(|stats| attempts(*stats))
+        .max()
+        .unwrap();
+    let longest = all
+        .stats
+        .iter()
+        .position(|stats| attempts(*stats) == most)
+        .unwrap();
+    let short = options().with_max_steps(most - 1);
+    let found = solve(&y0, &short);
+    let mut alone = FnField::new(oscillator).batch::<16>();
+    let start = Tiles::from_rows(&y0[2 * longest..][..2]);
+    let expected = neuralode::solve::solve(&mut alone, &TSIT5, start, &short, &mut ()).unwrap_err();
+    let SolveError::MaxSteps {
+        t,
+        t1,
+        h,
+        error,
+        steps,
+        ..
+    } = expected
+    else {
+        panic!("{expected:?}");
+    };
+    let named = SolveError::MaxSteps {
+        t,
+        t1,
+        h,
+        error,
+        steps,
+        sample: Some(longest),
+    };
+    assert_eq!(found, named);
+
+    y0[2 * 250] = f64::NAN;
+    y0[2 * 170 + 1] = f64::INFINITY;
+    let SolveError::NonFinite {
+        quantity: Quantity::InitialState,
+        sample: Some(170),
+        ..
+    } = solve(&y0, &options())
+    else {
+        panic!("{:?}", solve(&y0, &options()));
+    };
+    // An earlier sample that fails later in time comes first.
+    assert_eq!(
+        solve(&y0, &options().with_max_steps(5)),
+        solve(&y0[..2], &options().with_max_steps(5))
+    );
+}
+
+#[test]
+fn a_solution_that_blows_up_is_found_in_its_sample() {
+    // y' = y^2 reaches infinity at t = 1 / y0.
+    let engine = FnField::new(|_: f64, [y]: &[f64; 1]| [y * y]).batch::<16>();
+    let mut y0 = vec![-1.0; 40];
+    (y0[37], y0[11]) = (5.0, 1.0);
+    let options = SolveOptions::new(0.0, 2.0, 1e-6, 1e-6);
+    let error = solve_per_sample(&engine, &TSIT5, &y0, &[2.0], &options).unwrap_err();
+    match error {
+        SolveError::StepTooSmall {
+            t,
+            sample: Some(11),
+            ..
+        }
+        | SolveError::NonFinite {
+            t,
+            sample: Some(11),
+            quantity: Quantity::Step,
+            ..
+        } => assert!((t - 1.0).abs() < 1e-3, "{t}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn bad_input_is_an_error() {
+    let engine = FnField::new(oscillator).batch::<16>();
+    let solve = |y0: &[f64], times: &[f64]| {
+        solve_per_sample(&engine, &TSIT5, y0, times, &options()).unwrap_err()
+    };
+    assert!(matches!(solve(&[], &[1.0]), SolveError::EmptyBatch { .. }));
+    assert!(matches!(
+        solve(&[1.0; 3], &[1.0]),
+        SolveError::ShapeMismatch { .. }
+    ));
+    assert!(matches!(solve(&[1.0; 2], &[]), SolveError::NoTimes));
+    assert!(matches!(
+        solve(&[1.0; 2], &[11.0]),
+        SolveError::TimeOutsideSpan { .. }
+    ));
+    let rk4 = solve_per_sample(
+        &engine,
+        &neuralode::tableau::RK4,
+        &[1.0; 2],
+        &[1.0],
+        &options(),
+    );
+    assert!(matches!(rk4, Err(SolveError::NoErrorEstimate { .. })));
+    let mut stops = options();
+    stops.step_at = vec![1.0].into();
+    let stopped = solve_per_sample(&engine, &TSIT5, &[1.0; 2], &[1.0], &stops);
+    assert!(matches!(stopped, Err(SolveError::SharedStepsOnly { .. })));
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Small {
+        input: [3],
+        ode: Ode {
+            field(t, y): [Dense(3 => 8, tanh), Dense(8 => 3)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+    }
+}
+
+/// Shows the generated kernels of the field to `visitor`.
+fn with_kernels<V: KernelVisitor<3>>(visitor: V) -> V::Output {
+    SmallOdeField::<f64, Cpu>::with_kernel(visitor)
+        .unwrap_or_else(|_| panic!("a generated field has kernels"))
+}
+
+fn params() -> Vec<f64> {
+    let count = 3 * 8 + 8 + 8 * 3 + 3;
+    (0..count).map(|i| 1.5 * f64::from(i).sin()).collect()
+}
+
+type Engine<K> = HostEngine<Generated<K, f64>, f64, 3, 16>;
+
+const TIMES: [f64; 7] = [0.0, 0.5, 0.7, 0.70001, 2.0, 3.0, 3.0];
+
+fn smooth() -> SolveOptions {
+    SolveOptions::new(0.0, 3.0, 1e-6, 1e-6)
+}
+
+/// The gradient of `sum(c * values)`, where `c` are numbers of any size.
+fn gradient<K: TileField<3>, const S: usize>(
+    params: Vec<f64>,
+    tableau: &'static ButcherTableau<S>,
+    y0: &[f64],
+    times: &[f64],
+    options: &SolveOptions,
+) -> (PerSample<f64>, Vec<f64>, Vec<f64>, Vec<Stats>) {
+    let engine = Engine::<K>::new(params).unwrap();
+    let (solution, kept) = solve_per_sample_keeping(&engine, tableau, y0, times, options).unwrap();
+    let cotangents = spread(times.len() * y0.len());
+    let pulled = kept.pull_back(&engine, &cotangents).unwrap();
+    (solution, pulled.y_bar, pulled.theta_bar, pulled.stats)
+}
+
+/// Compares gradients with those of batches of one.
+struct Singles<'a> {
+    samples: usize,
+    solver: Solver,
+    times: &'a [f64],
+    options: SolveOptions,
+}
+
+impl KernelVisitor<3> for Singles<'_> {
+    type Output = ();
+
+    fn visit<K: TileField<3>>(self) {
+        struct With<'a, K>(Singles<'a>, core::marker::PhantomData<K>);
+        impl<K: TileField<3>> WithTableau for With<'_, K> {
+            type Output = ();
+            fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) {
+                self.0.compare::<K, S>(tableau);
+            }
+        }
+        self.solver
+            .with_tableau(With::<K>(self, core::marker::PhantomData));
+    }
+}
+
+impl Singles<'_> {
+    fn compare<K: TileField<3>, const S: usize>(self, tableau: &'static ButcherTableau<S>) {
+        let Self {
+            samples,
+            times,
+            options,
+            ..
+        } = self;
+        let y0 = spread(3 * samples);
+        let (_, y_bar, theta_bar, stats) =
+            gradient::<K, S>(params(), tableau, &y0, times, &options);
+        let cotangents = spread(times.len() * y0.len());
+        let mut engine = Engine::<K>::new(params()).unwrap();
+        let mut sum = vec![0.0; theta_bar.len()];
+        for (index, row) in y0.chunks_exact(3).enumerate() {
+            let mut trajectory = Trajectory::new(tableau);
+            let start = Tiles::from_rows(row);
+            solve(&mut engine, tableau, start, &options, &mut trajectory).unwrap();
+            let saved: Vec<_> = times
+                .iter()
+                .enumerate()
+                .map(|(time, t)| Cotangent {
+                    t: *t,
+                    value: Tiles::from_rows(&cotangents[(time * samples + index) * 3..][..3])
+                        .with_empty_padding(),
+                })
+                .collect();
+            let alone = pull_back(&mut engine, &trajectory, &saved, &options).unwrap();
+            assert_eq!(stats[index].vjps, alone.stats.vjps, "{index}");
+            let found = &y_bar[3 * index..][..3];
+            assert!(
+                found == alone.y_bar.to_rows(),
+                "{} {index}: {found:?} {:?}",
+                tableau.name,
+                alone.y_bar.to_rows()
+            );
+            for (sum, x) in sum.iter_mut().zip(&alone.theta_bar.0) {
+                *sum += x;
+            }
+        }
+        let error = relative_error(&theta_bar, &sum);
+        println!("{} with {samples}: {error:e}", tableau.name);
+        assert!(error < 1e-12, "{} with {samples}: {error:e}", tableau.name);
+    }
+}
+
+#[test]
+fn a_gradient_is_the_sum_of_those_of_batches_of_one() {
+    for samples in [1, 3, 33, 300] {
+        with_kernels(Singles {
+            samples,
+            solver: Solver::Tsit5,
+            times: &TIMES,
+            options: smooth(),
+        });
+    }
+    for solver in Solver::ALL.into_iter().filter(|solver| solver.adaptive()) {
+        with_kernels(Singles {
+            samples: 40,
+            solver,
+            times: &[1.0, 3.0],
+            options: SolveOptions::new(0.0, 3.0, 1e-3, 1e-3),
+        });
+    }
+    // The end alone, equal steps, backwards in time, an empty span.
+    let constant = Controller::Constant { dt: 0.08 };
+    for (times, options) in [
+        (&[3.0][..], smooth()),
+        (&[0.1, 3.0], smooth().with_controller(constant)),
+        (
+            &[3.0, 1.0, 0.5, 0.0],
+            SolveOptions::new(3.0, 0.0, 1e-6, 1e-6),
+        ),
+        (&[1.0, 1.0], SolveOptions::new(1.0, 1.0, 1e-6, 1e-6)),
+    ] {
+        with_kernels(Singles {
+            samples: 40,
+            solver: Solver::Tsit5,
+            times,
+            options,
+        });
+    }
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Cubic {
+        input: [3],
+        ode: Ode {
+            field(t, y): [Pow(3), Dense(3 => 3)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+    }
+}
+
+/// `y' = -1e-20 y^3`
+struct Overflowing;
+
+impl KernelVisitor<3> for Overflowing {
+    type Output = ();
+
+    fn visit<K: TileField<3>>(self) {
+        let params: Vec<f32> = (0..12)
+            .map(|i| if [0, 4, 8].contains(&i) { -1e-20 } else { 0.0 })
+            .collect();
+        let y0: Vec<f32> = spread(3 * 40)
+            .iter()
+            .map(|y| f32::from_f64(1e10 * y))
+            .collect();
+        let mut options = SolveOptions::new(0.0, 40.0, 1e-3, 1e-3);
+        options.dt0 = Some(20.0);
+        let mut engine = HostEngine::<Generated<K, f32>, f32, 3, 32>::new(params).unwrap();
+        let (solution, kept) =
+            solve_per_sample_keeping(&engine, &TSIT5, &y0, &[40.0], &options).unwrap();
+        assert!(solution.stats.iter().all(|stats| stats.rejected > 0));
+        let pulled = kept.pull_back(&engine, &vec![1.0; y0.len()]).unwrap();
+        assert!(pulled.theta_bar.iter().all(|x| x.is_finite()));
+        for (index, row) in y0.chunks_exact(3).enumerate() {
+            let mut trajectory = Trajectory::new(&TSIT5);
+            let start = Tiles::from_rows(row);
+            solve(&mut engine, &TSIT5, start, &options, &mut trajectory).unwrap();
+            let saved = [Cotangent {
+                t: 40.0,
+                value: Tiles::from_rows(&[1.0; 3]).with_empty_padding(),
+            }];
+            let alone = pull_back(&mut engine, &trajectory, &saved, &options).unwrap();
+            assert_eq!(pulled.y_bar[3 * index..][..3], alone.y_bar.to_rows());
+        }
+    }
+}
+
+#[test]
+fn nothing_comes_back_through_attempts_that_overflowed() {
+    CubicOdeField::<f32, Cpu>::with_kernel(Overflowing)
+        .unwrap_or_else(|_| panic!("a generated field has kernels"));
+}
+
+#[test]
+fn a_gradient_is_the_derivative_of_the_loss() {
+    struct Differences;
+    impl KernelVisitor<3> for Differences {
+        type Output = ();
+        fn visit<K: TileField<3>>(self) {
+            let options = SolveOptions::new(0.0, 3.0, 1e-12, 1e-12);
+            let y0 = spread(3 * 5);
+            let c = spread(TIMES.len() * y0.len());
+            let (_, y_bar, theta_bar, _) =
+                gradient::<K, 7>(params(), &TSIT5, &y0, &TIMES, &options);
+            let loss = |params: Vec<f64>, y0: &[f64]| -> f64 {
+                let engine = Engine::<K>::new(params).unwrap();
+                let solution = solve_per_sample(&engine, &TSIT5, y0, &TIMES, &options).unwrap();
+                solution.values.iter().zip(&c).map(|(y, c)| y * c).sum()
+            };
+            for (index, found) in y_bar.iter().enumerate() {
+                let expected = derivative(|shift| {
+                    let mut y0 = y0.clone();
+                    y0[index] += shift;
+                    loss(params(), &y0)
+                });
+                assert!((found - expected).abs() < 1e-6 * (1.0 + expected.abs()));
+            }
+            for (index, found) in theta_bar.iter().enumerate() {
+                let expected = derivative(|shift| {
+                    let mut params = params();
+                    params[index] += shift;
+                    loss(params, &y0)
+                });
+                assert!(
+                    (found - expected).abs() < 1e-6 * (1.0 + expected.abs()),
+                    "{index}: {found} {expected}"
+                );
+            }
+        }
+    }
+    with_kernels(Differences);
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    struct Threads;
+    impl KernelVisitor<3> for Threads {
+        type Output = ();
+        fn visit<K: TileField<3>>(self) {
+            // As many samples as make work for several threads.
+            let y0 = spread(3 * 2500);
+            let of = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+                pool.unwrap().install(|| {
+                    let (solution, y_bar, theta_bar, stats) =
+                        gradient::<K, 7>(params(), &TSIT5, &y0, &TIMES, &smooth());
+                    (solution.values, solution.stats, y_bar, theta_bar, stats)
+                })
+            };
+            let one = of(1);
+            assert!(of(2) == one);
+            assert!(of(5) == one);
+        }
+    }
+    with_kernels(Threads);
+}
+
+#[test]
+fn cotangents_are_checked() {
+    struct Wrong;
+    impl KernelVisitor<3> for Wrong {
+        type Output = ();
+        fn visit<K: TileField<3>>(self) {
+            let engine = Engine::<K>::new(params()).unwrap();
+            let y0 = spread(3 * 4);
+            let (_, kept) =
+                solve_per_sample_keeping(&engine, &TSIT5, &y0, &[1.0, 3.0], &smooth()).unwrap();
+            let mut cotangents = vec![1.0; 2 * 12];
+            assert!(matches!(
+                kept.pull_back(&engine, &cotangents[1..]),
+                Err(SolveError::ShapeMismatch { .. })
+            ));
+            cotangents[12 + 7] = f64::NAN;
+            let found = kept.pull_back(&engine, &cotangents).unwrap_err();
+            let SolveError::NonFinite {
+                quantity: Quantity::Cotangent,
+                t,
+                sample: Some(2),
+                ..
+            } = found
+            else {
+                panic!("{found:?}");
+            };
+            assert!((t - 3.0).abs() < 1e-15);
+        }
+    }
+    with_kernels(Wrong);
+}
+
+/// A block with steps for each sample.
+fn block() -> NeuralOde<SmallOdeField<f64, Cpu>> {
+    let mut block = Small::<f64, _>::build(&Cpu::seed_from_u64(3)).ode;
+    shift_biases(&mut block.field);
+    block.options = smooth().with_steps(StepSizes::PerSample);
+    block
+}
+
+#[test]
+fn a_block_gives_every_sample_what_it_gives_it_alone() {
+    let dev = Cpu::default();
+    let (rows, c) = (spread(3 * 40), spread(3 * 40));
+    let block = block();
+    let all = differentiate(&block, &batch::<3, _, _>(&dev, &rows), &batch(&dev, &c)).unwrap();
+    let (mut stats, mut backward) = (Stats::default(), Stats::default());
+    let mut theta_bar: Vec<Vec<f64>> = all.theta_bar.iter().map(|x| vec![0.0; x.len()]).collect();
+    for (index, (row, c)) in rows.chunks_exact(3).zip(c.chunks_exact(3)).enumerate() {
+        let alone = differentiate(&block, &batch::<3, _, _>(&dev, row), &batch(&dev, c)).unwrap();
+        assert_eq!(alone.y1, all.y1[3 * index..][..3], "{index}");
+        assert_eq!(alone.y0_bar, all.y0_bar[3 * index..][..3], "{index}");
+        stats += alone.forward;
+        backward += alone.backward;
+        let sums = theta_bar.iter_mut().flatten();
+        for (sum, x) in sums.zip(alone.theta_bar.iter().flatten()) {
+            *sum += x;
+        }
+    }
+    assert_eq!((stats, backward), (all.forward, all.backward));
+    for (found, sum) in all.theta_bar.iter().zip(&theta_bar) {
+        assert!(relative_error(found, sum) < 1e-12);
+    }
+    // The same problem as with one step size, within the tolerances.
+    let shared = block.clone().with_options(smooth());
+    let shared = differentiate(&shared, &batch::<3, _, _>(&dev, &rows), &batch(&dev, &c)).unwrap();
+    assert!(relative_error(&all.y1, &shared.y1) < 1e-4);
+    assert!(relative_error(&all.y0_bar, &shared.y0_bar) < 1e-4);
+    assert!(all.y1 != shared.y1);
+}
+
+#[test]
+fn saved_points_of_a_block_have_gradients_with_steps_for_each_sample() {
+    let dev = Cpu::default();
+    let rows = spread(3 * 5);
+    let block = block()
+        .with_options(SolveOptions::new(0.0, 3.0, 1e-12, 1e-12).with_steps(StepSizes::PerSample));
+    let c = spread(TIMES.len() * rows.len());
+    let weights: Tensor<(usize, usize, Const<3>), f64, _> =
+        dev.tensor_from_vec(c.clone(), (TIMES.len(), 5, Const));
+    let y0 = batch::<3, f64, _>(&dev, &rows);
+    let (ys, _) = block.try_forward_at(y0.leaky_trace(), &TIMES).unwrap();
+    let (gradients, _) = try_backward((ys * weights).sum::<Rank0, _>()).unwrap();
+    let found = to_f64(&gradients.get(&y0).as_vec());
+    let loss = |rows: &[f64]| -> f64 {
+        let (ys, _) = block
+            .try_forward_at(batch::<3, _, _>(&dev, rows), &TIMES)
+            .unwrap();
+        ys.as_vec().iter().zip(&c).map(|(y, c)| y * c).sum()
+    };
+    for (index, found) in found.iter().enumerate() {
+        let expected = derivative(|shift| {
+            let mut rows = rows.clone();
+            rows[index] += shift;
+            loss(&rows)
+        });
+        assert!((found - expected).abs() < 1e-6 * (1.0 + expected.abs()));
+    }
+}
+
+#[test]
+fn what_has_no_steps_for_each_sample_says_so() {
+    let dev = Cpu::default();
+    let y0 = batch::<3, f64, _>(&dev, &spread(3 * 4));
+    let mut block = block();
+    block.options.adjoint = Adjoint::Gauss;
+    let taped = block.try_forward_with_stats(y0.leaky_trace());
+    assert!(matches!(taped, Err(SolveError::SharedStepsOnly { .. })));
+    // Without a gradient there is no adjoint.
+    assert!(block.try_forward_with_stats(y0.clone()).is_ok());
+    block.options.vjp = Vjp::Tape;
+    let portable = block.try_forward_with_stats(y0);
+    assert!(matches!(portable, Err(SolveError::SharedStepsOnly { .. })));
+}
+
+#[test]
+fn a_failing_sample_of_a_block_is_named() {
+    let dev = Cpu::default();
+    let mut rows = spread(3 * 40);
+    rows[3 * 21] = f64::NAN;
+    let error = block()
+        .try_forward_with_stats(batch::<3, f64, _>(&dev, &rows))
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            SolveError::NonFinite {
+                sample: Some(21),
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
