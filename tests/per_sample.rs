@@ -643,6 +643,28 @@ fn cotangents_are_checked() {
     with_kernels(Wrong);
 }
 
+#[test]
+fn the_macro_declares_steps_for_each_sample() {
+    neural_ode! {
+        struct Declared {
+            input: [3],
+            ode: Ode {
+                field(t, y): Dense(3 => 3, tanh),
+                span: 0.0..1.0,
+                solver: Tsit5 { rtol: 1e-3, atol: 1e-3, steps: PerSample },
+            },
+            shared: Ode {
+                field(t, y): Dense(3 => 3, tanh),
+                span: 0.0..1.0,
+                solver: Tsit5 { rtol: 1e-3, atol: 1e-3, steps: Shared },
+            },
+        }
+    }
+    let model = Declared::<f64, _>::build(&Cpu::default());
+    assert_eq!(model.ode.options.steps, StepSizes::PerSample);
+    assert_eq!(model.shared.options.steps, StepSizes::Shared);
+}
+
 /// A block with steps for each sample.
 fn block() -> NeuralOde<SmallOdeField<f64, Cpu>> {
     let mut block = Small::<f64, _>::build(&Cpu::seed_from_u64(3)).ode;

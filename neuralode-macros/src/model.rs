@@ -238,6 +238,7 @@ pub(crate) enum Steps {
         rtol: Value,
         atol: Value,
         controller: Controller,
+        sizes: Sizes,
     },
     /// The user: all the same.
     Equal { dt: Value },
@@ -294,6 +295,17 @@ pub(crate) enum Controller {
 
 impl Controller {
     pub(crate) const NAMES: &'static [&'static str] = &["I", "PI", "PID"];
+}
+
+/// Whose error the controller sees.
+#[derive(Clone, Copy)]
+pub(crate) enum Sizes {
+    Shared,
+    PerSample,
+}
+
+impl Sizes {
+    pub(crate) const NAMES: &'static [&'static str] = &["Shared", "PerSample"];
 }
 
 pub(crate) enum Adjoint {

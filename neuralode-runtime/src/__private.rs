@@ -39,7 +39,7 @@ pub use crate::{
         activation::{Identity, Relu, Sigmoid, Sin, Tanh},
         apply, reshape, Dense, Flatten, Pow,
     },
-    options::{Adjoint, Controller, SolveOptions, Solver},
+    options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
     shape::{assert_feeds, assert_positive, assert_returns_state},
     stats::Stats,
     summary::Summary,

@@ -5,7 +5,7 @@ use quote::quote;
 
 use crate::{
     ast::{digits, Value},
-    model::{Adjoint, Controller, Method, Ode, Steps},
+    model::{Adjoint, Controller, Method, Ode, Sizes, Steps},
 };
 
 use super::{root, size_value};
@@ -28,12 +28,17 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
         Method::Vern7 => quote!(Vern7),
         Method::Dopri8 => quote!(Dopri8),
     };
+    let mut steps = quote!(Shared);
     let controller = match &ode.solver.steps {
         Steps::Adaptive {
             rtol,
             atol,
             controller,
+            sizes,
         } => {
+            if matches!(sizes, Sizes::PerSample) {
+                steps = quote!(PerSample);
+            }
             settings.push((quote!(rtol), number(rtol)));
             settings.push((quote!(atol), number(atol)));
             match controller {
@@ -77,6 +82,7 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
         #root::SolveOptions::new(t0, t1, rtol, atol)
             .with_solver(#root::Solver::#solver)
             .with_controller(#root::Controller::#controller)
+            .with_steps(#root::StepSizes::#steps)
             .with_adjoint(#root::Adjoint::#adjoint)
     }}
 }

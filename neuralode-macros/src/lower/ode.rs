@@ -7,13 +7,13 @@ use crate::{
     ast::{Entry, Expr, Value},
     check::{self, Place},
     diag::Diagnostics,
-    model::{Adjoint, Chain, Controller, Feeder, Method, Ode, Shape, Size, Solver, Steps},
+    model::{Adjoint, Chain, Controller, Feeder, Method, Ode, Shape, Size, Sizes, Solver, Steps},
 };
 
 use super::{layers_of, words::found, Lowering};
 
 const CLAUSES: &[&str] = &["field", "span", "solver", "adjoint", "save_at"];
-const SETTINGS: &[&str] = &["rtol", "atol", "controller", "dt"];
+const SETTINGS: &[&str] = &["rtol", "atol", "controller", "steps", "dt"];
 const COEFFICIENTS: &[&str] = &["p", "i", "d"];
 const CHECKPOINTED: &str = "write `Checkpointed { bytes: 100_000_000 }`";
 const SOLVER: &str = "write `Tsit5 { rtol: 1e-3, atol: 1e-3 }`";
@@ -171,6 +171,7 @@ impl Lowering<'_> {
             return None;
         };
         let (mut rtol, mut atol, mut dt, mut controller) = (None, None, None, Some(Controller::I));
+        let mut sizes = Some(Sizes::Shared);
         let unknown = |setting: &Ident| format!("unknown setting `{setting}` of `{word}`");
         let words = self.entries(settings, "setting", SETTINGS, unknown);
         let equal = words.contains(&Some("dt")) || !method.estimates_errors();
@@ -194,6 +195,14 @@ impl Lowering<'_> {
                     atol = self.number_above_zero(value, "atol", &check::ABSOLUTE_TOLERANCE);
                 }
                 Some("controller") => controller = self.controller(value),
+                Some("steps") => {
+                    sizes = self.word(value, "a choice of steps", Sizes::NAMES, |word| {
+                        Some(match word {
+                            "PerSample" => Sizes::PerSample,
+                            _ => Sizes::Shared,
+                        })
+                    });
+                }
                 _ => {}
             }
         }
@@ -219,6 +228,7 @@ impl Lowering<'_> {
                 rtol: rtol?,
                 atol: atol?,
                 controller: controller?,
+                sizes: sizes?,
             }
         };
         Some(Solver { method, steps })
