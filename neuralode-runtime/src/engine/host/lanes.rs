@@ -336,6 +336,22 @@ fn error_row<S: Simd, E: Real, const N: usize, const L: usize>(
     error
 }
 
+/// The sum of the squared scaled errors of every lane; `error` gives its rows.
+#[inline(always)]
+fn lane_squares<S: Simd, E: Real, const N: usize, const L: usize>(
+    error: impl Fn(usize) -> Row<E, L>,
+    y0: &Tile<E, N, L>,
+    y1: &Tile<E, N, L>,
+    tolerances: (E, E),
+) -> [E; L] {
+    let mut sums = [E::default(); L];
+    for n in 0..N {
+        let (error, y) = (error(n), (&y0[n], &y1[n]));
+        add_squares::<S, E, L>(&mut sums, &error, y, tolerances);
+    }
+    sums
+}
+
 /// The mean square of one lane's scaled error, in the state's type and, where its squares overflow, in f64.
 fn careful_mean<S: Simd, E: Real, const N: usize>(
     (rtol, atol): (E, E),
@@ -807,11 +823,8 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
             let Some((y, k)) = tiles.split_first_mut() else {
                 return;
             };
-            let mut squares = [E::default(); L];
-            for n in 0..N {
-                let error = error_row::<S, E, N, L>(&h, (&plan.error, k), n);
-                add_squares::<S, E, L>(&mut squares, &error, (&y[n], &y1[n]), plan.tolerances);
-            }
+            let error = |n: usize| error_row::<S, E, N, L>(&h, (&plan.error, k), n);
+            let squares = lane_squares::<S, E, N, L>(error, y, y1, plan.tolerances);
             let mut finite = true;
             for (square, sum) in lanes.square.iter_mut().zip(squares) {
                 *square = mean::<N>(sum.to_f64());
