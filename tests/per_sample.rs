@@ -346,6 +346,19 @@ neural_ode! {
         ode: Ode {
             field(t, y): [Dense(3 => 8, tanh), Dense(8 => 3)],
             span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3, steps: PerSample },
+        },
+    }
+}
+
+// The same model, which does not ask for lanes.
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Shared {
+        input: [3],
+        ode: Ode {
+            field(t, y): [Dense(3 => 8, tanh), Dense(8 => 3)],
+            span: 0.0..1.0,
             solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
         },
     }
@@ -733,19 +746,75 @@ fn saved_points_of_a_block_have_gradients_with_steps_for_each_sample() {
     }
 }
 
+/// A block of the model that does not ask for lanes, with the parameters of [`block`].
+fn block_without_lanes() -> NeuralOde<SharedOdeField<f64, Cpu>> {
+    let mut block = Shared::<f64, _>::build(&Cpu::seed_from_u64(3)).ode;
+    shift_biases(&mut block.field);
+    block.options = smooth().with_steps(StepSizes::PerSample);
+    block
+}
+
 #[test]
-fn what_has_no_steps_for_each_sample_says_so() {
+fn a_field_without_lanes_gives_the_same_numbers_one_sample_after_the_other() {
+    let dev = Cpu::default();
+    let (rows, c) = (spread(3 * 40), spread(3 * 40));
+    let (y0, c) = (batch::<3, _, _>(&dev, &rows), batch(&dev, &c));
+    let lanes = differentiate(&block(), &y0, &c).unwrap();
+    let each = differentiate(&block_without_lanes(), &y0, &c).unwrap();
+    assert_eq!(each.y1, lanes.y1);
+    assert_eq!(each.y0_bar, lanes.y0_bar);
+    assert_eq!(
+        (each.forward, each.backward),
+        (lanes.forward, lanes.backward)
+    );
+    for (found, expected) in each.theta_bar.iter().zip(&lanes.theta_bar) {
+        assert!(relative_error(found, expected) < 1e-12);
+    }
+}
+
+#[test]
+fn every_adjoint_and_the_tape_have_steps_for_each_sample() {
+    let dev = Cpu::default();
+    let (rows, c) = (spread(3 * 5), spread(3 * 5));
+    let (y0, c) = (batch::<3, _, _>(&dev, &rows), batch(&dev, &c));
+    let tight = SolveOptions::new(0.0, 3.0, 1e-10, 1e-10).with_steps(StepSizes::PerSample);
+    let expected = differentiate(&block().with_options(tight.clone()), &y0, &c).unwrap();
+    for adjoint in [
+        Adjoint::Discrete,
+        Adjoint::Checkpointed { bytes: 1 << 16 },
+        Adjoint::Interpolating,
+        Adjoint::Gauss,
+        Adjoint::Quadrature,
+        Adjoint::Backsolve,
+    ] {
+        for vjp in [Vjp::Generated, Vjp::Tape] {
+            let options = tight.clone().with_adjoint(adjoint).with_vjp(vjp);
+            let found = differentiate(&block().with_options(options), &y0, &c).unwrap();
+            let what = format!("{adjoint:?} {vjp:?}");
+            assert_eq!(found.forward.accepted, expected.forward.accepted, "{what}");
+            assert!(relative_error(&found.y1, &expected.y1) < 1e-12, "{what}");
+            assert!(
+                relative_error(&found.y0_bar, &expected.y0_bar) < 1e-7,
+                "{what}"
+            );
+            for (found, expected) in found.theta_bar.iter().zip(&expected.theta_bar) {
+                assert!(relative_error(found, expected) < 1e-7, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn points_that_must_be_hit_go_with_steps_for_each_sample() {
     let dev = Cpu::default();
     let y0 = batch::<3, f64, _>(&dev, &spread(3 * 4));
     let mut block = block();
-    block.options.adjoint = Adjoint::Gauss;
-    let taped = block.try_forward_with_stats(y0.leaky_trace());
-    assert!(matches!(taped, Err(SolveError::SharedStepsOnly { .. })));
-    // Without a gradient there is no adjoint.
-    assert!(block.try_forward_with_stats(y0.clone()).is_ok());
-    block.options.vjp = Vjp::Tape;
-    let portable = block.try_forward_with_stats(y0);
-    assert!(matches!(portable, Err(SolveError::SharedStepsOnly { .. })));
+    block.options.step_at = vec![1.0].into();
+    let (y1, stats) = block.try_forward_with_stats(y0.clone()).unwrap();
+    block.options.step_at = Vec::new().into();
+    let (without, fewer) = block.try_forward_with_stats(y0).unwrap();
+    assert!(stats.accepted > fewer.accepted);
+    assert!(relative_error(&to_f64(&y1.as_vec()), &to_f64(&without.as_vec())) < 1e-4);
 }
 
 #[test]

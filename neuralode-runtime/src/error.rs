@@ -250,6 +250,17 @@ pub enum SolveError {
 }
 
 impl SolveError {
+    /// The same error of a solve for one sample, with the sample's index in its batch.
+    pub(crate) fn of_sample(mut self, index: usize) -> Self {
+        match &mut self {
+            Self::NonFinite { sample, .. }
+            | Self::StepTooSmall { sample, .. }
+            | Self::MaxSteps { sample, .. } => *sample = Some(index),
+            _ => {}
+        }
+        self
+    }
+
     /// Wraps an error of a dfdx device; made for `map_err`.
     pub fn device<Err: fmt::Display>(error: Err) -> Self {
         Self::Device(DeviceError(error.to_string()))

@@ -6,7 +6,7 @@ use syn::Ident;
 
 use crate::{
     ast::plain,
-    model::{LayerKind, Model, Ode, Shape, StageKind},
+    model::{LayerKind, Model, Ode, Shape, Sizes, StageKind, Steps},
 };
 
 use super::{batch_shape, kernel, layers, root, size_value, Storage};
@@ -312,6 +312,15 @@ fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
         field.as_ref().map_or_else(String::new, Ident::to_string)
     );
     let kernel = kernel::generate(&kernel_name, ode);
+    let lanes = match &ode.solver.steps {
+        Steps::Adaptive {
+            sizes: Sizes::PerSample,
+            ..
+        } => quote!(
+            const LANES: bool = true;
+        ),
+        _ => TokenStream::new(),
+    };
     quote! {
         #kernel
 
@@ -319,6 +328,8 @@ fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
         impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorField<#state, Elem, Dev>
             for #field<Elem, Dev>
         {
+            #lanes
+
             fn with_kernel<Visitor: #root::KernelVisitor<#state>>(
                 visitor: Visitor,
             ) -> #root::Result<Visitor::Output, Visitor> {

@@ -34,9 +34,10 @@ use crate::{
 };
 
 use super::{
+    each::{pull_back_each, solve_each},
     portable,
     saved::Saved,
-    solving::{solve_f32, solve_f64, Outcome, Solving, LANES_F32, LANES_F64},
+    solving::{solve_f32, solve_f64, Outcome, Solve, Solving, LANES_F32, LANES_F64},
     NeuralOde,
 };
 
@@ -94,9 +95,14 @@ where
         };
         let rows = rows.as_slice();
         if self.block.options.steps == StepSizes::PerSample {
-            return match HostEngine::<Generated<K, R>, R, N, L>::new(params) {
-                Some(engine) => self.solve_per_sample(Box::new(engine), rows, K::PARAMS),
-                None => self.solve_portably(),
+            let Some(engine) = HostEngine::<Generated<K, R>, R, N, L>::new(params) else {
+                return self.solve_portably();
+            };
+            return if const { F::LANES } && self.fits_lanes() {
+                self.solve_per_sample(Box::new(engine), rows, K::PARAMS)
+            } else {
+                let engine = Erased::new(Box::new(engine));
+                self.solve_one_by_one(engine, rows, K::PARAMS, solve)
             };
         }
         let straight = self.block.options.solver.seven_stages().is_some();
@@ -123,7 +129,63 @@ where
         portable::forward(self.block, self.saved, self.y0)
     }
 
-    /// Steps for each sample; the statistics are sums over the samples.
+    /// Whether lanes can do what is asked for.
+    fn fits_lanes(&self) -> bool {
+        let options = &self.block.options;
+        let adjoint = !T::OWNS_TAPE || options.adjoint == Adjoint::Discrete;
+        adjoint && options.step_at.is_empty() && options.jump_at.is_empty()
+    }
+
+    /// Steps for each sample, one after the other.
+    fn solve_one_by_one<R: RowScalar, const L: usize>(
+        self,
+        mut engine: Erased<R, L>,
+        rows: &[R],
+        parameters: usize,
+        solve: Solve<Erased<R, L>>,
+    ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
+        let Self { block, saved, y0 } = self;
+        let (y0, mut tape) = y0.split_tape();
+        let starts = rows.chunks_exact(N);
+        let starts = starts.map(|row| Tiles::from_rows_of_any(N, row)).collect();
+        let (times, options) = (saved.times(), &block.options);
+        let each = solve_each(&mut engine, solve, starts, times, options, T::OWNS_TAPE)?;
+        let mut rows = vec![R::default(); times.len() * rows.len()];
+        for (sample, values) in each.values.iter().enumerate() {
+            for (index, value) in values.iter().enumerate() {
+                let at = (index * each.values.len() + sample) * N;
+                rows[at..at + N].copy_from_slice(&value.to_rows());
+            }
+        }
+        let shape = saved.shape(y0.shape().0);
+        let out = tensor_of_rows(rows, y0.device(), shape).map_err(SolveError::device)?;
+        if let Some(pull_backs) = each.pull_backs {
+            let (field, out) = (block.field.clone(), out.clone());
+            tape.add_backward_op(move |gradients| {
+                let cotangent = numbers_mut::<E, D, R>(gradients.get_or_alloc_mut(&out)?);
+                let Some(rows) = cotangent else {
+                    return Ok(());
+                };
+                let count = y0.shape().num_elements();
+                let of_sample = |sample: usize| {
+                    let values = rows.chunks_exact(count);
+                    let values = values.map(|values| &values[sample * N..][..N]);
+                    cotangents_of(saved.times(), N, values)
+                };
+                let cotangents = (0..pull_backs.len()).map(of_sample);
+                let pulled = pull_back_each(&mut engine, &pull_backs, cotangents);
+                let pulled = pulled.map(|pulled| Pulled {
+                    y_bar: pulled.y_bars.iter().flat_map(Tiles::to_rows).collect(),
+                    theta_bar: pulled.theta_bar.0,
+                    stats: pulled.stats,
+                });
+                write_gradients(&field, parameters, pulled, &y0, gradients)
+            });
+        }
+        Ok((out.put_tape(tape), each.stats))
+    }
+
+    /// Steps for each sample, in lanes; the statistics are sums over the samples.
     fn solve_per_sample<R: RowScalar>(
         self,
         engine: Box<dyn AnyPerSample<R>>,
@@ -132,11 +194,6 @@ where
     ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
         let Self { block, saved, y0 } = self;
         let options = &block.options;
-        if T::OWNS_TAPE && options.adjoint != Adjoint::Discrete {
-            return Err(SolveError::SharedStepsOnly {
-                what: "an adjoint other than Discrete",
-            });
-        }
         let (y0, mut tape) = y0.split_tape();
         let (solution, pull_back) = engine.solve(start, saved.times(), options, T::OWNS_TAPE)?;
         let shape = saved.shape(y0.shape().0);
@@ -206,9 +263,6 @@ where
     }
 }
 
-/// How a solve is done, whatever its method.
-type Solve<G> = fn(Solving<'_, G>) -> Result<Outcome<G>, SolveError>;
-
 /// Steps written out for one sample; methods that have none take tiles.
 fn solve_point<K: TileField<N>, R: RowScalar, const N: usize>(
     solving: Solving<'_, PointEngine<K, R, N>>,
@@ -223,9 +277,16 @@ fn cotangents<R, Y: Samples<R>>(
     rows: &[R],
     (features, count): (usize, usize),
 ) -> Vec<Cotangent<Y>> {
-    let values = rows
-        .chunks_exact(count)
-        .map(|rows| Y::cotangent_from_rows(features, rows));
+    cotangents_of(times, features, rows.chunks_exact(count))
+}
+
+/// The same, given as one slice per time.
+fn cotangents_of<'r, R: 'r, Y: Samples<R>>(
+    times: &[f64],
+    features: usize,
+    values: impl Iterator<Item = &'r [R]>,
+) -> Vec<Cotangent<Y>> {
+    let values = values.map(|rows| Y::cotangent_from_rows(features, rows));
     let times = times.iter().copied();
     times
         .zip(values)

@@ -1,5 +1,6 @@
 //! A Neural ODE as a layer: one operation on dfdx's tape.
 
+mod each;
 mod host;
 mod portable;
 mod saved;

@@ -1,7 +1,7 @@
 //! A block through dfdx's operations and tape, on any device.
 
 use dfdx::{
-    shapes::{Const, Dim, Dtype},
+    shapes::{Const, Dim, Dtype, HasShape, Shape},
     tensor::{Gradients, PutTape, SplitTape, Tape, Tensor},
     tensor_ops::Device,
 };
@@ -21,6 +21,7 @@ use crate::{
 };
 
 use super::{
+    each::{pull_back_each, solve_each},
     saved::Saved,
     solving::{solve_any, Outcome, Solving},
     NeuralOde,
@@ -41,9 +42,7 @@ where
     W: Saved<B, N, E, D>,
 {
     if block.options.steps == StepSizes::PerSample {
-        return Err(SolveError::SharedStepsOnly {
-            what: "a field without generated kernels",
-        });
+        return one_by_one(block, saved, y0);
     }
     let (y0, mut tape) = y0.split_tape();
     let mut engine = AnyField::new(TensorEngine::<F, B, N, E, D>::new(block.field.clone()));
@@ -77,6 +76,85 @@ where
         });
     }
     Ok((out.put_tape(tape), stats))
+}
+
+/// The same with steps for each sample, one after the other.
+fn one_by_one<const N: usize, B, E, D, T, F, W>(
+    block: &NeuralOde<F>,
+    saved: W,
+    y0: Tensor<(B, Const<N>), E, D, T>,
+) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+    T: Tape<E, D>,
+    F: TensorField<N, E, D>,
+    W: Saved<B, N, E, D>,
+{
+    let (y0, mut tape) = y0.split_tape();
+    let mut engine = AnyField::new(TensorEngine::<F, usize, N, E, D>::new(block.field.clone()));
+    let (times, options) = (saved.times(), &block.options);
+    let starts = y0.as_vec();
+    let starts = starts.chunks_exact(N);
+    let starts = starts.map(|row| state::<N, E, D>(y0.device(), row));
+    let starts = starts
+        .collect::<Result<_, D::Err>>()
+        .map_err(SolveError::device)?;
+    let each = solve_each(&mut engine, solve_any, starts, times, options, T::OWNS_TAPE)?;
+    let mut rows = Vec::with_capacity(times.len() * y0.shape().num_elements());
+    for index in 0..times.len() {
+        let values = each.values.iter().filter_map(|values| values.get(index));
+        rows.extend(values.flat_map(numbers::<N, E, D>));
+    }
+    let shape = saved.shape(y0.shape().0);
+    let out = y0.device().try_tensor_from_vec(rows, shape);
+    let out = out.map_err(SolveError::device)?;
+    if let Some(pull_backs) = each.pull_backs {
+        let (field, out) = (block.field.clone(), out.clone());
+        tape.add_backward_op(move |gradients| {
+            gradients.try_alloc_for(&out)?;
+            let rows = gradients.get(&out).as_vec();
+            let count = y0.shape().num_elements();
+            let mut of_samples = Vec::with_capacity(pull_backs.len());
+            for sample in 0..pull_backs.len() {
+                let mut cotangents = Vec::with_capacity(saved.times().len());
+                for (t, rows) in saved.times().iter().zip(rows.chunks_exact(count)) {
+                    let value = state::<N, E, D>(y0.device(), &rows[sample * N..][..N])?;
+                    cotangents.push(Cotangent { t: *t, value });
+                }
+                of_samples.push(cotangents);
+            }
+            let pulled = pull_back_each(&mut engine, &pull_backs, of_samples.into_iter());
+            let pulled = match pulled {
+                Ok(pulled) => {
+                    let rows = pulled.y_bars.iter().flat_map(numbers::<N, E, D>).collect();
+                    let y_bar = y0.device().try_tensor_from_vec(rows, *y0.shape())?;
+                    Ok((AnyState::new(y_bar), pulled.theta_bar, Ok(pulled.stats)))
+                }
+                Err(error) => poison(&mut engine, &AnyState::new(y0.clone()), error),
+            };
+            write_gradients(&field, pulled, &y0, gradients)
+        });
+    }
+    Ok((out.put_tape(tape), each.stats))
+}
+
+/// A batch of one.
+type One<const N: usize, E, D> = Tensor<(usize, Const<N>), E, D>;
+
+fn state<const N: usize, E: Dtype, D: Device<E>>(
+    device: &D,
+    row: &[E],
+) -> Result<AnyState, D::Err> {
+    let tensor: One<N, E, D> = device.try_tensor_from_vec(row.to_vec(), (1, Const))?;
+    Ok(AnyState::new(tensor))
+}
+
+fn numbers<const N: usize, E: Dtype, D: Device<E>>(state: &AnyState) -> Vec<E> {
+    state
+        .get::<One<N, E, D>>()
+        .map_or_else(Vec::new, Tensor::as_vec)
 }
 
 /// Cotangents of `y0` and of the field's parameters, beside what they cost or why they are NaN.

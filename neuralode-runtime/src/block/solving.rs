@@ -35,6 +35,9 @@ pub(super) struct Outcome<F: Differentiable> {
     pub(super) pull_back: Option<PullBack<F>>,
 }
 
+/// How a solve is done, whatever its method.
+pub(super) type Solve<F> = fn(Solving<'_, F>) -> Result<Outcome<F>, SolveError>;
+
 /// A solve that waits for its tableau.
 pub(super) struct Solving<'a, F: VectorField> {
     pub(super) field: &'a mut F,

@@ -42,6 +42,10 @@ use crate::{
 pub trait TensorField<const N: usize, E: Dtype, D: Device<E>>:
     TensorCollection<E, D> + Clone + 'static
 {
+    /// Whether solves with step sizes for each sample run in lanes, where there are kernels: code that is compiled for
+    /// the fields that ask for it. Others solve one sample after the other.
+    const LANES: bool = false;
+
     /// Shows the field's generated kernels to `visitor`, if there are any. Generated code implements it; a
     /// field without runs through dfdx's operations everywhere.
     ///
