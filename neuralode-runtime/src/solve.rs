@@ -35,6 +35,7 @@ impl<Y> Solution<Y> {
             accepted: self.accepted,
             rejected: self.rejected,
             vjps: 0,
+            jvps: 0,
         }
     }
 }
