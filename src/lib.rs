@@ -8,19 +8,19 @@
 //! * [`try_backward`] is dfdx's backward pass with failures as errors, [`softmax_cross_entropy`] a loss in one
 //!   operation.
 //! * [`options`] holds everything about a solve that can be chosen; [`error`](mod@error) everything that can go wrong.
-//! * [`tableau`], [`step`], [`vector_field`], [`stepper`], [`trajectory`], [`solve`](mod@solve), [`saved_points`] and
-//!   [`adjoint`] are the parts of which a solve is made; [`engine`] holds states and fields, and
+//! * [`tableau`], [`step`], [`vector_field`], [`stepper`], [`trajectory`], [`solve`](mod@solve), [`saved_points`],
+//!   [`adjoint`] and [`sensitivity`] are the parts of which a solve is made; [`engine`] holds states and fields, and
 //!   [`release_buffers`](engine::host::release_buffers) frees the memory that solves keep for the next one.
 
 #![forbid(unsafe_code)]
 
 pub use dfdx;
 pub use neuralode_runtime::{
-    adjoint, engine, error, events, layer, ode, options, saved_points, softmax_cross_entropy,
-    solve, state, step, stepper, tableau, take_backward_report, trajectory, try_backward,
-    try_softmax_cross_entropy, vector_field, Adjoint, Controller, DenseOutput, Event, FnField,
-    LayerSummary, NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Solver, Stats, StepSizes,
-    Summary, TensorField, Vjp,
+    adjoint, engine, error, events, layer, ode, options, saved_points, sensitivity,
+    softmax_cross_entropy, solve, state, step, stepper, tableau, take_backward_report, trajectory,
+    try_backward, try_softmax_cross_entropy, vector_field, Adjoint, Controller, DenseOutput, Event,
+    FnField, LayerSummary, NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Solver, Stats,
+    StepSizes, Summary, TensorField, Vjp,
 };
 
 #[doc(hidden)]

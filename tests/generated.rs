@@ -18,7 +18,7 @@ use neuralode::{
         tensor::{KernelVisitor, TensorEngine},
     },
     prelude::*,
-    vector_field::{Differentiable, VectorField},
+    vector_field::{Differentiable, Pushforward, VectorField},
     Adjoint, Controller, Vjp,
 };
 use rand::{rngs::StdRng, Rng, SeedableRng};
@@ -87,7 +87,8 @@ impl<const N: usize, R: Real, const L: usize> KernelVisitor<N> for Evaluate<R, L
         let mut theta_bar: Params<R> = engine.zero_params().unwrap();
         engine.eval(0.3, &y, &mut dy).unwrap();
         engine.vjp(0.3, &y, &c, &mut y_bar, &mut theta_bar).unwrap();
-        engine.jvp(0.3, &y, &c, &mut jvp);
+        let resting = engine.zero_params().unwrap();
+        engine.jvp(0.3, &y, &c, &resting, &mut jvp).unwrap();
         let rows = |tiles: &Tiles<R, N, L>| tiles.to_rows().into_iter().map(Real::to_f64).collect();
         Products {
             dy: rows(&dy),

@@ -3,6 +3,7 @@
 pub use core::{
     clone::Clone,
     fmt::Debug,
+    iter::Iterator,
     marker::PhantomData,
     option::Option::{self, None, Some},
     result::Result::{self, Err, Ok},

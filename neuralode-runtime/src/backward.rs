@@ -27,6 +27,7 @@ thread_local! {
                 accepted: 0,
                 rejected: 0,
                 vjps: 0,
+                jvps: 0,
             },
             error: None,
         })

@@ -16,6 +16,8 @@ pub enum Quantity {
     VectorField,
     /// The state that an attempted step leads to.
     Step,
+    /// The direction `y0_dot` in which a tangent starts.
+    Tangent,
     /// The cotangent `dL/dy1` with which a backward solve starts.
     Cotangent,
     /// The integrand of the parameters' gradient.
@@ -33,6 +35,7 @@ impl fmt::Display for Quantity {
             Self::InitialState => "the initial state",
             Self::VectorField => "the vector field",
             Self::Step => "the state after an attempted step",
+            Self::Tangent => "the direction in which a tangent starts",
             Self::Cotangent => "the cotangent of the solution (the gradient of the loss)",
             Self::Integrand => "the integrand of the parameters' gradient",
             Self::EventFunction => "the function of an event, or its gradient,",

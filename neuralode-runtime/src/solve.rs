@@ -38,6 +38,7 @@ impl<Y> Solved<Y> {
             accepted: self.accepted,
             rejected: self.rejected,
             vjps: 0,
+            jvps: 0,
         }
     }
 }

@@ -18,6 +18,9 @@ pub struct Stats {
     pub rejected: usize,
     /// Vector-Jacobian products of the field. Each computes `(df/dy)^T c` and `(df/dtheta)^T c` together.
     pub vjps: usize,
+    /// Jacobian-vector products of the field, in solves with tangents. Each computes
+    /// `(df/dy) y_dot + (df/dtheta) theta_dot` for one direction.
+    pub jvps: usize,
 }
 
 impl AddAssign for Stats {
@@ -26,6 +29,7 @@ impl AddAssign for Stats {
         self.accepted += other.accepted;
         self.rejected += other.rejected;
         self.vjps += other.vjps;
+        self.jvps += other.jvps;
     }
 }
 

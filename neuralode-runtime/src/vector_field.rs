@@ -112,3 +112,49 @@ pub trait Differentiable: VectorField {
         self.pull_back_steps(tableau, steps, cotangents, lambda, theta_bar)
     }
 }
+
+/// A field with parameters `theta` and a Jacobian-vector product: what
+/// [`sensitivity`](crate::sensitivity) needs.
+///
+/// A field without parameters has `Params = ()`.
+pub trait Pushforward: VectorField {
+    /// A tangent of the parameters: a direction in which they move.
+    type Params;
+
+    /// Writes `(df/dy) y_dot + (df/dtheta) theta_dot` at `(t, y)` into `out`, whose old contents mean nothing. Costs
+    /// about two evaluations of the field.
+    ///
+    /// # Errors
+    /// [`SolveError`] if the product cannot be computed. A value that is not finite is no error here.
+    fn jvp(
+        &mut self,
+        t: f64,
+        y: &Self::State,
+        y_dot: &Self::State,
+        theta_dot: &Self::Params,
+        out: &mut Self::State,
+    ) -> Result<(), SolveError>;
+
+    /// Writes `f(t, y)` into `dy`, and the product with each of the pairs of `y_dots` and `theta_dots` into the place
+    /// of `outs` that belongs to it; all three have the same length.
+    ///
+    /// The default is an evaluation and a product after the other. An engine overrides it where they share work.
+    ///
+    /// # Errors
+    /// Those of [`VectorField::eval`] and [`Pushforward::jvp`].
+    fn eval_with_jvps(
+        &mut self,
+        t: f64,
+        y: &Self::State,
+        dy: &mut Self::State,
+        y_dots: &[Self::State],
+        theta_dots: &[Self::Params],
+        outs: &mut [Self::State],
+    ) -> Result<(), SolveError> {
+        self.eval(t, y, dy)?;
+        for ((y_dot, theta_dot), out) in y_dots.iter().zip(theta_dots).zip(outs) {
+            self.jvp(t, y, y_dot, theta_dot, out)?;
+        }
+        Ok(())
+    }
+}

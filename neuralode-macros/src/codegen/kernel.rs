@@ -87,19 +87,22 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             #way_back
 
             #[inline(always)]
-            fn jvp<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
+            fn eval_with_jvps<'d, Set: #root::Simd, Num: #root::Real, const LANES: usize>(
                 simd: Set,
                 params: &[Num],
                 _t: &[f64; LANES],
                 x_0: &#tile,
-                v_0: &#tile,
-                out: &mut #tile,
+                dy: &mut #tile,
+                directions: impl #root::Iterator<Item = (&'d #tile, &'d [Num], &'d mut #tile)>,
                 record: &mut [#row],
                 scratch: &mut [#row],
             ) {
                 #(#forward)*
-                #(#tangent)*
-                #root::kernel::copy(#v, out);
+                #root::kernel::copy(#x, dy);
+                for (v_0, theta_dot, out) in directions {
+                    #(#tangent)*
+                    #root::kernel::copy(#v, out);
+                }
             }
 
             #one_sample
@@ -603,7 +606,9 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
         tangent: quote! {
             #enter_v
             #carve_v
-            #dense.tangent::<#activation, Set, LANES>(simd, #v_in, #z, #y, #v_next);
+            #dense.tangent::<#activation, Set, LANES>(
+                simd, &#layer::at(theta_dot, Self::#at), #x_in, #v_in, #z, #y, #v_next,
+            );
         },
         one_forward: quote! {
             #one_enter

@@ -1,18 +1,16 @@
 //! Evaluations and whole steps over all tiles.
 
-use core::marker::PhantomData;
-
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{options::Tolerances, step::Attempt, tableau::ButcherTableau};
 
 use super::{
-    field::TileKernel,
+    field::{Generated, TileKernel},
     isa::dispatch,
     kernel::{carve, in_blocks, Row, Tile, TileField, SPAN},
     parallel::first_half,
     real::Real,
-    tiles::{tile_square_sum, Tiles},
+    tiles::{tile_square_sum, Params, Tiles},
 };
 
 /// `f(t, y)` for all tiles, shared by as many threads as there are buffers of scratch space.
@@ -487,26 +485,146 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const CAP:
     }
 }
 
-/// `(df/dy) v` for all tiles.
-pub(super) struct Jvp<'a, K, E, const N: usize, const L: usize> {
-    pub(super) params: &'a [E],
-    pub(super) t: f64,
-    pub(super) y: &'a [Tile<E, N, L>],
-    pub(super) v: &'a [Tile<E, N, L>],
-    pub(super) out: &'a mut [Tile<E, N, L>],
-    pub(super) scratch: &'a mut [Row<E, L>],
-    pub(super) field: PhantomData<K>,
+/// Directions whose products share one evaluation of the layers; more take several passes.
+pub(super) const DIRECTIONS: usize = 8;
+
+/// Some tiles of a point with at most [`DIRECTIONS`] directions, and the places of the products along them.
+pub(super) struct Directions<'a, E, const N: usize, const L: usize> {
+    y: &'a [Tile<E, N, L>],
+    /// Where the values are wanted.
+    dy: Option<&'a mut [Tile<E, N, L>]>,
+    theta_dots: &'a [Params<E>],
+    y_dots: [&'a [Tile<E, N, L>]; DIRECTIONS],
+    outs: [&'a mut [Tile<E, N, L>]; DIRECTIONS],
 }
 
-impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Jvp<'_, K, E, N, L> {
+impl<'a, E: Real, const N: usize, const L: usize> Directions<'a, E, N, L> {
+    /// Of these states, as many as there are `theta_dots`.
+    pub(super) fn new(
+        y: &'a Tiles<E, N, L>,
+        dy: Option<&'a mut Tiles<E, N, L>>,
+        theta_dots: &'a [Params<E>],
+        y_dots: &'a [Tiles<E, N, L>],
+        outs: &'a mut [Tiles<E, N, L>],
+    ) -> Self {
+        let (mut y_dots, mut outs) = (y_dots.iter(), outs.iter_mut());
+        Self {
+            y: y.rows().as_chunks().0,
+            dy: dy.map(|dy| dy.rows_mut().as_chunks_mut().0),
+            theta_dots,
+            y_dots: core::array::from_fn(|_| {
+                y_dots
+                    .next()
+                    .map_or(Default::default(), |v| v.rows().as_chunks().0)
+            }),
+            outs: core::array::from_fn(|_| {
+                let out = outs.next().map(Tiles::rows_mut);
+                out.map_or(Default::default(), |out| out.as_chunks_mut().0)
+            }),
+        }
+    }
+
+    fn split_at(self, at: usize) -> (Self, Self) {
+        let theta_dots = self.theta_dots;
+        let (y_low, y_high) = self.y.split_at(at);
+        let (dy_low, dy_high) = self.dy.map(|dy| dy.split_at_mut(at)).unzip();
+        // The places of directions that are not there are empty.
+        let dots = self.y_dots.map(|v| v.split_at(at.min(v.len())));
+        let mut high: [&mut [Tile<E, N, L>]; DIRECTIONS] = Default::default();
+        let mut places = high.iter_mut();
+        let low = self.outs.map(|out| {
+            let (low, high) = out.split_at_mut(at.min(out.len()));
+            if let Some(place) = places.next() {
+                *place = high;
+            }
+            low
+        });
+        (
+            Self {
+                y: y_low,
+                dy: dy_low,
+                theta_dots,
+                y_dots: dots.map(|(low, _)| low),
+                outs: low,
+            },
+            Self {
+                y: y_high,
+                dy: dy_high,
+                theta_dots,
+                y_dots: dots.map(|(_, high)| high),
+                outs: high,
+            },
+        )
+    }
+}
+
+/// `f(t, y)` and `(df/dy) y_dot + (df/dtheta) theta_dot` for all tiles, shared by as many threads as there are buffers
+/// of scratch space.
+pub(super) fn eval_with_jvps<K: TileField<N>, E: Real, const N: usize, const L: usize>(
+    arch: Arch,
+    field: &Generated<K, E>,
+    t: f64,
+    part: Directions<'_, E, N, L>,
+    scratch: &mut [Vec<Row<E, L>>],
+) {
+    match scratch {
+        [] => {}
+        [scratch] => {
+            let done = dispatch::<Generated<K, E>, _>(
+                arch,
+                EvalWithJvps {
+                    field,
+                    t,
+                    part,
+                    scratch,
+                },
+            );
+            debug_assert!(done.is_some(), "such fields exist with vectors only");
+        }
+        _ => {
+            let at = first_half(part.y.len(), scratch.len());
+            let (part_low, part_high) = part.split_at(at);
+            let (low, high) = scratch.split_at_mut(scratch.len() / 2);
+            rayon::join(
+                || eval_with_jvps(arch, field, t, part_low, low),
+                || eval_with_jvps(arch, field, t, part_high, high),
+            );
+        }
+    }
+}
+
+struct EvalWithJvps<'a, K, E, const N: usize, const L: usize> {
+    field: &'a Generated<K, E>,
+    t: f64,
+    part: Directions<'a, E, N, L>,
+    scratch: &'a mut [Row<E, L>],
+}
+
+impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd
+    for EvalWithJvps<'_, K, E, N, L>
+{
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let t = [self.t; L];
-        let (record, scratch) = self.scratch.split_at_mut(K::RECORD);
-        for ((y, v), out) in self.y.iter().zip(self.v).zip(self.out) {
-            K::jvp(simd, self.params, &t, y, v, out, record, scratch);
+        let Self {
+            field,
+            t,
+            mut part,
+            scratch,
+        } = self;
+        let params = field.params();
+        let (unwanted, scratch) = carve::<E, N, L>(scratch);
+        let (record, scratch) = scratch.split_at_mut(K::RECORD);
+        for (index, y) in part.y.iter().enumerate() {
+            let wanted = part.dy.as_mut().and_then(|dy| dy.get_mut(index));
+            let dy = wanted.unwrap_or(&mut *unwanted);
+            let places = part.y_dots.iter().zip(&mut part.outs);
+            let directions = part.theta_dots.iter().zip(places);
+            let directions = directions.filter_map(|(theta_dot, (v, out))| {
+                Some((v.get(index)?, theta_dot.0.as_slice(), out.get_mut(index)?))
+            });
+            K::eval_with_jvps(simd, params, &[t; L], y, dy, directions, record, scratch);
         }
     }
 }

@@ -110,18 +110,19 @@ pub trait TileField<const N: usize>: 'static {
         scratch: &mut [Row<E, L>],
     );
 
-    /// Writes `(df/dy) v` into `out`.
+    /// Writes `f(t, y)` into `dy`, and `(df/dy) v + (df/dtheta) theta_dot` into `out` for each of `directions`, which
+    /// are triples `(v, theta_dot, out)`; a `theta_dot` holds [`Self::PARAMS`] numbers.
     #[allow(
         clippy::too_many_arguments,
-        reason = "inputs, outputs and scratch of one product"
+        reason = "inputs, outputs and scratch of the products"
     )]
-    fn jvp<S: Simd, E: Real, const L: usize>(
+    fn eval_with_jvps<'d, S: Simd, E: Real, const L: usize>(
         simd: S,
         params: &[E],
         t: &[f64; L],
         y: &Tile<E, N, L>,
-        v: &Tile<E, N, L>,
-        out: &mut Tile<E, N, L>,
+        dy: &mut Tile<E, N, L>,
+        directions: impl Iterator<Item = (&'d Tile<E, N, L>, &'d [E], &'d mut Tile<E, N, L>)>,
         record: &mut [Row<E, L>],
         scratch: &mut [Row<E, L>],
     );
@@ -448,6 +449,13 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
         }
     }
 
+    /// Whether all parameters are zero.
+    #[inline(always)]
+    fn is_zero(&self) -> bool {
+        let numbers = self.weight.as_flattened().iter().chain(self.bias);
+        numbers.fold(true, |zero, x| zero & (*x == E::default()))
+    }
+
     /// The weights by columns, so that products with either run through memory in order; biases stay.
     pub fn transpose(params: &[E], out: &mut [E]) {
         out.copy_from_slice(params);
@@ -497,19 +505,32 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
         }
     }
 
-    /// The tangent of `y = A(W x + b)` along `v`; `z` and `y` are those of [`Self::forward`].
+    /// The tangent `A'(z) (W v + W_dot x + b_dot)` of `y = A(W x + b)` along `v` and the parameters' `direction`
+    /// `(W_dot, b_dot)`; `z` and `y` are those of [`Self::forward`]. Parameters that rest cost nothing.
     #[inline(always)]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a point, two tangents and the place of the result"
+    )]
     pub fn tangent<A: TileActivation, S: Simd, const L: usize>(
         &self,
         simd: S,
+        direction: &Self,
+        x: &Tile<E, I, L>,
         v: &Tile<E, I, L>,
         z: &Tile<E, O, L>,
         y: &Tile<E, O, L>,
         out: &mut Tile<E, O, L>,
     ) {
-        in_blocks!(O, |at, K| {
-            product::<S, E, I, O, K, L>(simd, self.weight, at, [E::default(); K], v, out);
-        });
+        if direction.is_zero() {
+            in_blocks!(O, |at, K| {
+                product::<S, E, I, O, K, L>(simd, self.weight, at, [E::default(); K], v, out);
+            });
+        } else {
+            in_blocks!(O, |at, K| {
+                tangent_product::<S, E, I, O, K, L>(simd, (self, direction), at, (x, v), out);
+            });
+        }
         scale_by_derivative::<A, S, E, O, L>(simd, z, y, out);
     }
 
@@ -640,6 +661,48 @@ fn product<S: Simd, E: Real, const I: usize, const O: usize, const K: usize, con
         for k in 0..K {
             let y = E::registers_mut::<S>(&mut *y[at + k]);
             y[register..register + SPAN].copy_from_slice(&sum[k]);
+        }
+        register += SPAN;
+    }
+}
+
+/// Rows `at..at + K` of `out = b_dot + W v + W_dot x`, where the parameters move in a direction.
+#[inline(always)]
+fn tangent_product<
+    S: Simd,
+    E: Real,
+    const I: usize,
+    const O: usize,
+    const K: usize,
+    const L: usize,
+>(
+    simd: S,
+    (layer, direction): (&DenseParams<'_, E, I, O>, &DenseParams<'_, E, I, O>),
+    at: usize,
+    (x, v): (&Tile<E, I, L>, &Tile<E, I, L>),
+    out: &mut Tile<E, O, L>,
+) {
+    let weight: [&[E; I]; K] = core::array::from_fn(|k| &layer.weight[at + k]);
+    let moving: [&[E; I]; K] = core::array::from_fn(|k| &direction.weight[at + k]);
+    let mut register = 0;
+    while register + SPAN <= L / E::lanes::<S>() {
+        let mut sum: [[E::Register<S>; SPAN]; K] =
+            core::array::from_fn(|k| [E::splat(simd, direction.bias[at + k]); SPAN]);
+        for i in 0..I {
+            let v = &E::registers::<S>(&*v[i])[register..register + SPAN];
+            let x = &E::registers::<S>(&*x[i])[register..register + SPAN];
+            for k in 0..K {
+                let w = E::splat(simd, weight[k][i]);
+                let w_dot = E::splat(simd, moving[k][i]);
+                for s in 0..SPAN {
+                    sum[k][s] = E::fma(simd, w, v[s], sum[k][s]);
+                    sum[k][s] = E::fma(simd, w_dot, x[s], sum[k][s]);
+                }
+            }
+        }
+        for k in 0..K {
+            let out = E::registers_mut::<S>(&mut *out[at + k]);
+            out[register..register + SPAN].copy_from_slice(&sum[k]);
         }
         register += SPAN;
     }

@@ -745,6 +745,7 @@ impl<const L: usize> Lanes<L> {
             accepted,
             rejected: tries - accepted,
             vjps: 0,
+            jvps: 0,
         }
     }
 }

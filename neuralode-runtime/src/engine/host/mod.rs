@@ -50,7 +50,7 @@ pub use point::PointEngine;
 pub use tiles::{Params, Tiles};
 pub(crate) use {erased::Erased, per_sample::AnyPerSample, tiles::ANY};
 
-use core::fmt;
+use core::{fmt, slice};
 
 use pulp::Arch;
 
@@ -62,10 +62,10 @@ use crate::{
     step::Attempt,
     step::Step,
     tableau::ButcherTableau,
-    vector_field::{Differentiable, VectorField},
+    vector_field::{Differentiable, Pushforward, VectorField},
 };
 
-use forward::{StepCoefficients, StepRows};
+use forward::{Directions, StepCoefficients, StepRows, DIRECTIONS};
 use kernel::{Row, TileField, WIDTH};
 use pullback::Plan;
 use real::Real;
@@ -147,30 +147,37 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
         Generated::new(params).map(Self::with_field)
     }
 
-    /// Writes the Jacobian-vector product `(df/dy) v` at `(t, y)` into `out`. Costs about two evaluations.
-    pub fn jvp(
+    /// The products along some directions, and the value where `dy` takes it.
+    fn jvps(
         &mut self,
         t: f64,
         y: &Tiles<E, N, L>,
-        v: &Tiles<E, N, L>,
-        out: &mut Tiles<E, N, L>,
-    ) {
-        self.provide_scratch(1);
-        for scratch in self.scratch.iter_mut().take(1) {
-            let done = isa::dispatch::<Generated<K, E>, _>(
-                self.arch,
-                forward::Jvp::<K, E, N, L> {
-                    params: self.field.params(),
-                    t,
-                    y: y.rows().as_chunks().0,
-                    v: v.rows().as_chunks().0,
-                    out: out.rows_mut().as_chunks_mut().0,
-                    scratch,
-                    field: core::marker::PhantomData,
-                },
-            );
-            debug_assert!(done.is_some(), "such engines exist with vectors only");
+        mut dy: Option<&mut Tiles<E, N, L>>,
+        y_dots: &[Tiles<E, N, L>],
+        theta_dots: &[Params<E>],
+        outs: &mut [Tiles<E, N, L>],
+    ) -> Result<(), SolveError> {
+        if let Some(Params(wrong)) = theta_dots.iter().find(|dot| dot.0.len() != K::PARAMS) {
+            return Err(SolveError::ShapeMismatch {
+                expected: vec![K::PARAMS],
+                found: vec![wrong.len()],
+            });
         }
+        let tiles = y.rows().len() / N.max(1);
+        let places = y_dots.chunks(DIRECTIONS).zip(outs.chunks_mut(DIRECTIONS));
+        for (theta_dots, (y_dots, outs)) in theta_dots.chunks(DIRECTIONS).zip(places) {
+            let work = K::PRODUCTS * tiles * L * (1 + 2 * theta_dots.len());
+            let threads = parallel::threads(work, tiles);
+            self.provide_scratch(threads);
+            forward::eval_with_jvps(
+                self.arch,
+                &self.field,
+                t,
+                Directions::new(y, dy.take(), theta_dots, y_dots, outs),
+                &mut self.scratch[..threads],
+            );
+        }
+        Ok(())
     }
 }
 
@@ -324,5 +331,41 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
             Some(plan) => Ok(self.pull_back_rows(&plan, lambda.rows_mut(), &mut theta_bar.0)),
             None => discrete::pull_back_steps(self, tableau, steps, cotangents, lambda, theta_bar),
         }
+    }
+}
+
+impl<K: TileField<N>, E: Real, const N: usize, const L: usize> Pushforward
+    for HostEngine<Generated<K, E>, E, N, L>
+{
+    type Params = Params<E>;
+
+    /// # Errors
+    /// [`SolveError::ShapeMismatch`] if `theta_dot` has not as many numbers as the field has parameters.
+    fn jvp(
+        &mut self,
+        t: f64,
+        y: &Self::State,
+        y_dot: &Self::State,
+        theta_dot: &Params<E>,
+        out: &mut Self::State,
+    ) -> Result<(), SolveError> {
+        let (y_dots, theta_dots) = (slice::from_ref(y_dot), slice::from_ref(theta_dot));
+        self.jvps(t, y, None, y_dots, theta_dots, slice::from_mut(out))
+    }
+
+    /// The layers' values are computed once for up to eight directions.
+    fn eval_with_jvps(
+        &mut self,
+        t: f64,
+        y: &Self::State,
+        dy: &mut Self::State,
+        y_dots: &[Self::State],
+        theta_dots: &[Params<E>],
+        outs: &mut [Self::State],
+    ) -> Result<(), SolveError> {
+        if y_dots.is_empty() {
+            return self.eval(t, y, dy);
+        }
+        self.jvps(t, y, Some(dy), y_dots, theta_dots, outs)
     }
 }
