@@ -225,11 +225,11 @@ fn dots_of_rows<S: Simd, E: RowScalar, const R: usize, const K: usize>(
 ) {
     let mut o = 0;
     while o + K <= size.outputs {
-        dot_block::<S, E, R, K>(simd, size, row, o, x, w, b, y);
+        dot_block::<S, E, R, K>(simd, size, (row, o), x, w, b, y);
         o += K;
     }
     while o < size.outputs {
-        dot_block::<S, E, R, 1>(simd, size, row, o, x, w, b, y);
+        dot_block::<S, E, R, 1>(simd, size, (row, o), x, w, b, y);
         o += 1;
     }
 }
@@ -238,8 +238,7 @@ fn dots_of_rows<S: Simd, E: RowScalar, const R: usize, const K: usize>(
 fn dot_block<S: Simd, E: RowScalar, const R: usize, const K: usize>(
     simd: S,
     size: Size,
-    row: usize,
-    o: usize,
+    (row, o): (usize, usize),
     x: &[E],
     w: &[E],
     b: &[E],
