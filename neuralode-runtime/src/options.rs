@@ -146,8 +146,10 @@ pub enum StepSizes {
     #[default]
     Shared,
     /// A size for each sample, by its own error, as if it were solved alone: its result and its number of steps
-    /// do not depend on its batch. Pays off where samples differ much. In blocks it needs generated kernels
-    /// ([`Vjp::Generated`]) and, for gradients, [`Adjoint::Discrete`].
+    /// do not depend on its batch. Pays off where samples differ much. Blocks whose declaration says
+    /// `steps: PerSample` solve many samples at once, in lanes, with [`Vjp::Generated`] and, for gradients,
+    /// [`Adjoint::Discrete`]; without stops and jumps. All others solve one sample after the other: the same numbers,
+    /// slower.
     PerSample,
 }
 
