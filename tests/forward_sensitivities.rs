@@ -595,7 +595,7 @@ struct Kernels<K, R: Real, const N: usize, const L: usize> {
     samples: usize,
     params: Vec<R>,
     instructions: usize,
-    kernels: core::marker::PhantomData<K>,
+    of: core::marker::PhantomData<K>,
 }
 
 impl<K: TileField<N>, R: Real, const N: usize, const L: usize> Kernels<K, R, N, L> {
@@ -606,7 +606,7 @@ impl<K: TileField<N>, R: Real, const N: usize, const L: usize> Kernels<K, R, N, 
             samples: [1, 3, L, L + 1, 2 * L + 5][usize::try_from(seed).unwrap() % 5],
             params: Vec::new(),
             instructions,
-            kernels: core::marker::PhantomData,
+            of: core::marker::PhantomData,
         };
         this.params = this.numbers(K::PARAMS, 0.6);
         this
