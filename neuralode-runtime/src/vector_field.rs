@@ -138,7 +138,7 @@ pub trait Pushforward: VectorField {
     /// Writes `f(t, y)` into `dy`, and the product with each of the pairs of `y_dots` and `theta_dots` into the place
     /// of `outs` that belongs to it; all three have the same length.
     ///
-    /// The default is an evaluation and a product after the other. An engine overrides it where they share work.
+    /// The default is an evaluation, then one product after the other. An engine overrides it where they share work.
     ///
     /// # Errors
     /// Those of [`VectorField::eval`] and [`Pushforward::jvp`].
