@@ -204,6 +204,9 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
     };
     let mut control = StepControl::new(options.controller, tableau.order);
     let mut last_square: f64 = 0.0;
+    // The size with its sign. The next step waits for it, in a small system for nothing else, so that it comes from the
+    // factor by one product; what bounds it is rare, and in branches that never select between two numbers.
+    let mut signed = direction * size;
     let finish = loop {
         let t = stepper.t();
         if accepted + rejected == options.max_steps {
@@ -216,9 +219,9 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
                 sample: None,
             });
         }
-        if adaptive {
+        if adaptive && size < smallest {
             // Below this the sum `t + h` may not differ from `t`.
-            size = size.max(smallest);
+            (size, signed) = rarely(smallest, direction);
         }
         // Nothing here waits for the size of the step.
         let remaining = (leg.end - t).abs();
@@ -228,7 +231,10 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
             remaining
         };
         let limited = size * noise >= limit;
-        let mut h = direction * if limited { limit } else { size };
+        let mut h = signed;
+        if limited {
+            (_, h) = rarely(limit, direction);
+        }
         #[allow(clippy::float_cmp, reason = "one of two numbers")]
         let last = limited && limit == remaining;
         let wanted = size;
@@ -243,7 +249,8 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
         };
         last_square = square;
         let verdict = control.judge(square);
-        size = h.abs() * verdict.factor;
+        signed = h * verdict.factor;
+        size = signed.abs();
         let info = StepInfo {
             t,
             h,
@@ -289,6 +296,7 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
                 }
                 // The size of a step that was cut short, and its error, say nothing about the next one.
                 size = size.max(wanted);
+                signed = direction * size;
                 if let Some(memory) = memory {
                     control.recall(memory);
                 }
@@ -379,6 +387,13 @@ fn first_size<F: VectorField, const S: usize>(
             })
         }
     }
+}
+
+/// A size, and the same in the direction of the solve. Out of line, so that it stays in its branch.
+#[cold]
+#[inline(never)]
+fn rarely(size: f64, direction: f64) -> (f64, f64) {
+    (size, direction * size)
 }
 
 /// Why a rejected step cannot be tried again with a smaller size.

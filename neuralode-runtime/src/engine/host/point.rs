@@ -297,6 +297,11 @@ fn argument<S: Simd, E: Real, const N: usize>(
     let Some((newest, older)) = weights.split_last() else {
         return *y;
     };
+    if older.is_empty() {
+        // The step's size comes last.
+        let newest = E::from_f64(*newest);
+        return core::array::from_fn(|n| h.mul_add::<S>(newest * k[0][n], y[n]));
+    }
     let older_sum = weighted_sum::<S, E, N>(older, k);
     let (newest, k) = (h * E::from_f64(*newest), &k[older.len()]);
     core::array::from_fn(|n| newest.mul_add::<S>(k[n], h.mul_add::<S>(older_sum[n], y[n])))
@@ -326,17 +331,9 @@ pub(super) fn attempt<G: PointKernel<E, N>, E: Real, const N: usize, const S: us
         step: &mut *step,
         tolerances,
     };
-    let sum = dispatch::<G, _>(arch, straight).unwrap_or(f64::NAN);
-    if sum.is_finite() {
-        #[allow(clippy::cast_precision_loss, reason = "no array has 2^53 numbers")]
-        let mean = const {
-            if N == 0 {
-                1.0
-            } else {
-                1.0 / N as f64
-            }
-        };
-        return Ok(sum * mean);
+    let mean = dispatch::<G, _>(arch, straight).unwrap_or(f64::NAN);
+    if mean.is_finite() {
+        return Ok(mean);
     }
     step.error_square(tableau, tolerances)
 }
@@ -403,11 +400,13 @@ impl<G: PointKernel<E, N>, E: Real, const N: usize, const STAGES: usize> WithSim
         let weights = &self.tableau.b_err;
         let older = weighted_sum::<S, E, N>(&weights[..STAGES - 1], &step.k);
         let newest = h * E::from_f64(weights[STAGES - 1]);
+        #[allow(clippy::cast_precision_loss, reason = "no array has 2^53 numbers")]
+        let share = const { 1.0 / if N == 0 { 1.0 } else { N as f64 } }.sqrt();
         let squares = core::array::from_fn::<f64, N, _>(|n| {
             let (y0, y1) = (step.y[n].to_f64(), step.y1[n].to_f64());
             let scale = self.tolerances.atol + self.tolerances.rtol * y0.abs().max(y1.abs());
-            // Its inverse does not wait for the last stage.
-            let inverse = 1.0 / scale;
+            // Its inverse does not wait for the last stage, and takes the mean's divisor along.
+            let inverse = share / scale;
             let error = newest.mul_add::<S>(step.k[STAGES - 1][n], h * older[n]);
             let scaled = error.to_f64() * inverse;
             // Not finite if `y1` is not.
