@@ -70,11 +70,12 @@ fn expected_messages_name_no_place_of_this_machine() {
     for path in files(&ui, "stderr") {
         let text = fs::read_to_string(&path).expect("readable");
         // With and without the component `rust-src` the compiler quotes its own sources differently.
-        for place in ["$RUST", "$CARGO", "/home/", "/root/", "/work/", "/tmp/"] {
+        for place in ["$RUST", "$CARGO"] {
             assert!(!text.contains(place), "{} has {place}", path.display());
         }
-        let own = env!("CARGO_MANIFEST_DIR");
-        assert!(!text.contains(own), "{} has {own}", path.display());
+        let mut words = text.split(|c: char| c.is_whitespace() || "`'\"(".contains(c));
+        let absolute = words.find(|word| word.len() > 2 && Path::new(word).is_absolute());
+        assert_eq!(absolute, None, "{}", path.display());
     }
 }
 
