@@ -17,17 +17,10 @@ use super::{
     pullback::Plan,
     real::Real,
     tiles::{Params, Tiles, ANY},
-    HostEngine, TileVjp,
 };
 
-/// What a solve asks of a field in tiles, a whole pass over all tiles at a time.
-pub(crate) trait AnyEngine<E: Real, const L: usize> {
-    /// Features of a sample.
-    fn features(&self) -> usize;
-
-    /// Number of parameters.
-    fn parameters(&self) -> usize;
-
+/// What a forward solve asks of a field in tiles, a whole pass over all tiles at a time.
+pub(crate) trait AnyKernel<E: Real, const L: usize> {
     /// Writes `f(t, y)` into `dy`.
     fn eval(&mut self, t: f64, y: &[Row<E, L>], dy: &mut [Row<E, L>]);
 
@@ -37,6 +30,15 @@ pub(crate) trait AnyEngine<E: Real, const L: usize> {
         coefficients: &StepCoefficients<E>,
         step: StepRows<'_, E, L>,
     ) -> Option<f64>;
+}
+
+/// What a solve and its adjoint ask of a field in tiles.
+pub(crate) trait AnyEngine<E: Real, const L: usize>: AnyKernel<E, L> {
+    /// Features of a sample.
+    fn features(&self) -> usize;
+
+    /// Number of parameters.
+    fn parameters(&self) -> usize;
 
     /// Writes `(df/dy)^T c` into `y_bar` and `(df/dtheta)^T c` into `theta_bar`, given `(y, c)`.
     fn vjp(
@@ -56,50 +58,29 @@ pub(crate) trait AnyEngine<E: Real, const L: usize> {
     ) -> usize;
 }
 
-impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> AnyEngine<E, L>
-    for HostEngine<G, E, N, L>
+/// [`VectorField::attempt`] of a field in tiles, with or without a number of features in its type.
+pub(super) fn attempt<A, E: Real, const N: usize, const L: usize, const S: usize>(
+    engine: &mut A,
+    coefficients: &mut StepCoefficients<E>,
+    tableau: &ButcherTableau<S>,
+    step: &mut Attempt<Tiles<E, N, L>, S>,
+    tolerances: &Tolerances,
+) -> Result<f64, SolveError>
+where
+    A: AnyKernel<E, L> + ?Sized,
 {
-    fn features(&self) -> usize {
-        N
+    if !coefficients.set(tableau, step, tolerances) {
+        return step.by_parts(tableau, tolerances, |t, y, dy| {
+            engine.eval(t, y.rows(), dy.rows_mut());
+            Ok(())
+        });
     }
-
-    fn parameters(&self) -> usize {
-        self.field.parameters()
-    }
-
-    fn eval(&mut self, t: f64, y: &[Row<E, L>], dy: &mut [Row<E, L>]) {
-        self.eval_rows(t, y, dy);
-    }
-
-    fn attempt(
-        &mut self,
-        coefficients: &StepCoefficients<E>,
-        step: StepRows<'_, E, L>,
-    ) -> Option<f64> {
-        self.attempt_rows(coefficients, step)
-    }
-
-    fn vjp(
-        &mut self,
-        t: f64,
-        from: (&[Row<E, L>], &[Row<E, L>]),
-        y_bar: &mut [Row<E, L>],
-        theta_bar: &mut [E],
-    ) {
-        self.vjp_rows(t, from, y_bar, theta_bar);
-    }
-
-    fn pull_back(
-        &mut self,
-        plan: &Plan<'_, E, L>,
-        lambda: &mut [Row<E, L>],
-        theta_bar: &mut [E],
-    ) -> usize {
-        self.pull_back_rows(plan, lambda, theta_bar)
-    }
+    let square = engine.attempt(coefficients, StepRows::of(step));
+    // The squares of f32 overflow long before the numbers do: look again in f64.
+    square.map_or_else(|| step.error_square(tableau, tolerances), Ok)
 }
 
-/// A [`HostEngine`] without its field and its number of features in the type. A pass over all tiles costs one call
+/// A [`HostEngine`](super::HostEngine) without its field and its number of features in the type. A pass over all tiles costs one call
 /// through a pointer more.
 pub(crate) struct Erased<E: Real, const L: usize> {
     engine: Box<dyn AnyEngine<E, L>>,
@@ -137,12 +118,8 @@ impl<E: Real, const L: usize> VectorField for Erased<E, L> {
         step: &mut Attempt<Self::State, S>,
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
-        if !self.coefficients.set(tableau, step, tolerances) {
-            return step.by_parts(tableau, tolerances, |t, y, dy| self.eval(t, y, dy));
-        }
-        let square = self.engine.attempt(&self.coefficients, StepRows::of(step));
-        // The squares of f32 overflow long before the numbers do: look again in f64.
-        square.map_or_else(|| step.error_square(tableau, tolerances), Ok)
+        let engine = &mut *self.engine;
+        attempt(engine, &mut self.coefficients, tableau, step, tolerances)
     }
 }
 

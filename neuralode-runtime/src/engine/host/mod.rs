@@ -25,9 +25,7 @@ mod field;
 mod forward;
 pub(crate) mod isa;
 pub mod kernel;
-mod lane_record;
 mod lanes;
-mod lanes_back;
 mod parallel;
 mod per_sample;
 pub(crate) mod point;
@@ -65,6 +63,7 @@ use crate::{
     vector_field::{Differentiable, Pushforward, VectorField},
 };
 
+use erased::{AnyEngine, AnyKernel};
 use forward::{Directions, StepCoefficients, StepRows, DIRECTIONS};
 use kernel::{Row, TileField, WIDTH};
 use pullback::Plan;
@@ -181,8 +180,10 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
     }
 }
 
-impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine<G, E, N, L> {
-    fn eval_rows(&mut self, t: f64, y: &[Row<E, L>], dy: &mut [Row<E, L>]) {
+impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> AnyKernel<E, L>
+    for HostEngine<G, E, N, L>
+{
+    fn eval(&mut self, t: f64, y: &[Row<E, L>], dy: &mut [Row<E, L>]) {
         let (y, dy) = (y.as_chunks().0, dy.as_chunks_mut().0);
         let threads = parallel::threads(self.field.products() * y.len() * L, y.len());
         self.provide_scratch(threads);
@@ -195,8 +196,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine
         );
     }
 
-    /// A whole step; the mean square of its error, `None` if that is not finite.
-    fn attempt_rows(
+    fn attempt(
         &mut self,
         coefficients: &StepCoefficients<E>,
         step: StepRows<'_, E, L>,
@@ -227,7 +227,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> VectorFiel
     type State = Tiles<E, N, L>;
 
     fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError> {
-        self.eval_rows(t, y.rows(), dy.rows_mut());
+        AnyKernel::eval(self, t, y.rows(), dy.rows_mut());
         Ok(())
     }
 
@@ -239,18 +239,24 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> VectorFiel
     ) -> Result<f64, SolveError> {
         let kept = self.coefficients.take();
         let mut coefficients = kept.unwrap_or_else(|| Box::new(StepCoefficients::none()));
-        if !coefficients.set(tableau, step, tolerances) {
-            return step.by_parts(tableau, tolerances, |t, y, dy| self.eval(t, y, dy));
-        }
-        let square = self.attempt_rows(&coefficients, StepRows::of(step));
+        let square = erased::attempt(self, &mut coefficients, tableau, step, tolerances);
         self.coefficients = Some(coefficients);
-        // The squares of f32 overflow long before the numbers do: look again in f64.
-        square.map_or_else(|| step.error_square(tableau, tolerances), Ok)
+        square
     }
 }
 
-impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine<G, E, N, L> {
-    fn vjp_rows(
+impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> AnyEngine<E, L>
+    for HostEngine<G, E, N, L>
+{
+    fn features(&self) -> usize {
+        N
+    }
+
+    fn parameters(&self) -> usize {
+        self.field.parameters()
+    }
+
+    fn vjp(
         &mut self,
         t: f64,
         (y, c): (&[Row<E, L>], &[Row<E, L>]),
@@ -268,7 +274,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine<G,
         );
     }
 
-    fn pull_back_rows(
+    fn pull_back(
         &mut self,
         plan: &Plan<'_, E, L>,
         lambda: &mut [Row<E, L>],
@@ -303,7 +309,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
         theta_bar: &mut Params<E>,
     ) -> Result<(), SolveError> {
         let from = (y.rows(), cotangent.rows());
-        self.vjp_rows(t, from, y_bar.rows_mut(), &mut theta_bar.0);
+        AnyEngine::vjp(self, t, from, y_bar.rows_mut(), &mut theta_bar.0);
         Ok(())
     }
 
@@ -328,7 +334,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
         part: Part,
     ) -> Result<usize, SolveError> {
         match Plan::new(tableau, steps, cotangents, part) {
-            Some(plan) => Ok(self.pull_back_rows(&plan, lambda.rows_mut(), &mut theta_bar.0)),
+            Some(plan) => Ok(self.pull_back(&plan, lambda.rows_mut(), &mut theta_bar.0)),
             None => discrete::pull_back_steps(self, tableau, steps, cotangents, lambda, theta_bar),
         }
     }
@@ -364,7 +370,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> Pushforward
         outs: &mut [Self::State],
     ) -> Result<(), SolveError> {
         if y_dots.is_empty() {
-            return self.eval(t, y, dy);
+            return VectorField::eval(self, t, y, dy);
         }
         self.jvps(t, y, Some(dy), y_dots, theta_dots, outs)
     }

@@ -12,9 +12,12 @@ use crate::{
 use super::{
     field::{TileKernel, TileVjp},
     kernel::Tile,
-    lane_record::Stock,
-    lanes::{group_size, run, Group, Plan},
-    lanes_back::{self, GroupBack, PlanBack},
+    lanes::{
+        back::{self, GroupBack, PlanBack},
+        group_size,
+        record::Stock,
+        run, Group, Plan,
+    },
     parallel, pullback,
     real::Real,
     HostEngine,
@@ -232,7 +235,7 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
             };
             attempts += record.steps.len();
             let mut sums = pullback::Group::empty();
-            let rows = lanes_back::scratch_rows::<N>(self.tableau.stages);
+            let rows = back::scratch_rows::<N>(self.tableau.stages);
             sums.prepare(field, usize::MAX, rows);
             groups.push(GroupBack {
                 first: group.first,
@@ -243,7 +246,7 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         }
         let work = 3 * field.products() * attempts * L * products;
         let threads = parallel::threads(work, groups.len());
-        lanes_back::run(engine.arch, field, &plan, &mut groups, threads);
+        back::run(engine.arch, field, &plan, &mut groups, threads);
         let mut theta_bar = vec![E::default(); field.parameters()];
         for group in &groups {
             group.sums.join(field, &mut theta_bar);

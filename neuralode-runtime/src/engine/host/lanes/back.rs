@@ -11,14 +11,17 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::{pool, tableau::TableauView};
 
 use super::{
-    field::TileVjp,
-    isa::dispatch,
-    kernel::{carve, Row, Tile},
-    lane_record::{Event, Record, What},
-    lanes::{combine, terms, Terms},
-    parallel::first_half,
-    pullback::{self, Records},
-    real::Real,
+    super::{
+        field::TileVjp,
+        isa::dispatch,
+        kernel::{carve, Row, Tile},
+        parallel::first_half,
+        pullback::{self, Records},
+        real::Real,
+    },
+    arithmetic::combine,
+    plan::{terms, Terms},
+    record::{Event, Record, What},
 };
 
 /// A stage on the way back.
@@ -34,7 +37,7 @@ struct Stage<E> {
 }
 
 /// What all samples have in common on the way back.
-pub(super) struct PlanBack<'a, E> {
+pub(in crate::engine::host) struct PlanBack<'a, E> {
     tableau: TableauView,
     /// The stages that the method has, from the last one on.
     stages: Vec<Stage<E>>,
@@ -47,7 +50,7 @@ pub(super) struct PlanBack<'a, E> {
 }
 
 impl<'a, E: Real> PlanBack<'a, E> {
-    pub(super) fn new(
+    pub(in crate::engine::host) fn new(
         tableau: TableauView,
         cotangents: &'a [E],
         (samples, times): (usize, usize),
@@ -77,7 +80,7 @@ impl<'a, E: Real> PlanBack<'a, E> {
     }
 
     /// Products of an accepted step of one sample without and with saved times inside.
-    pub(super) fn products(&self) -> [usize; 2] {
+    pub(in crate::engine::host) fn products(&self) -> [usize; 2] {
         [
             self.live.iter().filter(|live| **live).count(),
             self.stages.len(),
@@ -90,17 +93,17 @@ impl<'a, E: Real> PlanBack<'a, E> {
 }
 
 /// A group on its way back.
-pub(super) struct GroupBack<'a, E: Real, const N: usize, const L: usize> {
+pub(in crate::engine::host) struct GroupBack<'a, E: Real, const N: usize, const L: usize> {
     /// Index of its first sample in the batch.
-    pub(super) first: usize,
-    pub(super) record: &'a Record<E, N, L>,
+    pub(in crate::engine::host) first: usize,
+    pub(in crate::engine::host) record: &'a Record<E, N, L>,
     /// Cotangents of the initial states, rows of features.
-    pub(super) y_bar: &'a mut [E],
-    pub(super) sums: pullback::Group<E, L>,
+    pub(in crate::engine::host) y_bar: &'a mut [E],
+    pub(in crate::engine::host) sums: pullback::Group<E, L>,
 }
 
 /// Walks back over all groups, which so many threads share.
-pub(super) fn run<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
+pub(in crate::engine::host) fn run<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     arch: Arch,
     field: &G,
     plan: &PlanBack<'_, E>,
@@ -122,7 +125,7 @@ pub(super) fn run<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
 }
 
 /// Rows of scratch space of a walk: the cotangent of a stage, those of all arguments, and of the state.
-pub(super) fn scratch_rows<const N: usize>(stages: usize) -> usize {
+pub(in crate::engine::host) fn scratch_rows<const N: usize>(stages: usize) -> usize {
     (stages + 2) * N
 }
 

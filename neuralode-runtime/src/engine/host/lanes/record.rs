@@ -4,18 +4,18 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::pool;
 
-use super::{
+use super::super::{
     kernel::{Row, Tile},
     real::Real,
 };
 
 /// Buffers that several threads take from, so that all come from the list of the thread that owns the solve, and go
 /// back there.
-pub(super) struct Stock<T: 'static>(Mutex<Vec<Vec<T>>>);
+pub(in crate::engine::host) struct Stock<T: 'static>(Mutex<Vec<Vec<T>>>);
 
 impl<T: 'static> Stock<T> {
     /// All free buffers of this thread.
-    pub(super) fn of_thread() -> Self {
+    pub(in crate::engine::host) fn of_thread() -> Self {
         Self(Mutex::new(pool::take_all::<pool::States, _>()))
     }
 
@@ -42,17 +42,17 @@ impl<T: 'static> Drop for Stock<T> {
 
 /// What happened to a lane between two attempts, or in one of them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Event {
+pub(in crate::engine::host) struct Event {
     /// Attempts made before.
-    pub(super) after: usize,
-    pub(super) lane: usize,
+    pub(in crate::engine::host) after: usize,
+    pub(in crate::engine::host) lane: usize,
     /// A sample, by its number within the group.
-    pub(super) sample: usize,
-    pub(super) what: What,
+    pub(in crate::engine::host) sample: usize,
+    pub(in crate::engine::host) what: What,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum What {
+pub(in crate::engine::host) enum What {
     /// The sample entered the lane.
     Start,
     /// The next attempt was accepted, and the value at this time is inside of it.
@@ -71,7 +71,7 @@ pub(super) enum What {
 
 /// The attempts of a group of samples. Lanes whose attempt was rejected, or that were idle, have a size of zero and stages
 /// of zero, so that nothing comes back through them.
-pub(super) struct Record<E: Real, const N: usize, const L: usize> {
+pub(in crate::engine::host) struct Record<E: Real, const N: usize, const L: usize> {
     /// `y` and the stages of several attempts each.
     chunks: Vec<Vec<Tile<E, N, L>>>,
     /// Tiles per attempt.
@@ -79,13 +79,13 @@ pub(super) struct Record<E: Real, const N: usize, const L: usize> {
     /// Attempts per chunk.
     per_chunk: usize,
     /// Time and size of each attempt, lane by lane.
-    pub(super) steps: Vec<[[f64; L]; 2]>,
-    pub(super) events: Vec<Event>,
+    pub(in crate::engine::host) steps: Vec<[[f64; L]; 2]>,
+    pub(in crate::engine::host) events: Vec<Event>,
 }
 
 impl<E: Real, const N: usize, const L: usize> Record<E, N, L> {
     /// An empty record of attempts with so many stages.
-    pub(super) fn new(stages: usize) -> Self {
+    pub(in crate::engine::host) fn new(stages: usize) -> Self {
         const BYTES: usize = 256 * 1024;
         let tiles = stages + 1;
         let (mut steps, mut events): (Vec<_>, Vec<_>) = (
@@ -105,7 +105,7 @@ impl<E: Real, const N: usize, const L: usize> Record<E, N, L> {
 
     /// Adds an attempt: `tiles` are `y` and the stages, `keep` is not zero where it was accepted.
     #[inline(always)]
-    pub(super) fn push(
+    pub(in crate::engine::host) fn push(
         &mut self,
         stock: &Stock<Tile<E, N, L>>,
         tiles: &[Tile<E, N, L>],
@@ -144,13 +144,13 @@ impl<E: Real, const N: usize, const L: usize> Record<E, N, L> {
     }
 
     /// `y` and the stages of an attempt.
-    pub(super) fn attempt(&self, index: usize) -> &[Tile<E, N, L>] {
+    pub(in crate::engine::host) fn attempt(&self, index: usize) -> &[Tile<E, N, L>] {
         let chunk = &self.chunks[index / self.per_chunk];
         &chunk[index % self.per_chunk * self.tiles..][..self.tiles]
     }
 
     /// Notes what happened now.
-    pub(super) fn note(&mut self, lane: usize, sample: usize, what: What) {
+    pub(in crate::engine::host) fn note(&mut self, lane: usize, sample: usize, what: What) {
         self.events.push(Event {
             after: self.steps.len(),
             lane,
