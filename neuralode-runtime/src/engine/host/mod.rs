@@ -20,6 +20,7 @@
 
 pub mod buffer;
 mod closure;
+mod dense;
 pub(crate) mod erased;
 mod field;
 mod forward;

@@ -1,0 +1,402 @@
+//! Dense layers over tiles: products in registers, their cotangents, and the gathering of weight gradients.
+
+use pulp::Simd;
+
+use super::{
+    kernel::{copy, in_blocks, scale_by_derivative, Row, Sums, Tile, TileActivation, SPAN, WIDTH},
+    real::Real,
+};
+
+/// The parameters of a dense layer, borrowed from a field's.
+#[derive(Clone, Copy, Debug)]
+pub struct DenseParams<'p, E, const I: usize, const O: usize> {
+    pub(super) weight: &'p [[E; I]],
+    pub(super) bias: &'p [E],
+}
+
+impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
+    /// Number of scalars.
+    pub const COUNT: usize = (I + 1) * O;
+
+    /// Whether a record is too large for several of them to stay in the first cache. Such a layer's cotangent is
+    /// summed up record by record, from a transposed copy of the input.
+    const WIDE: bool = I * O > 2048;
+
+    /// Rows of sums per output.
+    const PER_OUTPUT: usize = I.div_ceil(WIDTH);
+
+    /// Rows of sums for the cotangent of the parameters: those of the weights, output by output, and of the biases.
+    pub const SUMS: usize = O * Self::PER_OUTPUT + O.div_ceil(WIDTH);
+
+    /// Multiplications for one sample; an activation counts as sixteen.
+    pub const PRODUCTS: usize = (I + 16) * O;
+
+    /// Rows of scratch space of [`Self::gather`], for tiles of so many samples: the transposed input.
+    pub const fn gather_scratch(samples: usize) -> usize {
+        if Self::WIDE {
+            I.div_ceil(samples) * samples
+        } else {
+            0
+        }
+    }
+
+    /// Takes the layer whose parameters start at `offset`.
+    #[inline(always)]
+    pub fn at(params: &'p [E], offset: usize) -> Self {
+        let (weight, _) = params[offset..offset + I * O].as_chunks::<I>();
+        Self {
+            weight: &weight[..O],
+            bias: &params[offset + I * O..][..O],
+        }
+    }
+
+    /// Whether all parameters are zero.
+    #[inline(always)]
+    fn is_zero(&self) -> bool {
+        let numbers = self.weight.as_flattened().iter().chain(self.bias);
+        numbers.fold(true, |zero, x| zero & (*x == E::default()))
+    }
+
+    /// The weights by columns, so that products with either run through memory in order; biases stay.
+    pub fn transpose(params: &[E], out: &mut [E]) {
+        out.copy_from_slice(params);
+        for (index, weight) in params[..I * O].iter().enumerate() {
+            out[index % I * O + index / I] = *weight;
+        }
+    }
+
+    /// `z = W x + b` and `y = A(z)`; `z` is written only if the derivative of `A` needs it.
+    #[inline(always)]
+    pub fn forward<A: TileActivation, S: Simd, const L: usize>(
+        &self,
+        simd: S,
+        x: &Tile<E, I, L>,
+        z: &mut Tile<E, O, L>,
+        y: &mut Tile<E, O, L>,
+    ) {
+        in_blocks!(O, |at, K| {
+            let bias = core::array::from_fn(|k| self.bias[at + k]);
+            product::<S, E, I, O, K, L>(simd, self.weight, at, bias, x, y);
+        });
+        if A::FROM_ARGUMENT {
+            *z = *y;
+        }
+        for y in y {
+            for l in 0..L {
+                y[l] = A::value::<S, E>(y[l]);
+            }
+        }
+    }
+
+    /// What the way back needs of `z` and `y`, given the value `y` if the caller has it: at most as much work as
+    /// [`Self::forward`].
+    #[inline(always)]
+    pub fn recall<A: TileActivation, S: Simd, const N: usize, const L: usize>(
+        &self,
+        simd: S,
+        x: &Tile<E, I, L>,
+        value: Option<&Tile<E, N, L>>,
+        z: &mut Tile<E, O, L>,
+        y: &mut Tile<E, O, L>,
+    ) {
+        match value {
+            _ if const { !A::FROM_ARGUMENT && !A::FROM_VALUE } => {}
+            Some(value) if const { !A::FROM_ARGUMENT } => copy(value, y),
+            _ => self.forward::<A, S, L>(simd, x, z, y),
+        }
+    }
+
+    /// The tangent `A'(z) (W v + W_dot x + b_dot)` of `y = A(W x + b)` along `v` and the parameters' `direction`
+    /// `(W_dot, b_dot)`; `z` and `y` are those of [`Self::forward`]. Parameters that rest cost nothing.
+    #[inline(always)]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a point, two tangents and the place of the result"
+    )]
+    pub fn tangent<A: TileActivation, S: Simd, const L: usize>(
+        &self,
+        simd: S,
+        direction: &Self,
+        x: &Tile<E, I, L>,
+        v: &Tile<E, I, L>,
+        z: &Tile<E, O, L>,
+        y: &Tile<E, O, L>,
+        out: &mut Tile<E, O, L>,
+    ) {
+        if direction.is_zero() {
+            in_blocks!(O, |at, K| {
+                product::<S, E, I, O, K, L>(simd, self.weight, at, [E::default(); K], v, out);
+            });
+        } else {
+            in_blocks!(O, |at, K| {
+                tangent_product::<S, E, I, O, K, L>(simd, (self, direction), at, (x, v), out);
+            });
+        }
+        scale_by_derivative::<A, S, E, O, L>(simd, z, y, out);
+    }
+
+    /// From the cotangent `c` of `y = A(z)`, `z = W x + b`, which becomes that of `z`, to that of `x`. `transposed`
+    /// holds the layer's parameters as [`Self::transpose`] arranges them.
+    #[inline(always)]
+    pub fn backward<A: TileActivation, S: Simd, const L: usize>(
+        &self,
+        simd: S,
+        transposed: &[E],
+        z: &Tile<E, O, L>,
+        y: &Tile<E, O, L>,
+        c: &mut Tile<E, O, L>,
+        x_bar: &mut Tile<E, I, L>,
+    ) {
+        scale_by_derivative::<A, S, E, O, L>(simd, z, y, c);
+        let (transposed, _) = transposed.as_chunks::<O>();
+        in_blocks!(I, |at, K| {
+            product::<S, E, O, I, K, L>(simd, transposed, at, [E::default(); K], c, x_bar);
+        });
+    }
+
+    /// Adds the parameters' cotangents to `sums`, the layer's own [`Self::SUMS`], from records of so many rows, in
+    /// which the input `x` and the cotangent of `z` stand at these rows.
+    #[inline(always)]
+    pub fn gather<S: Simd, const L: usize>(
+        simd: S,
+        (records, rows, x_at, c_at): (&[Row<E, L>], usize, usize, usize),
+        sums: &mut [Sums<E>],
+        scratch: &mut [Row<E, L>],
+    ) {
+        /// Bytes that stay in the first cache while every weight's sum runs over them.
+        const CACHED: usize = 48 * 1024;
+        let (weights, biases) = sums.split_at_mut(O * Self::PER_OUTPUT);
+        if const { Self::WIDE } {
+            for record in records.chunks_exact(rows) {
+                let (x, c) = (part::<E, I, L>(record, x_at), part::<E, O, L>(record, c_at));
+                add_products_wide::<S, E, I, O, L>(simd, c, x, weights, scratch);
+            }
+        } else {
+            let at_once = const { CACHED / ((I + O) * size_of::<Row<E, L>>()) }.max(1);
+            for records in records.chunks(at_once * rows) {
+                let mut o = 0;
+                macro_rules! outputs {
+                    ($count:literal) => {
+                        while O - o >= $count {
+                            in_blocks!(I, |at, K| add_products::<S, E, $count, K, L>(
+                                simd,
+                                (records, rows, x_at + at, c_at + o),
+                                |m, k| (
+                                    (o + m) * Self::PER_OUTPUT + (at + k) / WIDTH,
+                                    (at + k) % WIDTH
+                                ),
+                                weights,
+                            ));
+                            o += $count;
+                        }
+                    };
+                }
+                if S::REGISTER_COUNT >= 32 {
+                    outputs!(4);
+                }
+                outputs!(2);
+                outputs!(1);
+            }
+        }
+        in_blocks!(O, |at, K| {
+            let mut totals = [E::splat(simd, E::default()); K];
+            for record in records.chunks_exact(rows) {
+                for k in 0..K {
+                    for c in E::registers::<S>(&*record[c_at + at + k]) {
+                        totals[k] = E::sum(simd, totals[k], *c);
+                    }
+                }
+            }
+            for k in 0..K {
+                biases[(at + k) / WIDTH][(at + k) % WIDTH] += E::reduce(simd, totals[k]);
+            }
+        });
+    }
+
+    /// Adds the sums of [`Self::gather`] to the parameters' cotangents `theta_bar`.
+    #[inline(always)]
+    pub fn join(sums: &[Sums<E>], theta_bar: &mut [E]) {
+        let (weights, biases) = sums.split_at(O * Self::PER_OUTPUT);
+        let (weight_bar, bias_bar) = theta_bar.split_at_mut(I * O);
+        let rows = weights.chunks_exact(Self::PER_OUTPUT);
+        let outputs = weight_bar.chunks_exact_mut(I).zip(rows);
+        for (bar, sums) in outputs.chain([(bias_bar, biases)]) {
+            for (bar, sums) in bar.chunks_mut(WIDTH).zip(sums) {
+                for (bar, sum) in bar.iter_mut().zip(&**sums) {
+                    *bar += *sum;
+                }
+            }
+        }
+    }
+}
+
+/// `N` rows of a record, from row `at` on.
+#[inline(always)]
+fn part<E, const N: usize, const L: usize>(record: &[Row<E, L>], at: usize) -> &Tile<E, N, L> {
+    &record[at..at + N].as_chunks::<N>().0[0]
+}
+
+/// Rows `at..at + K` of `y = start + W x`.
+#[inline(always)]
+fn product<S: Simd, E: Real, const I: usize, const O: usize, const K: usize, const L: usize>(
+    simd: S,
+    weight: &[[E; I]],
+    at: usize,
+    start: [E; K],
+    x: &Tile<E, I, L>,
+    y: &mut Tile<E, O, L>,
+) {
+    let weight: [&[E; I]; K] = core::array::from_fn(|k| &weight[at + k]);
+    let mut register = 0;
+    while register + SPAN <= L / E::lanes::<S>() {
+        let mut sum = start.map(|start| [E::splat(simd, start); SPAN]);
+        for i in 0..I {
+            let x = &E::registers::<S>(&*x[i])[register..register + SPAN];
+            for k in 0..K {
+                let w = E::splat(simd, weight[k][i]);
+                for s in 0..SPAN {
+                    sum[k][s] = E::fma(simd, w, x[s], sum[k][s]);
+                }
+            }
+        }
+        for k in 0..K {
+            let y = E::registers_mut::<S>(&mut *y[at + k]);
+            y[register..register + SPAN].copy_from_slice(&sum[k]);
+        }
+        register += SPAN;
+    }
+}
+
+/// Rows `at..at + K` of `out = b_dot + W v + W_dot x`, where the parameters move in a direction.
+#[inline(always)]
+fn tangent_product<
+    S: Simd,
+    E: Real,
+    const I: usize,
+    const O: usize,
+    const K: usize,
+    const L: usize,
+>(
+    simd: S,
+    (layer, direction): (&DenseParams<'_, E, I, O>, &DenseParams<'_, E, I, O>),
+    at: usize,
+    (x, v): (&Tile<E, I, L>, &Tile<E, I, L>),
+    out: &mut Tile<E, O, L>,
+) {
+    let weight: [&[E; I]; K] = core::array::from_fn(|k| &layer.weight[at + k]);
+    let moving: [&[E; I]; K] = core::array::from_fn(|k| &direction.weight[at + k]);
+    let mut register = 0;
+    while register + SPAN <= L / E::lanes::<S>() {
+        let mut sum: [[E::Register<S>; SPAN]; K] =
+            core::array::from_fn(|k| [E::splat(simd, direction.bias[at + k]); SPAN]);
+        for i in 0..I {
+            let v = &E::registers::<S>(&*v[i])[register..register + SPAN];
+            let x = &E::registers::<S>(&*x[i])[register..register + SPAN];
+            for k in 0..K {
+                let w = E::splat(simd, weight[k][i]);
+                let w_dot = E::splat(simd, moving[k][i]);
+                for s in 0..SPAN {
+                    sum[k][s] = E::fma(simd, w, v[s], sum[k][s]);
+                    sum[k][s] = E::fma(simd, w_dot, x[s], sum[k][s]);
+                }
+            }
+        }
+        for k in 0..K {
+            let out = E::registers_mut::<S>(&mut *out[at + k]);
+            out[register..register + SPAN].copy_from_slice(&sum[k]);
+        }
+        register += SPAN;
+    }
+}
+
+/// Adds the products of `M` rows of cotangents and `K` rows of inputs, summed over all samples of all records, to the
+/// sums at `place`.
+#[inline(always)]
+fn add_products<S: Simd, E: Real, const M: usize, const K: usize, const L: usize>(
+    simd: S,
+    (records, rows, x_at, c_at): (&[Row<E, L>], usize, usize, usize),
+    place: impl Fn(usize, usize) -> (usize, usize),
+    weights: &mut [Sums<E>],
+) {
+    let mut sums = [[E::splat(simd, E::default()); K]; M];
+    for record in records.chunks_exact(rows) {
+        let (x, c) = (part::<E, K, L>(record, x_at), part::<E, M, L>(record, c_at));
+        for r in 0..L / E::lanes::<S>() {
+            let c: [E::Register<S>; M] = core::array::from_fn(|m| E::registers::<S>(&*c[m])[r]);
+            for k in 0..K {
+                let x = E::registers::<S>(&*x[k])[r];
+                for m in 0..M {
+                    sums[m][k] = E::fma(simd, c[m], x, sums[m][k]);
+                }
+            }
+        }
+    }
+    for (m, sums) in sums.iter().enumerate() {
+        for (k, sum) in sums.iter().enumerate() {
+            let (row, lane) = place(m, k);
+            weights[row][lane] += E::reduce(simd, *sum);
+        }
+    }
+}
+
+/// Adds `c x^T` to the weights' cotangent, rows of [`WIDTH`] inputs at a time. `scratch` takes `x^T`: for every
+/// `L` features, a row of them for each sample.
+#[inline(always)]
+fn add_products_wide<S: Simd, E: Real, const I: usize, const O: usize, const L: usize>(
+    simd: S,
+    c: &Tile<E, O, L>,
+    x: &Tile<E, I, L>,
+    weights: &mut [Sums<E>],
+    scratch: &mut [Row<E, L>],
+) {
+    let transposed = &mut scratch[..L * I.div_ceil(L)];
+    for (i, x) in x.iter().enumerate() {
+        for l in 0..L {
+            transposed[i / L * L + l][i % L] = x[l];
+        }
+    }
+    let transposed = &*transposed;
+    in_blocks!(O, |at, M| {
+        wide_block::<S, E, I, O, M, L>(simd, at, c, transposed, weights);
+    });
+}
+
+/// Rows `o..o + M` of [`add_products_wide`].
+#[inline(always)]
+fn wide_block<S: Simd, E: Real, const I: usize, const O: usize, const M: usize, const L: usize>(
+    simd: S,
+    o: usize,
+    c: &Tile<E, O, L>,
+    transposed: &[Row<E, L>],
+    weights: &mut [Sums<E>],
+) {
+    let lanes = E::lanes::<S>();
+    let per_output = I.div_ceil(WIDTH);
+    let c: [&Row<E, L>; M] = core::array::from_fn(|m| &c[o + m]);
+    // Two registers of inputs at a time, both in one row.
+    let mut i = 0;
+    while i < I {
+        let (rows, at) = (&transposed[i / L * L..][..L], i % L / lanes);
+        let mut sum = [[E::splat(simd, E::default()); SPAN]; M];
+        for (l, x) in rows.iter().enumerate() {
+            let x = &E::registers::<S>(&**x)[at..at + SPAN];
+            for m in 0..M {
+                let c = E::splat(simd, c[m][l]);
+                for s in 0..SPAN {
+                    sum[m][s] = E::fma(simd, c, x[s], sum[m][s]);
+                }
+            }
+        }
+        for m in 0..M {
+            for (s, sum) in sum[m].iter().enumerate() {
+                let first = i + s * lanes;
+                if first < per_output * WIDTH {
+                    let place = &mut *weights[(o + m) * per_output + first / WIDTH];
+                    let place = &mut E::registers_mut::<S>(place)[first % WIDTH / lanes];
+                    *place = E::sum(simd, *place, *sum);
+                }
+            }
+        }
+        i += SPAN * lanes;
+    }
+}
