@@ -1,4 +1,6 @@
-//! Dense layers over tiles: products in registers, their cotangents, and the gathering of weight gradients.
+//! Dense layers over tiles: products, their cotangents, and the gathering of weight gradients.
+//!
+//! A product keeps a block of accumulators in registers, as many as the multiply-add pipeline needs.
 
 use pulp::Simd;
 

@@ -1,9 +1,9 @@
-//! Layers over tiles: the straight-line kernels of which generated fields consist.
+//! Tiles, and what generated fields consist of over them.
 //!
 //! A tile holds `L` samples, feature by feature: `x[i][l]` is feature `i` of sample `l`. Weights are broadcast
-//! and samples fill the vector registers. A product keeps a block of accumulators in registers, as many as
-//! the multiply-add pipeline needs; sizes are constants, so that every block is chosen while compiling. All
-//! functions are inlined into one caller that runs under the processor's widest instructions.
+//! and samples fill the vector registers; sizes are constants, so that every block is chosen while compiling. All
+//! functions are inlined into one caller that runs under the processor's widest instructions. Dense layers are in
+//! [`DenseParams`].
 
 use core::ops::{Deref, DerefMut};
 
