@@ -50,8 +50,12 @@ pub(crate) enum Expr {
     List(token::Bracket, Vec<Expr>),
     /// `Dense(20 => 10, tanh)`
     Call(Ident, Vec<Expr>),
+    /// `Residual[Dense(20 => 10), Dense(10 => 20)]`
+    Nested(Ident, token::Bracket, Vec<Expr>),
     /// `Tsit5 { rtol: 1e-3 }`
     Block(Ident, Vec<Entry>),
+    /// `kernel: 3`, between parentheses
+    Named(Ident, Box<Expr>),
     /// Something that could not be parsed and has been reported.
     Invalid,
 }
@@ -69,8 +73,10 @@ impl Expr {
     pub(crate) fn head(&self) -> Option<&Ident> {
         match self {
             Self::Value(value) => value.as_ident(),
-            Self::Call(name, _) | Self::Block(name, _) => Some(name),
-            Self::Edge(..) | Self::Range(..) | Self::List(..) | Self::Invalid => None,
+            Self::Call(name, _) | Self::Block(name, _) | Self::Nested(name, ..) => Some(name),
+            Self::Edge(..) | Self::Range(..) | Self::List(..) | Self::Named(..) | Self::Invalid => {
+                None
+            }
         }
     }
 }
@@ -129,7 +135,10 @@ impl ToTokens for Expr {
                 to.to_tokens(tokens);
             }
             Self::List(bracket, _) => bracket.surround(tokens, |_| {}),
-            Self::Call(name, _) | Self::Block(name, _) => name.to_tokens(tokens),
+            Self::Call(name, _)
+            | Self::Block(name, _)
+            | Self::Nested(name, ..)
+            | Self::Named(name, _) => name.to_tokens(tokens),
             Self::Invalid => {}
         }
     }

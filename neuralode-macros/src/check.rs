@@ -6,7 +6,7 @@ use syn::{Attribute, Ident, Lit};
 use crate::{
     ast::{digits, Entry, Value},
     diag::Diagnostics,
-    model::{Condition, ConditionKind, Feeder, Method, Size, Stage, Written},
+    model::{Condition, ConditionKind, Feeder, Method, Returned, Shape, Size, Stage, Written},
 };
 
 /// Two stages, clauses or settings of one name: `head: ..., head: ...`
@@ -233,6 +233,7 @@ pub(crate) fn feeds(
             Feeder::State => "the state has",
             Feeder::Layer => "the one before it produces",
             Feeder::Block => "the `Ode` before it returns",
+            Feeder::Residual => "the `Residual` takes",
         };
         diagnostics.error(
             &taken.tokens,
@@ -250,34 +251,68 @@ pub(crate) fn feeds(
     ))
 }
 
-/// A field that does not map the state to its derivative: a state of 20, a last layer `Dense(10 => 12)`
-pub(crate) fn returns_state(
-    produced: &Size,
-    state: &Size,
-    at: TokenStream,
+/// A field or a `Residual` that returns another shape: `field(t, y): Dense(20 => 10)` for a state of 20. `None` if that was
+/// reported; else the conditions that are left to the compiler.
+pub(crate) fn returns(
+    produced: &Shape,
+    taken: &Shape,
+    what: Returned,
+    at: &TokenStream,
     diagnostics: &mut Diagnostics,
-) -> Option<Condition> {
-    if produced.is_surely(state) {
+) -> Option<Vec<Condition>> {
+    let (must, has) = match what {
+        Returned::State => (
+            "a field must return the shape of its state",
+            "the state has",
+        ),
+        Returned::Residual => ("a `Residual` must return what enters it", "it takes"),
+    };
+    let differ = |(a, b): (&Size, &Size)| {
+        let known = a.known().zip(b.known());
+        known.is_some_and(|(a, b)| a != b)
+    };
+    if produced.len() != taken.len() || produced.iter().zip(taken).any(differ) {
+        let list = |shape: &Shape| {
+            let sizes: Vec<String> = shape.iter().map(Size::to_string).collect();
+            sizes.join(", ")
+        };
+        let (produced_sizes, taken_sizes) = (list(produced), list(taken));
+        if produced.len() == 1 && taken.len() == 1 {
+            diagnostics.error(
+                at,
+                format!(
+                    "{must}: {has} {taken_sizes} features, but the last layer produces {produced_sizes}"
+                ),
+                format!("write `{taken_sizes}` here"),
+            );
+        } else {
+            diagnostics.error(
+                at,
+                format!(
+                    "{must}: {has} [{taken_sizes}], but the last layer produces [{produced_sizes}]"
+                ),
+                format!("end with a layer that produces [{taken_sizes}]"),
+            );
+        }
         return None;
     }
-    if let (Some(produced), Some(state)) = (produced.known(), state.known()) {
-        diagnostics.error(
-            at,
-            format!(
-                "a field must return the shape of its state: the state has {state} features, but the last \
-                 layer produces {produced}"
-            ),
-            format!("write `{state}` here"),
-        );
-        return None;
-    }
-    Some(Condition::new(
-        at,
-        ConditionKind::ReturnsState {
-            produced: produced.clone(),
-            state: state.clone(),
-        },
-    ))
+    let axes = produced.iter().zip(taken);
+    let unsure = axes.filter(|(produced, taken)| !produced.is_surely(taken));
+    let conditions = unsure.map(|(produced, taken)| {
+        let (produced, taken) = (produced.clone(), taken.clone());
+        let kind = match what {
+            Returned::State => ConditionKind::ReturnsState {
+                produced,
+                state: taken,
+            },
+            Returned::Residual => ConditionKind::ReturnsInput {
+                produced,
+                entering: taken,
+            },
+        };
+        Condition::new(at, kind)
+    });
+    Some(conditions.collect())
 }
 
 /// A value that is no number: `span: "now"..1.0`. A literal gives its value, a constant gives NaN.

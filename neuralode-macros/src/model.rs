@@ -30,6 +30,8 @@ pub(crate) enum Size {
     Constant(syn::Path),
     /// The number of scalars of a shape with constants in it.
     Product(Vec<Size>),
+    /// A size and what was added to it.
+    Sum(Vec<Size>),
 }
 
 impl Size {
@@ -41,6 +43,28 @@ impl Size {
             Self::Product(factors) => factors.iter().try_fold(1_usize, |product, factor| {
                 product.checked_mul(factor.known()?)
             }),
+            Self::Sum(terms) => terms
+                .iter()
+                .try_fold(0_usize, |sum, term| sum.checked_add(term.known()?)),
+        }
+    }
+
+    /// The number of scalars of a shape.
+    pub(crate) fn of(shape: &Shape) -> Self {
+        match shape.as_slice() {
+            [size] => size.clone(),
+            sizes => {
+                let product = Self::Product(sizes.to_vec());
+                product.known().map_or(product, Self::Literal)
+            }
+        }
+    }
+
+    /// The sum of two sizes; `None` if it is no `usize`.
+    pub(crate) fn plus(&self, other: &Self) -> Option<Self> {
+        match (self.known(), other.known()) {
+            (Some(a), Some(b)) => a.checked_add(b).map(Self::Literal),
+            _ => Some(Self::Sum(vec![self.clone(), other.clone()])),
         }
     }
 
@@ -48,6 +72,11 @@ impl Size {
     pub(crate) fn is_surely(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Constant(a), Self::Constant(b)) => same_path(a, b),
+            (Self::Product(a), Self::Product(b)) | (Self::Sum(a), Self::Sum(b))
+                if self.known().is_none() =>
+            {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_surely(b))
+            }
             _ => self.known().is_some() && self.known() == other.known(),
         }
     }
@@ -62,6 +91,10 @@ impl core::fmt::Display for Size {
                 let factors: Vec<String> = factors.iter().map(Self::to_string).collect();
                 f.write_str(&factors.join(" * "))
             }
+            Self::Sum(terms) => {
+                let terms: Vec<String> = terms.iter().map(Self::to_string).collect();
+                f.write_str(&terms.join(" + "))
+            }
         }
     }
 }
@@ -69,6 +102,11 @@ impl core::fmt::Display for Size {
 /// Whether two paths are written alike.
 pub(crate) fn same_path(a: &syn::Path, b: &syn::Path) -> bool {
     a.to_token_stream().to_string() == b.to_token_stream().to_string()
+}
+
+/// Whether two shapes are the same for sure.
+pub(crate) fn surely(a: &Shape, b: &Shape) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_surely(b))
 }
 
 /// A size where the user wrote it.
@@ -157,6 +195,14 @@ pub(crate) enum Feeder {
     State,
     Layer,
     Block,
+    Residual,
+}
+
+/// What must return the shape that it takes.
+#[derive(Clone, Copy)]
+pub(crate) enum Returned {
+    State,
+    Residual,
 }
 
 /// A layer with its shapes.
@@ -166,8 +212,29 @@ pub(crate) struct Layer {
     pub(crate) output: Shape,
 }
 
+impl Layer {
+    /// The number of scalars that it takes of a sample.
+    pub(crate) fn taken(&self) -> Size {
+        Size::of(&self.input)
+    }
+
+    /// The number of scalars that it makes of a sample.
+    pub(crate) fn produced(&self) -> Size {
+        Size::of(&self.output)
+    }
+}
+
 pub(crate) enum LayerKind {
     Flatten,
+    Reshape,
+    /// Zeros behind what enters.
+    Augment,
+    /// The first ones of what enters.
+    Project,
+    /// The time behind what enters.
+    AppendTime,
+    /// Layers, and what entered them added to what they return.
+    Residual(Chain),
     Activation(Activation),
     /// `x^exponent`
     Pow {
@@ -183,11 +250,22 @@ pub(crate) enum LayerKind {
 impl LayerKind {
     /// All words that name a layer.
     pub(crate) const NAMES: &'static [&'static str] = &[
-        "Dense", "Flatten", "Pow", "tanh", "relu", "sigmoid", "sin", "identity",
+        "Dense", "Flatten", "Reshape", "Pow", "Residual", "Augment", "Project", "Append", "tanh",
+        "relu", "sigmoid", "sin", "identity",
     ];
 
     pub(crate) fn has_parameters(&self) -> bool {
-        matches!(self, Self::Dense { .. })
+        match self {
+            Self::Dense { .. } => true,
+            Self::Residual(chain) => chain.layers.iter().any(|layer| layer.kind.has_parameters()),
+            Self::Flatten
+            | Self::Reshape
+            | Self::Augment
+            | Self::Project
+            | Self::AppendTime
+            | Self::Activation(_)
+            | Self::Pow { .. } => false,
+        }
     }
 }
 
@@ -218,12 +296,25 @@ impl Activation {
 
 /// A Neural ODE block.
 pub(crate) struct Ode {
-    /// Number of features of the state.
-    pub(crate) state: Size,
+    /// Shape of the state of one sample.
+    pub(crate) state: Shape,
     pub(crate) field: Chain,
     pub(crate) span: (Value, Value),
     pub(crate) solver: Solver,
     pub(crate) adjoint: Adjoint,
+}
+
+impl Ode {
+    /// Number of scalars of the state.
+    pub(crate) fn features(&self) -> Size {
+        Size::of(&self.state)
+    }
+
+    /// Number of scalars that the field's last layer makes; the same, if only by a condition.
+    pub(crate) fn produced(&self) -> Size {
+        let last = self.field.layers.last();
+        last.map_or_else(|| self.features(), Layer::produced)
+    }
 }
 
 pub(crate) struct Solver {
@@ -351,6 +442,12 @@ pub(crate) enum ConditionKind {
     Feeds { produced: Size, taken: Size },
     /// A field of `state` features ends in `produced`.
     ReturnsState { produced: Size, state: Size },
+    /// A `Residual` that `entering` features enter ends in `produced`.
+    ReturnsInput { produced: Size, entering: Size },
+    /// A `Reshape` of so many scalars to a shape of so many.
+    Holds { entering: Size, leaving: Size },
+    /// A `Project` of so many features to so many.
+    Keeps { kept: Size, entering: Size },
     /// A width is not zero.
     Positive(Size),
 }

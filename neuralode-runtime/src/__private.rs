@@ -38,10 +38,14 @@ pub use crate::{
     error::SolveError,
     layer::{
         activation::{Identity, Relu, Sigmoid, Sin, Tanh},
-        apply, reshape, Dense, Flatten, Pow,
+        append_time, apply, branch, reshape, resize, sum, AppendTime, Augment, Dense, Flatten, Pow,
+        Project, Reshape, Residual,
     },
     options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
-    shape::{assert_feeds, assert_positive, assert_returns_state},
+    shape::{
+        assert_feeds, assert_holds, assert_keeps, assert_positive, assert_returns_input,
+        assert_returns_state,
+    },
     stats::Stats,
     summary::Summary,
 };

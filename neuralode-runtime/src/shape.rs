@@ -27,6 +27,36 @@ pub trait ReturnsState<const O: usize, const I: usize> {}
 
 impl<const N: usize> ReturnsState<N, N> for Chain {}
 
+/// A residual layer, which adds what enters it: `I` features must leave it as `O = I`.
+#[diagnostic::on_unimplemented(
+    message = "a `Residual` must return what enters it: it takes {I} features, but the last layer produces {O}",
+    label = "expected {I}, found {O}",
+    note = "write `{I}` here, or a constant of that value"
+)]
+pub trait ReturnsInput<const O: usize, const I: usize> {}
+
+impl<const N: usize> ReturnsInput<N, N> for Chain {}
+
+/// A shape of `O` scalars for one of `I = O`.
+#[diagnostic::on_unimplemented(
+    message = "a shape of {O} scalars cannot hold the {I} that enter it",
+    label = "expected {I}, found {O}",
+    note = "write sizes whose product is the same"
+)]
+pub trait Holds<const O: usize, const I: usize> {}
+
+impl<const N: usize> Holds<N, N> for Chain {}
+
+/// The first `O` of `I` features.
+#[diagnostic::on_unimplemented(
+    message = "`Project` keeps {O} features, but only {I} enter it",
+    label = "expected at most {I}, found {O}",
+    note = "write a number up to {I}"
+)]
+pub trait Keeps<const O: usize, const I: usize, const IS_PART: bool> {}
+
+impl<const O: usize, const I: usize> Keeps<O, I, true> for Chain {}
+
 /// A width that a layer can have.
 #[diagnostic::on_unimplemented(
     message = "expected a positive integer, found a constant of 0",
@@ -55,5 +85,26 @@ where
 pub const fn assert_positive<const IS_POSITIVE: bool>()
 where
     Chain: Positive<IS_POSITIVE>,
+{
+}
+
+/// Compiles only if a residual layer returns as many features as enter it.
+pub const fn assert_returns_input<const O: usize, const I: usize>()
+where
+    Chain: ReturnsInput<O, I>,
+{
+}
+
+/// Compiles only if a shape holds as many scalars as another.
+pub const fn assert_holds<const O: usize, const I: usize>()
+where
+    Chain: Holds<O, I>,
+{
+}
+
+/// Compiles only if there are features enough to keep.
+pub const fn assert_keeps<const O: usize, const I: usize, const IS_PART: bool>()
+where
+    Chain: Keeps<O, I, IS_PART>,
 {
 }

@@ -7,6 +7,7 @@
 )]
 
 pub mod fields;
+pub mod kernels;
 
 use neuralode::{prelude::*, Adjoint};
 

@@ -19,6 +19,17 @@ pub(super) fn generate(model: &Model) -> TokenStream {
             ConditionKind::ReturnsState { produced, state } => {
                 quote!(#root::assert_returns_state::<#produced, #state>)
             }
+            ConditionKind::ReturnsInput { produced, entering } => {
+                quote!(#root::assert_returns_input::<#produced, #entering>)
+            }
+            ConditionKind::Holds { entering, leaving } => {
+                quote!(#root::assert_holds::<#leaving, #entering>)
+            }
+            ConditionKind::Keeps { kept, entering } => {
+                let [kept_number, entering_number] = [kept, entering].map(size_expression);
+                let keeps = quote!({ [(); #kept_number].len() <= [(); #entering_number].len() });
+                quote!(#root::assert_keeps::<#kept, #entering, #keeps>)
+            }
             ConditionKind::Positive(size) => {
                 let size = size_expression(size);
                 quote!(#root::assert_positive::<{ 0 < [(); #size].len() }>)

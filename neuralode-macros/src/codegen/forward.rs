@@ -9,7 +9,7 @@ use crate::{
     model::{LayerKind, Model, Ode, Shape, Sizes, StageKind, Steps},
 };
 
-use super::{batch_shape, kernel, layers, root, size_value, Storage};
+use super::{batch_shape, kernel, layers, root, Storage};
 
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let root = root();
@@ -57,7 +57,7 @@ fn tensor(shape: &Shape, tape: &TokenStream) -> TokenStream {
 
 fn output_shape(model: &Model) -> Shape {
     match model.stages.last().map(|stage| &stage.kind) {
-        Some(StageKind::Ode(ode)) => vec![ode.state.clone()],
+        Some(StageKind::Ode(ode)) => ode.state.clone(),
         Some(StageKind::Layers(chain)) => chain
             .layers
             .last()
@@ -222,9 +222,9 @@ fn dense_reads_input(model: &Model) -> bool {
         };
         for layer in &chain.layers {
             match layer.kind {
-                LayerKind::Flatten => {}
+                LayerKind::Flatten | LayerKind::Reshape => {}
                 LayerKind::Dense { .. } => return true,
-                LayerKind::Activation(_) | LayerKind::Pow { .. } => return false,
+                _ => return false,
             }
         }
     }
@@ -252,7 +252,7 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 ));
             }
             StageKind::Ode(ode) => {
-                let state = vec![ode.state.clone()];
+                let state = vec![ode.features()];
                 body.extend(layers::meet(&shape, &state));
                 if !core::mem::replace(&mut entered, true) {
                     body.extend(enter.clone());
@@ -261,7 +261,8 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                     let (x, solve) = self.#stage.try_forward_with_stats(x)?;
                     stats += solve;
                 });
-                shape = state;
+                body.extend(layers::meet(&state, &ode.state));
+                shape.clone_from(&ode.state);
             }
         }
     }
@@ -301,7 +302,7 @@ fn chain_calls(
 fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let root = root();
     let field = &storage.layers_struct;
-    let state = &ode.state;
+    let state = &ode.features();
     let state_shape = vec![state.clone()];
     let mut shape = state_shape.clone();
     let calls = chain_calls(storage, &quote!(self), &mut shape, (&mut true, false));
@@ -338,11 +339,11 @@ fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
 
             fn try_eval<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
                 &self,
-                _t: f64,
+                t: f64,
                 x: #tensor,
             ) -> #root::Result<#tensor, #root::SolveError> {
                 let (batch, ..) = *#root::HasShape::shape(&x);
-                let _ = batch;
+                let _ = (t, batch);
                 #calls
                 #back
                 #root::Ok(x)
@@ -375,11 +376,7 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                     } else {
                         format!("{path}.{index}")
                     };
-                    let kind = layers::storage_type(layer);
-                    let input = layer.input.iter().map(size_value);
-                    let output = layer.output.iter().map(size_value);
-                    let parameters = layers::parameters(layer);
-                    quote!(.layer::<#kind>(#path, &[#(#input),*], &[#(#output),*], #parameters))
+                    layers::summary(layer, &path)
                 })
                 .collect::<Vec<_>>()
         })
@@ -389,7 +386,7 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             return None;
         };
         let stage = &storage.stage.name;
-        let (path, field, state) = (plain(stage), &storage.layers_struct, &ode.state);
+        let (path, field, state) = (plain(stage), &storage.layers_struct, &ode.features());
         let kernels = quote!(#root::has_kernels::<#state, Elem, Dev, #field<Elem, Dev>>());
         Some(quote!(.block(#path, &self.#stage.options, #kernels)))
     });

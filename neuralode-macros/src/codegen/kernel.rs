@@ -9,14 +9,14 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::Ident;
 
-use crate::model::{Layer, LayerKind, Ode, Size};
+use crate::model::{Chain, Layer, LayerKind, Ode, Size};
 
 use super::{layers::activation_type, root};
 
 /// The unit struct `name` and its `TileField`, for the field of `ode`.
 pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let root = root();
-    let state = &ode.state;
+    let state = ode.features();
     let lines: Vec<Lines> = lines(ode);
     let count = lines.len();
     let constants = lines.iter().map(|lines| &lines.constants);
@@ -32,7 +32,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let [at, sums, products] =
         ["AT", "SUMS", "PRODUCTS"].map(|name| format_ident!("{name}_{count}"));
     let [x, v] = ["x", "v"].map(|name| format_ident!("{name}_{count}"));
-    let produced = produced(ode);
+    let produced = ode.produced();
     let tile = quote!(#root::Tile<Num, #state, LANES>);
     let row = quote!(#root::kernel::Row<Num, LANES>);
     quote! {
@@ -74,7 +74,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             fn eval<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
                 simd: Set,
                 params: &[Num],
-                _t: &[f64; LANES],
+                t: &[f64; LANES],
                 x_0: &#tile,
                 dy: &mut #tile,
                 record: &mut [#row],
@@ -90,7 +90,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             fn eval_with_jvps<'d, Set: #root::Simd, Num: #root::Real, const LANES: usize>(
                 simd: Set,
                 params: &[Num],
-                _t: &[f64; LANES],
+                t: &[f64; LANES],
                 x_0: &#tile,
                 dy: &mut #tile,
                 directions: impl #root::Iterator<Item = (&'d #tile, &'d [Num], &'d mut #tile)>,
@@ -121,7 +121,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
 /// The passes over tiles whose product is with a cotangent.
 fn way_back(ode: &Ode, lines: &[Lines]) -> TokenStream {
     let root = root();
-    let (state, produced) = (&ode.state, produced(ode));
+    let (state, produced) = (ode.features(), ode.produced());
     let count = lines.len();
     let recalled = lines.iter().enumerate().map(|(index, lines)| {
         let is_last = index + 1 == count;
@@ -142,7 +142,7 @@ fn way_back(ode: &Ode, lines: &[Lines]) -> TokenStream {
             simd: Set,
             params: &[Num],
             transposed: &[Num],
-            _t: &[f64; LANES],
+            t: &[f64; LANES],
             value: #root::Option<&#tile>,
             c: &#tile,
             y_bar: &mut #tile,
@@ -170,16 +170,22 @@ fn way_back(ode: &Ode, lines: &[Lines]) -> TokenStream {
     }
 }
 
-/// The passes over one sample.
-fn one_sample(ode: &Ode, lines: &[Lines]) -> TokenStream {
+/// The passes over one sample, if all layers have them.
+fn one_sample(ode: &Ode, lines: &[Lines]) -> Option<TokenStream> {
     let root = root();
-    let state = &ode.state;
-    let one_forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.one_forward).collect();
-    let one_backward = lines.iter().rev().map(|lines| &lines.one_backward);
+    let state = ode.features();
+    let lines: Vec<&OneSample> = lines
+        .iter()
+        .map(|lines| lines.one_sample.as_ref())
+        .collect::<Option<_>>()?;
+    let one_forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.forward).collect();
+    let one_backward = lines.iter().rev().map(|lines| &lines.backward);
     let count = lines.len();
     let (x, c) = (format_ident!("x_{count}"), format_ident!("c_{count}"));
-    let produced = produced(ode);
-    quote! {
+    let produced = ode.produced();
+    Some(quote! {
+        const POINT: bool = true;
+
         #[inline(always)]
         fn eval_one<Set: #root::Simd, Num: #root::Real>(
             simd: Set,
@@ -209,14 +215,7 @@ fn one_sample(ode: &Ode, lines: &[Lines]) -> TokenStream {
             #(#one_backward)*
             #root::vector::meet(&c_0)
         }
-    }
-}
-
-/// Width of what the field's last layer gives.
-fn produced(ode: &Ode) -> &Size {
-    let last = ode.field.layers.last();
-    last.and_then(|layer| layer.output.first())
-        .unwrap_or(&ode.state)
+    })
 }
 
 /// What one layer adds to the passes.
@@ -234,10 +233,8 @@ struct Lines {
     backward: TokenStream,
     /// From the tangent `v_k` to `v_{k+1}`.
     tangent: TokenStream,
-    /// From `x_k` to `x_{k+1}` for one sample.
-    one_forward: TokenStream,
-    /// From `c_{k+1}` to `c_k` for one sample.
-    one_backward: TokenStream,
+    /// The same for one sample, if there are kernels for that.
+    one_sample: Option<OneSample>,
     /// Rows of scratch space that a pass takes, besides those of the record.
     scratch: TokenStream,
     /// Its part of the transposed parameters.
@@ -250,42 +247,82 @@ struct Lines {
     join: TokenStream,
 }
 
+/// What a layer adds to the passes over one sample.
+struct OneSample {
+    /// From `x_k` to `x_{k+1}`.
+    forward: TokenStream,
+    /// From `c_{k+1}` to `c_k`.
+    backward: TokenStream,
+}
+
 fn lines(ode: &Ode) -> Vec<Lines> {
-    let mut before = &ode.state;
     let mut lines = Vec::new();
-    for (index, layer) in ode.field.layers.iter().enumerate() {
-        let taken = layer.input.first().unwrap_or(before);
-        let produced = layer.output.first().unwrap_or(taken);
-        lines.push(layer_lines(
-            index,
-            layer,
-            Widths {
-                before,
-                taken,
-                produced,
-            },
-        ));
+    chain_lines(&ode.field, ode.features(), &mut lines);
+    lines
+}
+
+/// Adds the lines of a chain that so many features enter; returns how many leave it.
+fn chain_lines(chain: &Chain, mut before: Size, lines: &mut Vec<Lines>) -> Size {
+    for layer in &chain.layers {
+        let (taken, produced) = (layer.taken(), layer.produced());
+        if let LayerKind::Residual(inner) = &layer.kind {
+            let from = lines.len();
+            let left = chain_lines(inner, before.clone(), lines);
+            let widths = Widths {
+                before: left.clone(),
+                taken: left,
+                produced: before.clone(),
+            };
+            let place = Place::new(lines.len(), widths);
+            // The cotangent of what entered has two parts.
+            let root = root();
+            let (c_from, c_next) = (format_ident!("c_{from}"), place.next("c"));
+            lines.push(join(&place, from));
+            if let Some(first) = lines.get_mut(from) {
+                first
+                    .backward
+                    .extend(quote!(#root::kernel::add(simd, #c_next, #c_from);));
+                if let Some(one) = &mut first.one_sample {
+                    one.backward
+                        .extend(quote!(let #c_from = #root::vector::add(&#c_next, #c_from);));
+                }
+            }
+            continue;
+        }
+        let widths = Widths {
+            before,
+            taken,
+            produced: produced.clone(),
+        };
+        lines.push(layer_lines(lines.len(), layer, widths));
         before = produced;
     }
-    lines
+    before
 }
 
 /// The width that the layer before produced, and those that a layer takes and produces. The first two are
 /// equal, if only by a condition on constants, which the compiler checks elsewhere.
-#[derive(Clone, Copy)]
-struct Widths<'m> {
-    before: &'m Size,
-    taken: &'m Size,
-    produced: &'m Size,
+#[derive(Clone)]
+struct Widths {
+    before: Size,
+    taken: Size,
+    produced: Size,
 }
 
-fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
+fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
     let place = Place::new(index, widths);
+    let widths = &place.widths;
     let root = root();
     match &layer.kind {
-        LayerKind::Flatten => flatten(&place),
+        LayerKind::Flatten | LayerKind::Reshape => pass(&place),
+        LayerKind::Augment | LayerKind::Project => {
+            general(&place, &quote!(#root::kernel::ResizeLayer), None)
+        }
+        LayerKind::AppendTime => general(&place, &quote!(#root::kernel::AppendTimeLayer), None),
+        // `chain_lines` takes it apart.
+        LayerKind::Residual(_) => pass(&place),
         LayerKind::Activation(activation) => {
-            let (taken, activation) = (widths.taken, activation_type(*activation));
+            let (taken, activation) = (&widths.taken, activation_type(*activation));
             let Place { x_in, y, .. } = &place;
             elementwise(
                 &place,
@@ -311,7 +348,7 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
             )
         }
         LayerKind::Pow { exponent } => {
-            let taken = widths.taken;
+            let taken = &widths.taken;
             let Place { x_in, y, .. } = &place;
             elementwise(
                 &place,
@@ -339,9 +376,9 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths<'_>) -> Lines {
 }
 
 /// The names and widths that the lines of one layer share.
-struct Place<'m> {
+struct Place {
     index: usize,
-    widths: Widths<'m>,
+    widths: Widths,
     /// Whether the layer takes as many features as came, for sure. Otherwise tiles are restated where a
     /// condition on constants makes the widths equal; the layer before keeps its own.
     sure: bool,
@@ -351,9 +388,9 @@ struct Place<'m> {
     y: Ident,
 }
 
-impl<'m> Place<'m> {
-    fn new(index: usize, widths: Widths<'m>) -> Self {
-        let sure = widths.before.is_surely(widths.taken);
+impl Place {
+    fn new(index: usize, widths: Widths) -> Self {
+        let sure = widths.before.is_surely(&widths.taken);
         let entering = |letter: &str, what: &str| {
             if sure {
                 format_ident!("{letter}_{index}")
@@ -389,7 +426,7 @@ impl<'m> Place<'m> {
             quote!(#carve #root::kernel::copy(#from, #to);)
         };
         let [x, v, c] = ["x", "v", "c"].map(|letter| self.name(letter));
-        let Widths { before, taken, .. } = self.widths;
+        let Widths { before, taken, .. } = &self.widths;
         [
             (!self.sure).then(|| restate(&x, &self.x_in, record(&self.x_in, taken))),
             (!self.sure).then(|| restate(&v, &self.v_in, carve(&self.v_in, taken))),
@@ -404,14 +441,14 @@ impl<'m> Place<'m> {
             quote!(let #to: [Num; #width] = #root::vector::meet(&#from);)
         };
         [
-            (!self.sure).then(|| restate(&self.name("x"), &self.x_in, self.widths.taken)),
-            (!self.sure).then(|| restate(&self.c_in, &self.name("c"), self.widths.before)),
+            (!self.sure).then(|| restate(&self.name("x"), &self.x_in, &self.widths.taken)),
+            (!self.sure).then(|| restate(&self.c_in, &self.name("c"), &self.widths.before)),
         ]
     }
 
     /// Rows of scratch space for the restated tangent.
     fn entering_rows(&self) -> TokenStream {
-        let (root, taken) = (root(), self.widths.taken);
+        let (root, taken) = (root(), &self.widths.taken);
         if self.sure {
             quote!(0)
         } else {
@@ -427,8 +464,8 @@ impl<'m> Place<'m> {
             size.map_or_else(|| quote!(0), |size| quote!(#root::kernel::rows::<#size>()))
         };
         let restated = |size| Some(size).filter(|_| !self.sure);
-        let entering = rows(restated(self.widths.taken));
-        let leaving = rows(restated(self.widths.before));
+        let entering = rows(restated(&self.widths.taken));
+        let leaving = rows(restated(&self.widths.before));
         let (forth, back) = (rows(forth), rows(back));
         quote! {
             #root::kernel::LayerRows {
@@ -463,7 +500,8 @@ fn record(tile: &Ident, width: &Size) -> TokenStream {
     quote!(let (#tile, record) = #root::kernel::carve::<Num, #width, LANES>(record);)
 }
 
-fn flatten(place: &Place<'_>) -> Lines {
+/// A layer that only tells shapes apart: a tile has none.
+fn pass(place: &Place) -> Lines {
     let Place {
         x_in,
         v_in,
@@ -484,8 +522,10 @@ fn flatten(place: &Place<'_>) -> Lines {
         recall: None,
         backward: quote!(let #c_in = #c_next; #leave_c),
         tangent: quote!(#enter_v let #v_next = &*#v_in;),
-        one_forward: quote!(#one_enter let #y = #x_in;),
-        one_backward: quote!(let #c_in = #c_next; #one_leave),
+        one_sample: Some(OneSample {
+            forward: quote!(#one_enter let #y = #x_in;),
+            backward: quote!(let #c_in = #c_next; #one_leave),
+        }),
         scratch: place.entering_rows(),
         transpose: TokenStream::new(),
         gather: TokenStream::new(),
@@ -509,12 +549,12 @@ struct Elementwise<F, G> {
 }
 
 fn elementwise(
-    place: &Place<'_>,
+    place: &Place,
     calls: &Elementwise<impl Fn(&Ident) -> TokenStream, impl Fn(&Ident) -> TokenStream>,
 ) -> Lines {
     let root = root();
     let Place { v_in, c_in, y, .. } = place;
-    let produced = place.widths.produced;
+    let produced = &place.widths.produced;
     let (c_next, v_next) = (place.next("c"), place.next("v"));
     let (products, products_next) = (place.name("PRODUCTS"), place.next("PRODUCTS"));
     let offsets = place.same_offsets();
@@ -536,8 +576,10 @@ fn elementwise(
         recall: None,
         backward: quote!(let #c_in = #c_next; #scale_c; #leave_c),
         tangent: quote!(#enter_v #carve_v #root::kernel::copy(#v_in, #v_next); #scale_v;),
-        one_forward: quote!(#one_enter let #y = #value_one;),
-        one_backward: quote!(let #c_in = #scale_one; #one_leave),
+        one_sample: Some(OneSample {
+            forward: quote!(#one_enter let #y = #value_one;),
+            backward: quote!(let #c_in = #scale_one; #one_leave),
+        }),
         scratch: quote!(#entering + #root::kernel::rows::<#produced>()),
         transpose: TokenStream::new(),
         gather: TokenStream::new(),
@@ -546,7 +588,8 @@ fn elementwise(
     }
 }
 
-fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStream) -> Lines {
+/// The calls of a layer that has kernels over tiles, `mark`, and perhaps others for one sample.
+fn general(place: &Place, mark: &TokenStream, one_sample: Option<OneSample>) -> Lines {
     let root = root();
     let Place {
         x_in,
@@ -555,79 +598,59 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
         y,
         ..
     } = place;
-    let (z, c_next, v_next) = (place.name("z"), place.next("c"), place.next("v"));
+    let (kept, c_next, v_next) = (place.name("kept"), place.next("c"), place.next("v"));
     let (at, at_next) = (place.name("AT"), place.next("AT"));
     let (sums, sums_next) = (place.name("SUMS"), place.next("SUMS"));
     let (products, products_next) = (place.name("PRODUCTS"), place.next("PRODUCTS"));
-    let dense = place.name("layer");
     let [enter_x, enter_v, leave_c] = place.restated();
-    let [one_enter, one_leave] = place.restated_one();
-    let layer = quote!(#root::DenseParams::<Num, #input, #output>);
-    let plain = quote!(#root::DenseParams::<f32, #input, #output>);
     let Widths {
         taken, produced, ..
-    } = place.widths;
+    } = &place.widths;
+    let layer = quote!(<#mark as #root::kernel::TileLayer<#taken, #produced>>);
     let (carve_c, carve_y) = (record(c_in, taken), record(y, produced));
-    let [carve_z, carve_v] = [&z, &v_next].map(|tile| carve(tile, produced));
+    let carve_v = carve(&v_next, produced);
     let in_record = place.in_record(Some(produced), Some(taken));
     let index = place.index;
-    let own_transposed = quote!(&transposed[Self::#at..Self::#at_next]);
+    let own = quote!(Self::#at..Self::#at_next);
     let own_sums = quote!(sums[Self::#sums..Self::#sums_next]);
-    let own_bar = quote!(&mut theta_bar[Self::#at..Self::#at_next]);
     let entering = place.entering_rows();
-    let before_product = quote! {
+    let before = quote! {
         #enter_x
         #carve_y
-        #carve_z
-        let #dense = #layer::at(params, Self::#at);
+        let (#kept, scratch) = scratch.split_at_mut(#layer::KEPT);
     };
     Lines {
         constants: quote! {
-            const #at_next: usize = Self::#at + #plain::COUNT;
-            const #sums_next: usize = Self::#sums + #plain::SUMS;
-            const #products_next: usize = Self::#products + #plain::PRODUCTS;
+            const #at_next: usize = Self::#at + #layer::PARAMS;
+            const #sums_next: usize = Self::#sums + #layer::SUMS;
+            const #products_next: usize = Self::#products + #layer::PRODUCTS;
         },
         in_record,
         forward: quote! {
-            #before_product
-            #dense.forward::<#activation, Set, LANES>(simd, #x_in, #z, #y);
+            #before
+            #layer::forward(simd, &params[#own], t, #x_in, #kept, #y);
         },
         recall: Some(quote! {
-            #before_product
-            #dense.recall::<#activation, Set, _, LANES>(simd, #x_in, value, #z, #y);
+            #before
+            #layer::recall(simd, &params[#own], t, #x_in, value, #kept, #y);
         }),
         backward: quote! {
             #carve_c
-            #dense.backward::<#activation, Set, LANES>(
-                simd, #own_transposed, #z, #y, #c_next, #c_in,
+            #layer::backward(
+                simd, &params[#own], &transposed[#own], #x_in, #kept, #y, #c_next, #c_in,
             );
             #leave_c
         },
         tangent: quote! {
             #enter_v
             #carve_v
-            #dense.tangent::<#activation, Set, LANES>(
-                simd, &#layer::at(theta_dot, Self::#at), #x_in, #v_in, #z, #y, #v_next,
+            #layer::tangent(
+                simd, &params[#own], &theta_dot[#own], #x_in, #v_in, #kept, #y, #v_next,
             );
         },
-        one_forward: quote! {
-            #one_enter
-            let #dense = #layer::at(params, Self::#at);
-            let (#z, #y) = #dense.forward_one::<#activation, Set>(#own_transposed, &#x_in);
-        },
-        one_backward: quote! {
-            let #c_in = #dense.backward_one::<#activation, Set>(
-                #own_transposed, &#x_in, (&#z, &#y), #c_next, #own_bar,
-            );
-            #one_leave
-        },
-        scratch: quote!(#entering + 2 * #root::kernel::rows::<#produced>()),
-        transpose: quote! {
-            #layer::transpose(
-                &params[Self::#at..Self::#at_next],
-                &mut transposed[Self::#at..Self::#at_next],
-            );
-        },
+        one_sample,
+        scratch: quote!(#entering + #root::kernel::rows::<#produced>() + #layer::KEPT),
+        transpose: quote!(#layer::transpose(&params[#own], &mut transposed[#own]);),
         gather: quote! {
             #layer::gather(
                 simd,
@@ -636,7 +659,75 @@ fn dense(place: &Place<'_>, input: &Size, output: &Size, activation: &TokenStrea
                 scratch,
             );
         },
-        gather_scratch: quote!(#plain::gather_scratch(samples)),
-        join: quote!(#layer::join(&#own_sums, #own_bar);),
+        gather_scratch: quote!(#layer::gather_scratch(samples)),
+        join: quote!(#layer::join(&#own_sums, &mut theta_bar[#own]);),
+    }
+}
+
+/// A dense layer, with kernels for one sample.
+fn dense(place: &Place, input: &Size, output: &Size, activation: &TokenStream) -> Lines {
+    let root = root();
+    let Place { x_in, c_in, y, .. } = place;
+    let (z, c_next, dense) = (place.name("z"), place.next("c"), place.name("layer"));
+    let (at, at_next) = (place.name("AT"), place.next("AT"));
+    let [enter, leave] = place.restated_one();
+    let own = quote!(Self::#at..Self::#at_next);
+    let one_sample = OneSample {
+        forward: quote! {
+            #enter
+            let #dense = #root::DenseParams::<Num, #input, #output>::at(params, Self::#at);
+            let (#z, #y) = #dense.forward_one::<#activation, Set>(&transposed[#own], &#x_in);
+        },
+        backward: quote! {
+            let #c_in = #dense.backward_one::<#activation, Set>(
+                &transposed[#own], &#x_in, (&#z, &#y), #c_next, &mut theta_bar[#own],
+            );
+            #leave
+        },
+    };
+    let mark = quote!(#root::kernel::DenseLayer<#activation>);
+    general(place, &mark, Some(one_sample))
+}
+
+/// The end of a `Residual`: adds what entered it, `x_from`.
+fn join(place: &Place, from: usize) -> Lines {
+    let root = root();
+    let y = &place.y;
+    let produced = &place.widths.produced;
+    let [x, v, c] = ["x", "v", "c"].map(|letter| place.name(letter));
+    let (c_next, v_next) = (place.next("c"), place.next("v"));
+    let [x_from, v_from] = ["x", "v"].map(|letter| format_ident!("{letter}_{from}"));
+    let (products, products_next) = (place.name("PRODUCTS"), place.next("PRODUCTS"));
+    let offsets = place.same_offsets();
+    let (carve_y, carve_v, carve_c) = (
+        record(y, produced),
+        carve(&v_next, produced),
+        record(&c, &place.widths.taken),
+    );
+    let in_record = place.in_record(Some(produced), Some(&place.widths.taken));
+    Lines {
+        constants: quote!(#offsets const #products_next: usize = Self::#products;),
+        in_record,
+        forward: quote! {
+            #carve_y
+            #root::kernel::copy(#x, #y);
+            #root::kernel::add(simd, #x_from, #y);
+        },
+        recall: None,
+        backward: quote!(#carve_c #root::kernel::copy(#c_next, #c);),
+        tangent: quote! {
+            #carve_v
+            #root::kernel::copy(#v, #v_next);
+            #root::kernel::add(simd, #v_from, #v_next);
+        },
+        one_sample: Some(OneSample {
+            forward: quote!(let #y = #root::vector::add(&#x_from, #x);),
+            backward: quote!(let #c = #c_next;),
+        }),
+        scratch: quote!(#root::kernel::rows::<#produced>()),
+        transpose: TokenStream::new(),
+        gather: TokenStream::new(),
+        gather_scratch: quote!(0),
+        join: TokenStream::new(),
     }
 }

@@ -1,17 +1,25 @@
 //! One layer: its type, its call, its line in the summary.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use crate::model::{Activation, Layer, LayerKind};
+use crate::model::{Activation, Layer, LayerKind, Size};
 
-use super::{batch_shape_value, root, size_value};
+use super::{batch_shape_value, nest, nested_places, root, size_value};
 
 /// The type that holds the layer's parameters.
 pub(super) fn storage_type(layer: &Layer) -> TokenStream {
     let root = root();
     match &layer.kind {
         LayerKind::Flatten => quote!(#root::Flatten),
+        LayerKind::Reshape => quote!(#root::Reshape),
+        LayerKind::Augment => quote!(#root::Augment),
+        LayerKind::Project => quote!(#root::Project),
+        LayerKind::AppendTime => quote!(#root::AppendTime),
+        LayerKind::Residual(chain) => {
+            let layers = nest(chain.layers.iter().map(storage_type).collect());
+            quote!(#root::Residual<#layers>)
+        }
         LayerKind::Activation(activation) => activation_type(*activation),
         LayerKind::Pow { exponent } => quote!(#root::Pow<#exponent>),
         LayerKind::Dense {
@@ -37,13 +45,56 @@ pub(super) fn activation_type(activation: Activation) -> TokenStream {
     }
 }
 
+/// The places of the layers inside of a residual layer at the place `this`.
+pub(super) fn inner_places(this: &TokenStream, count: usize) -> Vec<TokenStream> {
+    let places = nested_places(count).into_iter();
+    places
+        .map(|path| {
+            let path = path.into_iter().map(Literal::usize_unsuffixed);
+            quote!(#this.0 #(.#path)*)
+        })
+        .collect()
+}
+
 /// `let x = ...;`: applies the layer at the place `this` to `x`, a batch of `batch` samples.
 pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
     let root = root();
     match &layer.kind {
-        LayerKind::Flatten => {
+        LayerKind::Flatten | LayerKind::Reshape => {
             let shape = batch_shape_value(&layer.output);
             quote!(let x = #root::reshape(x, #shape)?;)
+        }
+        LayerKind::Augment | LayerKind::Project | LayerKind::AppendTime => {
+            let flat = |shape: Size| batch_shape_value(&vec![shape]);
+            let into = meet(&layer.input, &[layer.taken()]);
+            let (produced, out) = (
+                flat(layer.produced()),
+                meet(&[layer.produced()], &layer.output),
+            );
+            let change = match layer.kind {
+                LayerKind::AppendTime => quote!(#root::append_time(t, x, #produced)?),
+                _ => quote!(#root::resize(x, #produced)?),
+            };
+            quote!(#into let x = #change; #out)
+        }
+        LayerKind::Residual(chain) => {
+            let mut shape = layer.input.clone();
+            let places = inner_places(this, chain.layers.len());
+            let mut calls = TokenStream::new();
+            for (layer, place) in chain.layers.iter().zip(&places) {
+                calls.extend(meet(&shape, &layer.input));
+                calls.extend(call(layer, place));
+                shape.clone_from(&layer.output);
+            }
+            let back = meet(&shape, &layer.output);
+            quote! {
+                let x = {
+                    let entered = #root::branch(&x);
+                    #calls
+                    #back
+                    #root::sum(x, entered)?
+                };
+            }
         }
         LayerKind::Activation(activation) => {
             let activation = activation_type(*activation);
@@ -62,7 +113,7 @@ pub(super) fn first_call(layer: &Layer, this: &TokenStream, check: bool) -> Toke
     let root = root();
     match &layer.kind {
         LayerKind::Dense { .. } => quote!(let x = #root::enter_dense(entry, &#this, x, #check)?;),
-        LayerKind::Flatten | LayerKind::Activation(_) | LayerKind::Pow { .. } => {
+        _ => {
             let call = call(layer, this);
             quote! {
                 let x = #root::Entry::enter(entry, x);
@@ -74,7 +125,7 @@ pub(super) fn first_call(layer: &Layer, this: &TokenStream, check: bool) -> Toke
 
 /// Restates the shape of `x` where the widths of two neighbours are equal only by a condition on constants,
 /// so that a failed condition is the only error.
-pub(super) fn meet(produced: &[crate::model::Size], taken: &[crate::model::Size]) -> TokenStream {
+pub(super) fn meet(produced: &[Size], taken: &[Size]) -> TokenStream {
     let sure =
         produced.len() == taken.len() && produced.iter().zip(taken).all(|(a, b)| a.is_surely(b));
     if sure {
@@ -88,10 +139,37 @@ pub(super) fn meet(produced: &[crate::model::Size], taken: &[crate::model::Size]
 /// Number of trainable scalars, as an expression.
 pub(super) fn parameters(layer: &Layer) -> TokenStream {
     match &layer.kind {
-        LayerKind::Flatten | LayerKind::Activation(_) | LayerKind::Pow { .. } => quote!(0),
+        LayerKind::Flatten
+        | LayerKind::Reshape
+        | LayerKind::Augment
+        | LayerKind::Project
+        | LayerKind::AppendTime
+        | LayerKind::Activation(_)
+        | LayerKind::Pow { .. } => quote!(0),
+        LayerKind::Residual(chain) => {
+            let counts = chain.layers.iter().map(parameters);
+            quote!((#(#counts)+*))
+        }
         LayerKind::Dense { input, output, .. } => {
             let (input, output) = (size_value(input), size_value(output));
             quote!((#input + 1) * #output)
         }
     }
+}
+
+/// The layer's lines of the summary: its own, or those of the layers inside.
+pub(super) fn summary(layer: &Layer, path: &str) -> TokenStream {
+    if let LayerKind::Residual(chain) = &layer.kind {
+        let places = nested_places(chain.layers.len());
+        let inner = chain.layers.iter().zip(places).map(|(layer, place)| {
+            let place: String = place.iter().map(|index| format!(".{index}")).collect();
+            summary(layer, &format!("{path}.0{place}"))
+        });
+        return inner.collect();
+    }
+    let kind = storage_type(layer);
+    let input = layer.input.iter().map(size_value);
+    let output = layer.output.iter().map(size_value);
+    let parameters = parameters(layer);
+    quote!(.layer::<#kind>(#path, &[#(#input),*], &[#(#output),*], #parameters))
 }

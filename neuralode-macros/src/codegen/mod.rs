@@ -70,7 +70,9 @@ impl ToTokens for Size {
         let expression = size_expression(self);
         match self {
             Self::Literal(_) => expression.to_tokens(tokens),
-            Self::Constant(_) | Self::Product(_) => quote!({ #expression }).to_tokens(tokens),
+            Self::Constant(_) | Self::Product(_) | Self::Sum(_) => {
+                quote!({ #expression }).to_tokens(tokens)
+            }
         }
     }
 }
@@ -81,16 +83,22 @@ fn size_expression(size: &Size) -> TokenStream {
         Size::Literal(size) => Literal::usize_unsuffixed(*size).into_token_stream(),
         Size::Constant(path) => path.to_token_stream(),
         Size::Product(factors) => {
-            // Each factor is the length of an array, which gives it its type where it stands.
-            let mut factors = factors.iter().map(|factor| {
-                let factor = size_expression(factor);
-                quote!([(); #factor].len())
-            });
+            let mut factors = factors.iter().map(length);
             let first = factors.next();
             // `quote` cannot separate by a star.
             quote!(#first #(* #factors)*)
         }
+        Size::Sum(terms) => {
+            let terms = terms.iter().map(length);
+            quote!(#(#terms)+*)
+        }
     }
+}
+
+/// A size as the length of an array, which gives a constant its type where it stands.
+fn length(size: &Size) -> TokenStream {
+    let size = size_expression(size);
+    quote!([(); #size].len())
 }
 
 /// A size as a value. A constant of another type or of no value is an error of generic arguments alone, so
@@ -98,7 +106,7 @@ fn size_expression(size: &Size) -> TokenStream {
 fn size_value(size: &Size) -> TokenStream {
     match size {
         Size::Literal(size) => Literal::usize_unsuffixed(*size).into_token_stream(),
-        Size::Constant(_) | Size::Product(_) => {
+        Size::Constant(_) | Size::Product(_) | Size::Sum(_) => {
             let root = root();
             quote!(#root::Dim::size(&#root::Const::<#size>))
         }
@@ -117,9 +125,11 @@ fn batch_shape_value(shape: &Shape) -> TokenStream {
     quote!((batch, #(#root::Const::<#shape>,)*))
 }
 
+/// The longest tuple that dfdx visits.
+const LONGEST: usize = 6;
+
 /// Nests items into tuples of at most six, the longest that dfdx visits.
 fn nest(items: Vec<TokenStream>) -> TokenStream {
-    const LONGEST: usize = 6;
     if items.len() == 1 {
         return items.into_iter().collect();
     }
@@ -132,4 +142,24 @@ fn nest(items: Vec<TokenStream>) -> TokenStream {
         .map(|group| nest(group.to_vec()))
         .collect();
     nest(groups)
+}
+
+/// The place of each of so many items inside of the tuples that [`nest`] makes.
+fn nested_places(count: usize) -> Vec<Vec<usize>> {
+    if count == 1 {
+        return vec![Vec::new()];
+    }
+    if count <= LONGEST {
+        return (0..count).map(|index| vec![index]).collect();
+    }
+    let size = count.div_ceil(LONGEST);
+    let groups = count.div_ceil(size);
+    let mut places = Vec::new();
+    for (group, inner) in nested_places(groups).into_iter().enumerate() {
+        let length = size.min(count - group * size);
+        for place in nested_places(length) {
+            places.push(inner.iter().copied().chain(place).collect());
+        }
+    }
+    places
 }

@@ -1,18 +1,29 @@
 //! Chains of layers, and the shapes between them.
 
+use proc_macro2::Span;
+use quote::ToTokens;
 use syn::Ident;
 
 use crate::{
     ast::{Expr, Value},
     check,
-    model::{Activation, Chain, Feeder, Layer, LayerKind, Shape, Size},
+    model::{
+        Activation, Chain, Condition, ConditionKind, Feeder, Layer, LayerKind, Returned, Shape,
+        Size,
+    },
     suggest,
 };
 
-use super::{layers_of, words::found, Lowering};
+use super::{layers_of, ode::output_of, words::found, Lowering};
 
 const DENSE: &str =
     "write `Dense(inputs => outputs, activation)`, `Dense(_ => outputs)` or `Dense(outputs)`";
+
+const RESHAPE: &str = "write the new shape, such as `Reshape([1, 28, 28])`";
+
+const AUGMENT: &str = "write how many features to add, such as `Augment(2)`";
+
+const PROJECT: &str = "write how many features to keep, such as `Project(2)`";
 
 const POW: &str = "write the exponent as a number, such as `Pow(3)`";
 
@@ -23,7 +34,7 @@ impl Lowering<'_> {
         &mut self,
         value: &Expr,
         current: &mut Option<Shape>,
-        mut feeder: Feeder,
+        feeder: Feeder,
     ) -> Option<Chain> {
         let layers = layers_of(value);
         if layers.is_empty() {
@@ -35,6 +46,15 @@ impl Lowering<'_> {
             *current = None;
             return None;
         }
+        self.layers(layers, current, feeder)
+    }
+
+    fn layers(
+        &mut self,
+        layers: &[Expr],
+        current: &mut Option<Shape>,
+        mut feeder: Feeder,
+    ) -> Option<Chain> {
         let mut lowered = Vec::new();
         for layer in layers {
             lowered.push(self.layer(layer, current, feeder));
@@ -71,6 +91,20 @@ impl Lowering<'_> {
         let word = self.resolve(name, LayerKind::NAMES, unknown);
         let arguments = match expr {
             Expr::Call(_, arguments) => Some(arguments.as_slice()),
+            Expr::Nested(_, bracket, layers) => {
+                if word == Some("Residual") {
+                    return self.residual(layers, bracket.span.join(), current);
+                }
+                if word.is_some_and(|word| name == word) {
+                    self.diagnostics.error(
+                        name,
+                        format!("expected the arguments of `{name}` in parentheses"),
+                        format!("write `{name}(...)`"),
+                    );
+                }
+                *current = None;
+                return None;
+            }
             Expr::Block(_, entries) => {
                 // Where its contents or its name were reported, that is enough.
                 if word.is_some_and(|word| name == word)
@@ -90,7 +124,19 @@ impl Lowering<'_> {
         match word {
             Some("Dense") => self.dense(name, arguments, current, feeder),
             Some("Flatten") => self.flatten(name, arguments, current),
+            Some("Reshape") => self.reshape(name, arguments, current),
             Some("Pow") => self.pow(name, arguments, current.as_ref()),
+            Some("Augment") => self.augment(name, arguments, current),
+            Some("Project") => self.project(name, arguments, current),
+            Some("Append") => self.append(name, arguments, current),
+            Some("Residual") => {
+                self.diagnostics.error(
+                    name,
+                    "`Residual` takes its layers in brackets",
+                    "write `Residual[...]`",
+                );
+                None
+            }
             Some(word) => {
                 let kind = LayerKind::Activation(Activation::named(word)?);
                 self.no_arguments(word, arguments);
@@ -106,6 +152,223 @@ impl Lowering<'_> {
                 None
             }
         }
+    }
+
+    /// `Residual[...]`: the shape that enters leaves it, whatever goes wrong inside.
+    fn residual(
+        &mut self,
+        layers: &[Expr],
+        brackets: Span,
+        current: &mut Option<Shape>,
+    ) -> Option<Layer> {
+        if layers.is_empty() {
+            let brackets = Ident::new("_x", brackets);
+            self.diagnostics.error(
+                brackets,
+                "expected at least one layer",
+                "write layers such as `Residual[Dense(20 => 10, tanh), Dense(10 => 20)]`",
+            );
+            return None;
+        }
+        let mut inside = current.clone();
+        let chain = self.layers(layers, &mut inside, Feeder::Residual)?;
+        let shape = current.clone()?;
+        let at = layers.last()?;
+        let at = output_of(at).map_or_else(|| at.to_token_stream(), ToTokens::to_token_stream);
+        let conditions =
+            check::returns(&inside?, &shape, Returned::Residual, &at, self.diagnostics)?;
+        self.conditions.extend(conditions);
+        Some(Layer {
+            kind: LayerKind::Residual(chain),
+            input: shape.clone(),
+            output: shape,
+        })
+    }
+
+    /// `Reshape([1, 28, 28])`
+    fn reshape(
+        &mut self,
+        name: &Ident,
+        arguments: Option<&[Expr]>,
+        current: &mut Option<Shape>,
+    ) -> Option<Layer> {
+        let incoming = current.take();
+        let value = self.one_value("Reshape", name, "shape", arguments, RESHAPE)?;
+        let output = self.shape(value)?;
+        *current = Some(output.clone());
+        let input = incoming?;
+        let (entering, leaving) = (Size::of(&input), Size::of(&output));
+        match (entering.known(), leaving.known()) {
+            (Some(entering), Some(leaving)) if entering != leaving => {
+                let of = |shape: &Shape| {
+                    let sizes: Vec<String> = shape.iter().map(Size::to_string).collect();
+                    sizes.join(", ")
+                };
+                self.diagnostics.error(
+                    value,
+                    format!(
+                        "a shape of {leaving} scalars cannot hold the {entering} of [{}]",
+                        of(&input)
+                    ),
+                    "write sizes whose product is the same",
+                );
+                return None;
+            }
+            (Some(_), Some(_)) => {}
+            _ => self.conditions.push(Condition::new(
+                value,
+                ConditionKind::Holds { entering, leaving },
+            )),
+        }
+        Some(Layer {
+            kind: LayerKind::Reshape,
+            input,
+            output,
+        })
+    }
+
+    /// `Augment(2)`
+    fn augment(
+        &mut self,
+        name: &Ident,
+        arguments: Option<&[Expr]>,
+        current: &mut Option<Shape>,
+    ) -> Option<Layer> {
+        let incoming = current.take();
+        let value = self.one_value(
+            "Augment",
+            name,
+            "number of new features",
+            arguments,
+            AUGMENT,
+        )?;
+        let new = self.size(value, "2")?;
+        self.longer(LayerKind::Augment, name, &incoming?, &new.size, current)
+    }
+
+    /// A layer that makes the first axis longer.
+    fn longer(
+        &mut self,
+        kind: LayerKind,
+        name: &Ident,
+        incoming: &Shape,
+        new: &Size,
+        current: &mut Option<Shape>,
+    ) -> Option<Layer> {
+        let (first, others) = incoming.split_first()?;
+        let Some(first) = first.plus(new) else {
+            self.diagnostics.error(
+                name,
+                format!("the number of features {first} + {new} overflows `usize`"),
+                "write a smaller number",
+            );
+            return None;
+        };
+        let output: Shape = core::iter::once(first)
+            .chain(others.iter().cloned())
+            .collect();
+        *current = Some(output.clone());
+        Some(Layer {
+            kind,
+            input: incoming.clone(),
+            output,
+        })
+    }
+
+    /// `Project(2)`
+    fn project(
+        &mut self,
+        name: &Ident,
+        arguments: Option<&[Expr]>,
+        current: &mut Option<Shape>,
+    ) -> Option<Layer> {
+        let incoming = current.take();
+        let value = self.one_value("Project", name, "number of features", arguments, PROJECT)?;
+        let written = self.size(value, "2")?;
+        let incoming = incoming?;
+        let (first, others) = incoming.split_first()?;
+        let output: Shape = core::iter::once(written.size.clone())
+            .chain(others.iter().cloned())
+            .collect();
+        *current = Some(output.clone());
+        match (written.size.known(), first.known()) {
+            (Some(kept), Some(first)) if kept > first => {
+                self.diagnostics.error(
+                    value,
+                    format!("`Project` keeps {kept} features, but only {first} enter it"),
+                    format!("write a number up to {first}"),
+                );
+                return None;
+            }
+            (Some(_), Some(_)) => {}
+            _ => self.conditions.push(Condition::new(
+                value,
+                ConditionKind::Keeps {
+                    kept: written.size,
+                    entering: first.clone(),
+                },
+            )),
+        }
+        Some(Layer {
+            kind: LayerKind::Project,
+            input: incoming,
+            output,
+        })
+    }
+
+    /// `Append(t)`
+    fn append(
+        &mut self,
+        name: &Ident,
+        arguments: Option<&[Expr]>,
+        current: &mut Option<Shape>,
+    ) -> Option<Layer> {
+        let incoming = current.take();
+        let Some(time) = self.time.clone() else {
+            self.diagnostics.error(
+                name,
+                "`Append` takes the time, which only a field has",
+                "move it into the `field` of an `Ode`",
+            );
+            return None;
+        };
+        let help = format!("write `Append({time})`");
+        let value = self.one_value("Append", name, "time", arguments, &help)?;
+        if value.head().is_none_or(|word| *word != time) || !matches!(value, Expr::Value(_)) {
+            let message = format!("expected the time `{time}` of this field{}", found(value));
+            self.diagnostics.error(value, message, help);
+        }
+        self.longer(
+            LayerKind::AppendTime,
+            name,
+            &incoming?,
+            &Size::Literal(1),
+            current,
+        )
+    }
+
+    /// The only argument of a layer.
+    fn one_value<'e>(
+        &mut self,
+        layer: &str,
+        name: &Ident,
+        what: &str,
+        arguments: Option<&'e [Expr]>,
+        help: &str,
+    ) -> Option<&'e Expr> {
+        let arguments = self.arguments(layer, arguments, &[]).values;
+        let Some((first, rest)) = arguments.split_first() else {
+            let message = format!("`{layer}` needs its {what}");
+            self.diagnostics.error(name, message, help);
+            return None;
+        };
+        if let Some(surplus) = rest.first() {
+            if !matches!(surplus, Expr::Invalid) {
+                let message = format!("`{layer}` takes no second argument");
+                self.diagnostics.error(surplus, message, help);
+            }
+        }
+        (!matches!(first, Expr::Invalid)).then_some(first)
     }
 
     fn no_arguments(&mut self, name: &str, arguments: Option<&[Expr]>) {
@@ -158,22 +421,11 @@ impl Lowering<'_> {
         arguments: Option<&[Expr]>,
         current: Option<&Shape>,
     ) -> Option<Layer> {
-        let Some([exponent, rest @ ..]) = arguments else {
-            self.diagnostics
-                .error(name, "`Pow` needs its exponent", POW);
-            return None;
-        };
-        if let Some(surplus) = rest.first() {
-            if !matches!(surplus, Expr::Invalid) {
-                self.diagnostics
-                    .error(surplus, "`Pow` takes no second argument", POW);
-            }
-        }
+        let exponent = self.one_value("Pow", name, "exponent", arguments, POW)?;
         let exponent = match exponent {
             Expr::Value(value @ Value::Number(minus, lit)) => {
                 check::exponent(value, minus.is_some(), lit, self.diagnostics)?
             }
-            Expr::Invalid => return None,
             other => {
                 let message = format!("expected a positive integer{}", found(other));
                 self.diagnostics.error(other, message, POW);
@@ -197,7 +449,8 @@ impl Lowering<'_> {
     ) -> Option<Layer> {
         // Whatever goes wrong below, the shape that enters is used up here.
         let incoming = current.take();
-        let Some([width, rest @ ..]) = arguments else {
+        let arguments = self.arguments("Dense", arguments, &[]).values;
+        let Some((width, rest)) = arguments.split_first() else {
             self.diagnostics
                 .error(name, "`Dense` needs its number of outputs", DENSE);
             return None;
@@ -244,7 +497,7 @@ impl Lowering<'_> {
     }
 
     /// The second argument of a `Dense`; there is no third.
-    fn dense_activation(&mut self, rest: &[Expr]) -> Option<Activation> {
+    fn dense_activation(&mut self, rest: &[&Expr]) -> Option<Activation> {
         match rest {
             [] => Some(Activation::Identity),
             [word] => self.word(word, "an activation", Activation::NAMES, Activation::named),

@@ -2,6 +2,7 @@
 //! through the layers. A part that was reported is left out or followed by an unknown shape, so that one
 //! mistake gives one message.
 
+mod arguments;
 mod layers;
 mod ode;
 mod words;
@@ -24,6 +25,7 @@ pub(crate) fn lower(definition: Definition, diagnostics: &mut Diagnostics) -> Op
         diagnostics,
         conditions: Vec::new(),
         constants: Vec::new(),
+        time: None,
     };
     lowering.model(definition)
 }
@@ -33,6 +35,8 @@ struct Lowering<'d> {
     conditions: Vec<Condition>,
     /// Constants met so far.
     constants: Vec<syn::Path>,
+    /// What the time is called, inside of a field.
+    time: Option<Ident>,
 }
 
 impl Lowering<'_> {
@@ -136,7 +140,12 @@ impl Lowering<'_> {
     fn input(&mut self, entry: &Entry) -> Option<Shape> {
         check::attributes(&entry.attributes, Place::Entry, self.diagnostics);
         check::no_parameters(entry, self.diagnostics);
-        let sizes = match &entry.value {
+        self.shape(&entry.value)
+    }
+
+    /// `[28, 28]`
+    fn shape(&mut self, value: &Expr) -> Option<Shape> {
+        let sizes = match value {
             Expr::List(_, sizes) => sizes,
             Expr::Invalid => return None,
             value => {
@@ -153,7 +162,7 @@ impl Lowering<'_> {
         };
         if sizes.is_empty() || sizes.len() > 5 {
             self.diagnostics.error(
-                &entry.value,
+                value,
                 format!("expected 1 to 5 axes, found {}", sizes.len()),
                 "write `[28, 28]`: the shape of one sample, without the batch",
             );

@@ -1,5 +1,6 @@
 //! `Ode` blocks: their clauses, and the settings of their solvers.
 
+use proc_macro2::Span;
 use quote::ToTokens;
 use syn::Ident;
 
@@ -7,7 +8,10 @@ use crate::{
     ast::{Entry, Expr, Value},
     check::{self, Place},
     diag::Diagnostics,
-    model::{Adjoint, Chain, Controller, Feeder, Method, Ode, Shape, Size, Sizes, Solver, Steps},
+    model::{
+        surely, Adjoint, Chain, Controller, Feeder, Method, Ode, Returned, Shape, Sizes, Solver,
+        Steps,
+    },
 };
 
 use super::{layers_of, words::found, Lowering};
@@ -25,10 +29,7 @@ impl Lowering<'_> {
         clauses: &[Entry],
         current: &mut Option<Shape>,
     ) -> Option<Ode> {
-        let help = "put a stage `flatten: Flatten,` before it";
-        let state = current
-            .take()
-            .and_then(|shape| self.flat(name, &shape, help));
+        let state = current.take();
         let (mut field, mut span, mut solver) = (None, None, None);
         let mut adjoint = Some(Adjoint::Discrete);
         let unknown = |clause: &Ident| format!("unknown clause `{clause}` of an `Ode`");
@@ -50,7 +51,10 @@ impl Lowering<'_> {
                 _ => {}
             }
         }
-        let width = state.as_ref().map_or("20".to_owned(), Size::to_string);
+        let width = match state.as_deref() {
+            Some([width]) => width.to_string(),
+            _ => "20".to_owned(),
+        };
         for (clause, example) in [
             (
                 "field",
@@ -71,7 +75,7 @@ impl Lowering<'_> {
             }
         }
         // A field returns the shape of its state, so what follows is known whatever was wrong inside.
-        *current = state.clone().map(|state| vec![state]);
+        current.clone_from(&state);
         Some(Ode {
             state: state?,
             field: field?,
@@ -100,24 +104,33 @@ impl Lowering<'_> {
         found
     }
 
-    fn field(&mut self, clause: &Entry, state: Option<&Size>) -> Option<Chain> {
+    fn field(&mut self, clause: &Entry, state: Option<&Shape>) -> Option<Chain> {
         check::field_parameters(clause, self.diagnostics);
-        let mut current = state.map(|state| vec![state.clone()]);
-        let chain = self.chain(&clause.value, &mut current, Feeder::State)?;
-        let (Some([produced]), Some(state)) = (current.as_deref(), state) else {
+        let names = clause.parameters.as_ref().map(|all| all.names.as_slice());
+        let time = match names {
+            Some([Some(time), ..]) => time.clone(),
+            _ => Ident::new("t", Span::call_site()),
+        };
+        let mut current = state.cloned();
+        self.time = Some(time);
+        let chain = self.chain(&clause.value, &mut current, Feeder::State);
+        self.time = None;
+        let chain = chain?;
+        let (Some(produced), Some(state)) = (current, state) else {
             return Some(chain);
         };
         // A field of its own state, `[Dense(32 => 8), Dense(8 => 32)]` for a state of 20, is wrong once: at
         // its first layer.
         let layers = layers_of(&clause.value);
-        let declared = chain.layers.first().and_then(|layer| layer.input.first());
+        let declared = chain.layers.first().map(|layer| &layer.input);
         let reported = declared
-            .is_some_and(|declared| !declared.is_surely(state) && declared.is_surely(produced));
+            .is_some_and(|declared| !surely(declared, state) && surely(declared, &produced));
         if !reported {
             let at = layers.iter().rev().find_map(output_of);
             let at = at.map_or_else(|| clause.name.to_token_stream(), ToTokens::to_token_stream);
-            let condition = check::returns_state(produced, state, at, self.diagnostics);
-            self.conditions.extend(condition);
+            let conditions =
+                check::returns(&produced, state, Returned::State, &at, self.diagnostics);
+            self.conditions.extend(conditions.into_iter().flatten());
         }
         Some(chain)
     }
@@ -374,7 +387,7 @@ fn is_missing(word: &str, words: &[Option<&str>]) -> bool {
 }
 
 /// The output width that a `Dense` declares: what to underline if it is wrong.
-fn output_of(layer: &Expr) -> Option<&Value> {
+pub(super) fn output_of(layer: &Expr) -> Option<&Value> {
     let Expr::Call(_, arguments) = layer else {
         return None;
     };

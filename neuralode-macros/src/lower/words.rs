@@ -113,7 +113,10 @@ impl Lowering<'_> {
 pub(super) fn found(value: &Expr) -> String {
     match value {
         Expr::Value(value) => format!(", found `{}`", value.text()),
-        Expr::Call(name, _) | Expr::Block(name, _) => format!(", found `{name}`"),
+        Expr::Call(name, _)
+        | Expr::Block(name, _)
+        | Expr::Nested(name, ..)
+        | Expr::Named(name, _) => format!(", found `{name}`"),
         Expr::Edge(from, to) => format!(", found `{} => {}`", from.text(), to.text()),
         Expr::Range(from, to) => format!(", found `{}..{}`", from.text(), to.text()),
         Expr::List(..) => ", found a list".to_owned(),

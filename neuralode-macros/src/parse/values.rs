@@ -29,6 +29,31 @@ fn expressions(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Vec<Exp
     list.parse(input, diagnostics)
 }
 
+/// `20 => 10, tanh, init: zeros`
+fn arguments(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Vec<Expr> {
+    let list = List {
+        item: |input, diagnostics| {
+            argument(input, diagnostics).unwrap_or_else(|error| {
+                diagnostics.push(error);
+                skip_to_comma(input);
+                Expr::Invalid
+            })
+        },
+        invalid: || Expr::Invalid,
+        starts: starts_expr,
+    };
+    list.parse(input, diagnostics)
+}
+
+fn argument(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Expr> {
+    if input.peek(Ident) && input.peek2(Token![:]) && !input.peek2(Token![::]) {
+        let name = input.parse()?;
+        input.parse::<Token![:]>()?;
+        return Ok(Expr::Named(name, Box::new(expr(input, diagnostics)?)));
+    }
+    expr(input, diagnostics)
+}
+
 pub(super) fn starts_expr(input: ParseStream<'_>) -> bool {
     input.peek(token::Bracket) || starts_value(input)
 }
@@ -55,7 +80,14 @@ pub(super) fn expr(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn
         let name = input.parse()?;
         let content;
         parenthesized!(content in input);
-        return Ok(Expr::Call(name, expressions(&content, diagnostics)));
+        return Ok(Expr::Call(name, arguments(&content, diagnostics)));
+    }
+    if input.peek(Ident) && input.peek2(token::Bracket) {
+        let name = input.parse()?;
+        let content;
+        let bracket = bracketed!(content in input);
+        let layers = expressions(&content, diagnostics);
+        return Ok(Expr::Nested(name, bracket, layers));
     }
     if input.peek(Ident) && input.peek2(token::Brace) {
         let name = input.parse()?;

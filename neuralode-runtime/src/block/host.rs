@@ -106,7 +106,7 @@ where
             };
         }
         let straight = self.block.options.solver.seven_stages().is_some();
-        if straight && rows.len() == N && point::fits::<K, N>() {
+        if const { point::fits::<K, N>() } && straight && rows.len() == N {
             let state = sample(rows);
             match PointEngine::<K, R, N>::new(params) {
                 Some(engine) => self.solve_with(engine, state, K::PARAMS, solve_point),

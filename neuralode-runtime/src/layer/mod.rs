@@ -2,15 +2,19 @@
 
 pub mod activation;
 mod dense;
+mod features;
 mod fused;
 mod pow;
 mod reshape;
+mod residual;
 
 pub use activation::Activation;
 pub use dense::Dense;
 pub(crate) use dense::Input;
+pub use features::{append_time, resize, AppendTime, Augment, Project};
 pub use pow::Pow;
-pub use reshape::{reshape, Flatten};
+pub use reshape::{reshape, Flatten, Reshape};
+pub use residual::{branch, sum, Residual};
 
 use dfdx::nn::Module;
 

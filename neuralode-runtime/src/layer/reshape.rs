@@ -14,8 +14,14 @@ use crate::error::SolveError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flatten;
 
+/// Gives a sample other axes, in the order of its scalars. A mark of the place like [`Flatten`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Reshape;
+
 impl ZeroSizedModule for Flatten {}
 impl NonMutableModule for Flatten {}
+impl ZeroSizedModule for Reshape {}
+impl NonMutableModule for Reshape {}
 
 /// `x` in the shape `to`, which must hold as many scalars; the macro sees to that at compile time.
 ///

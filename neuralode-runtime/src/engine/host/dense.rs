@@ -2,12 +2,130 @@
 //!
 //! A product keeps a block of accumulators in registers, as many as the multiply-add pipeline needs.
 
+use core::marker::PhantomData;
+
 use pulp::Simd;
 
 use super::{
     kernel::{copy, in_blocks, scale_by_derivative, Row, Sums, Tile, TileActivation, SPAN, WIDTH},
+    layer::{Records, TileLayer},
     real::Real,
 };
+
+/// The kernels of [`Dense`](crate::layer::Dense) with the activation `A`.
+#[derive(Debug)]
+pub struct DenseLayer<A>(PhantomData<A>);
+
+impl<A: TileActivation + 'static, const I: usize, const O: usize> TileLayer<I, O>
+    for DenseLayer<A>
+{
+    const PARAMS: usize = (I + 1) * O;
+    const SUMS: usize = DenseParams::<f32, I, O>::SUMS;
+    const PRODUCTS: usize = DenseParams::<f32, I, O>::PRODUCTS;
+    /// The argument of the activation.
+    const KEPT: usize = if A::FROM_ARGUMENT { O } else { 0 };
+
+    fn gather_scratch(samples: usize) -> usize {
+        DenseParams::<f32, I, O>::gather_scratch(samples)
+    }
+
+    fn transpose<E: Real>(params: &[E], out: &mut [E]) {
+        DenseParams::<E, I, O>::transpose(params, out);
+    }
+
+    #[inline(always)]
+    fn forward<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        params: &[E],
+        _t: &[f64; L],
+        x: &Tile<E, I, L>,
+        kept: &mut [Row<E, L>],
+        y: &mut Tile<E, O, L>,
+    ) {
+        let layer = DenseParams::<E, I, O>::at(params, 0);
+        layer.forward::<A, S, L>(simd, x, kept, y);
+    }
+
+    #[inline(always)]
+    fn recall<S: Simd, E: Real, const N: usize, const L: usize>(
+        simd: S,
+        params: &[E],
+        _t: &[f64; L],
+        x: &Tile<E, I, L>,
+        value: Option<&Tile<E, N, L>>,
+        kept: &mut [Row<E, L>],
+        y: &mut Tile<E, O, L>,
+    ) {
+        match value {
+            _ if const { !A::FROM_ARGUMENT && !A::FROM_VALUE } => {}
+            Some(value) if const { !A::FROM_ARGUMENT } => copy(value, y),
+            _ => DenseParams::<E, I, O>::at(params, 0).forward::<A, S, L>(simd, x, kept, y),
+        }
+    }
+
+    #[inline(always)]
+    fn backward<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        _params: &[E],
+        transposed: &[E],
+        _x: &Tile<E, I, L>,
+        kept: &mut [Row<E, L>],
+        y: &Tile<E, O, L>,
+        c: &mut Tile<E, O, L>,
+        x_bar: &mut Tile<E, I, L>,
+    ) {
+        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(kept, y), y, c);
+        let (transposed, _) = transposed.as_chunks::<O>();
+        in_blocks!(I, |at, K| {
+            product::<S, E, O, I, K, L>(simd, transposed, at, [E::default(); K], c, x_bar);
+        });
+    }
+
+    #[inline(always)]
+    fn gather<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        records: Records<'_, E, L>,
+        sums: &mut [Sums<E>],
+        scratch: &mut [Row<E, L>],
+    ) {
+        DenseParams::<E, I, O>::gather(simd, records, sums, scratch);
+    }
+
+    /// Parameters that rest cost nothing.
+    #[inline(always)]
+    fn tangent<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        params: &[E],
+        direction: &[E],
+        x: &Tile<E, I, L>,
+        v: &Tile<E, I, L>,
+        kept: &[Row<E, L>],
+        y: &Tile<E, O, L>,
+        out: &mut Tile<E, O, L>,
+    ) {
+        let layer = DenseParams::<E, I, O>::at(params, 0);
+        let direction = DenseParams::<E, I, O>::at(direction, 0);
+        layer.tangent::<S, L>(simd, &direction, x, v, out);
+        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(kept, y), y, out);
+    }
+
+    fn join<E: Real>(sums: &[Sums<E>], theta_bar: &mut [E]) {
+        DenseParams::<E, I, O>::join(sums, theta_bar);
+    }
+}
+
+/// What was kept of the argument of `A`; where nothing was, `y` stands for it and is not read.
+#[inline(always)]
+pub(super) fn argument<'a, A: TileActivation, E, const O: usize, const L: usize>(
+    kept: &'a [Row<E, L>],
+    y: &'a Tile<E, O, L>,
+) -> &'a Tile<E, O, L> {
+    if const { A::FROM_ARGUMENT } {
+        part(kept, 0)
+    } else {
+        y
+    }
+}
 
 /// The parameters of a dense layer, borrowed from a field's.
 #[derive(Clone, Copy, Debug)]
@@ -17,9 +135,6 @@ pub struct DenseParams<'p, E, const I: usize, const O: usize> {
 }
 
 impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
-    /// Number of scalars.
-    pub const COUNT: usize = (I + 1) * O;
-
     /// Whether a record is too large for several of them to stay in the first cache. Such a layer's cotangent is
     /// summed up record by record, from a transposed copy of the input.
     const WIDE: bool = I * O > 2048;
@@ -28,13 +143,13 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
     const PER_OUTPUT: usize = I.div_ceil(WIDTH);
 
     /// Rows of sums for the cotangent of the parameters: those of the weights, output by output, and of the biases.
-    pub const SUMS: usize = O * Self::PER_OUTPUT + O.div_ceil(WIDTH);
+    const SUMS: usize = O * Self::PER_OUTPUT + O.div_ceil(WIDTH);
 
     /// Multiplications for one sample; an activation counts as sixteen.
-    pub const PRODUCTS: usize = (I + 16) * O;
+    const PRODUCTS: usize = (I + 16) * O;
 
     /// Rows of scratch space of [`Self::gather`], for tiles of so many samples: the transposed input.
-    pub const fn gather_scratch(samples: usize) -> usize {
+    const fn gather_scratch(samples: usize) -> usize {
         if Self::WIDE {
             I.div_ceil(samples) * samples
         } else {
@@ -60,7 +175,7 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
     }
 
     /// The weights by columns, so that products with either run through memory in order; biases stay.
-    pub fn transpose(params: &[E], out: &mut [E]) {
+    fn transpose(params: &[E], out: &mut [E]) {
         out.copy_from_slice(params);
         for (index, weight) in params[..I * O].iter().enumerate() {
             out[index % I * O + index / I] = *weight;
@@ -69,19 +184,19 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
 
     /// `z = W x + b` and `y = A(z)`; `z` is written only if the derivative of `A` needs it.
     #[inline(always)]
-    pub fn forward<A: TileActivation, S: Simd, const L: usize>(
+    fn forward<A: TileActivation, S: Simd, const L: usize>(
         &self,
         simd: S,
         x: &Tile<E, I, L>,
-        z: &mut Tile<E, O, L>,
+        z: &mut [Row<E, L>],
         y: &mut Tile<E, O, L>,
     ) {
         in_blocks!(O, |at, K| {
             let bias = core::array::from_fn(|k| self.bias[at + k]);
             product::<S, E, I, O, K, L>(simd, self.weight, at, bias, x, y);
         });
-        if A::FROM_ARGUMENT {
-            *z = *y;
+        if const { A::FROM_ARGUMENT } {
+            z[..O].copy_from_slice(&*y);
         }
         for y in y {
             for l in 0..L {
@@ -90,39 +205,14 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
         }
     }
 
-    /// What the way back needs of `z` and `y`, given the value `y` if the caller has it: at most as much work as
-    /// [`Self::forward`].
+    /// The tangent `W v + W_dot x + b_dot` of `W x + b` along `v` and the parameters' `direction` `(W_dot, b_dot)`.
     #[inline(always)]
-    pub fn recall<A: TileActivation, S: Simd, const N: usize, const L: usize>(
-        &self,
-        simd: S,
-        x: &Tile<E, I, L>,
-        value: Option<&Tile<E, N, L>>,
-        z: &mut Tile<E, O, L>,
-        y: &mut Tile<E, O, L>,
-    ) {
-        match value {
-            _ if const { !A::FROM_ARGUMENT && !A::FROM_VALUE } => {}
-            Some(value) if const { !A::FROM_ARGUMENT } => copy(value, y),
-            _ => self.forward::<A, S, L>(simd, x, z, y),
-        }
-    }
-
-    /// The tangent `A'(z) (W v + W_dot x + b_dot)` of `y = A(W x + b)` along `v` and the parameters' `direction`
-    /// `(W_dot, b_dot)`; `z` and `y` are those of [`Self::forward`]. Parameters that rest cost nothing.
-    #[inline(always)]
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "a point, two tangents and the place of the result"
-    )]
-    pub fn tangent<A: TileActivation, S: Simd, const L: usize>(
+    fn tangent<S: Simd, const L: usize>(
         &self,
         simd: S,
         direction: &Self,
         x: &Tile<E, I, L>,
         v: &Tile<E, I, L>,
-        z: &Tile<E, O, L>,
-        y: &Tile<E, O, L>,
         out: &mut Tile<E, O, L>,
     ) {
         if direction.is_zero() {
@@ -134,34 +224,14 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
                 tangent_product::<S, E, I, O, K, L>(simd, (self, direction), at, (x, v), out);
             });
         }
-        scale_by_derivative::<A, S, E, O, L>(simd, z, y, out);
-    }
-
-    /// From the cotangent `c` of `y = A(z)`, `z = W x + b`, which becomes that of `z`, to that of `x`. `transposed`
-    /// holds the layer's parameters as [`Self::transpose`] arranges them.
-    #[inline(always)]
-    pub fn backward<A: TileActivation, S: Simd, const L: usize>(
-        &self,
-        simd: S,
-        transposed: &[E],
-        z: &Tile<E, O, L>,
-        y: &Tile<E, O, L>,
-        c: &mut Tile<E, O, L>,
-        x_bar: &mut Tile<E, I, L>,
-    ) {
-        scale_by_derivative::<A, S, E, O, L>(simd, z, y, c);
-        let (transposed, _) = transposed.as_chunks::<O>();
-        in_blocks!(I, |at, K| {
-            product::<S, E, O, I, K, L>(simd, transposed, at, [E::default(); K], c, x_bar);
-        });
     }
 
     /// Adds the parameters' cotangents to `sums`, the layer's own [`Self::SUMS`], from records of so many rows, in
     /// which the input `x` and the cotangent of `z` stand at these rows.
     #[inline(always)]
-    pub fn gather<S: Simd, const L: usize>(
+    fn gather<S: Simd, const L: usize>(
         simd: S,
-        (records, rows, x_at, c_at): (&[Row<E, L>], usize, usize, usize),
+        (records, rows, x_at, c_at): Records<'_, E, L>,
         sums: &mut [Sums<E>],
         scratch: &mut [Row<E, L>],
     ) {
@@ -217,7 +287,7 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
 
     /// Adds the sums of [`Self::gather`] to the parameters' cotangents `theta_bar`.
     #[inline(always)]
-    pub fn join(sums: &[Sums<E>], theta_bar: &mut [E]) {
+    fn join(sums: &[Sums<E>], theta_bar: &mut [E]) {
         let (weights, biases) = sums.split_at(O * Self::PER_OUTPUT);
         let (weight_bar, bias_bar) = theta_bar.split_at_mut(I * O);
         let rows = weights.chunks_exact(Self::PER_OUTPUT);
@@ -234,7 +304,10 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
 
 /// `N` rows of a record, from row `at` on.
 #[inline(always)]
-fn part<E, const N: usize, const L: usize>(record: &[Row<E, L>], at: usize) -> &Tile<E, N, L> {
+pub(super) fn part<E, const N: usize, const L: usize>(
+    record: &[Row<E, L>],
+    at: usize,
+) -> &Tile<E, N, L> {
     &record[at..at + N].as_chunks::<N>().0[0]
 }
 
@@ -316,7 +389,7 @@ fn tangent_product<
 #[inline(always)]
 fn add_products<S: Simd, E: Real, const M: usize, const K: usize, const L: usize>(
     simd: S,
-    (records, rows, x_at, c_at): (&[Row<E, L>], usize, usize, usize),
+    (records, rows, x_at, c_at): Records<'_, E, L>,
     place: impl Fn(usize, usize) -> (usize, usize),
     weights: &mut [Sums<E>],
 ) {

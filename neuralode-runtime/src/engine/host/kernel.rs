@@ -2,14 +2,18 @@
 //!
 //! A tile holds `L` samples, feature by feature: `x[i][l]` is feature `i` of sample `l`. Weights are broadcast
 //! and samples fill the vector registers; sizes are constants, so that every block is chosen while compiling. All
-//! functions are inlined into one caller that runs under the processor's widest instructions. Dense layers are in
-//! [`DenseParams`].
+//! functions are inlined into one caller that runs under the processor's widest instructions. Layers with more than one
+//! line to say are [`TileLayer`]s, in files of their own.
 
 use core::ops::{Deref, DerefMut};
 
 use pulp::Simd;
 
-pub use super::dense::DenseParams;
+pub use super::{
+    dense::{DenseLayer, DenseParams},
+    features::{AppendTimeLayer, ResizeLayer},
+    layer::TileLayer,
+};
 
 use super::real::Real;
 use crate::layer::activation::{Identity, Relu, Sigmoid, Sin, Tanh};
@@ -48,7 +52,7 @@ pub type Tile<E, const N: usize, const L: usize> = [Row<E, L>; N];
 pub const WIDTH: usize = 16;
 
 /// A row of sums over samples, [`WIDTH`] parameters side by side. A layer's cotangent takes
-/// [`DenseParams::SUMS`] of them.
+/// [`TileLayer::SUMS`] of them.
 pub type Sums<E> = Row<E, WIDTH>;
 
 /// A vector field as generated kernels, for tiles of any width and both types.
@@ -65,6 +69,8 @@ pub trait TileField<const N: usize>: 'static {
     const RECORD: usize;
     /// Rows of scratch space that any pass needs besides.
     const SCRATCH: usize;
+    /// Whether there are kernels for one sample, [`Self::eval_one`] and [`Self::vjp_one`]; without, these give NaN.
+    const POINT: bool = false;
 
     /// Rows of scratch space that [`Self::gather`] needs, for tiles of so many samples.
     fn gather_scratch(samples: usize) -> usize;
@@ -82,7 +88,7 @@ pub trait TileField<const N: usize>: 'static {
     );
 
     /// The parameters as [`Self::vjp`], [`Self::eval_one`] and [`Self::vjp_one`] want them besides: see
-    /// [`DenseParams::transpose`].
+    /// [`TileLayer::transpose`].
     fn transpose<E: Real>(params: &[E]) -> Vec<E>;
 
     /// Writes `(df/dy)^T c` into `y_bar`, at the `y` that `record` begins with, and leaves there what
@@ -129,16 +135,19 @@ pub trait TileField<const N: usize>: 'static {
         scratch: &mut [Row<E, L>],
     );
 
-    /// `f(t, y)` for one sample; `transposed` as [`Self::transpose`] makes it.
+    /// `f(t, y)` for one sample, if [`Self::POINT`]; `transposed` as [`Self::transpose`] makes it.
     fn eval_one<S: Simd, E: Real>(
         simd: S,
         params: &[E],
         transposed: &[E],
         t: f64,
         y: &[E; N],
-    ) -> [E; N];
+    ) -> [E; N] {
+        let _ = (simd, params, transposed, t);
+        y.map(|_| E::from_f64(f64::NAN))
+    }
 
-    /// `(df/dy)^T c` for one sample; adds `(df/dtheta)^T c` to `theta_bar`.
+    /// `(df/dy)^T c` for one sample, if [`Self::POINT`]; adds `(df/dtheta)^T c` to `theta_bar`.
     fn vjp_one<S: Simd, E: Real>(
         simd: S,
         params: &[E],
@@ -147,7 +156,10 @@ pub trait TileField<const N: usize>: 'static {
         y: &[E; N],
         c: &[E; N],
         theta_bar: &mut [E],
-    ) -> [E; N];
+    ) -> [E; N] {
+        let _ = (simd, params, transposed, t, y, theta_bar);
+        c.map(|_| E::from_f64(f64::NAN))
+    }
 
     /// Adds the sums to `theta_bar`, parameter by parameter.
     fn join<E: Real>(sums: &[Sums<E>], theta_bar: &mut [E]);
@@ -224,6 +236,21 @@ pub fn carve<E, const N: usize, const L: usize>(
     let (tiles, rest) = scratch.split_at_mut(N);
     // A slice of `N` rows is one tile.
     (&mut tiles.as_chunks_mut::<N>().0[0], rest)
+}
+
+/// Adds a tile to another, where two widths are equal by a condition that the compiler checks elsewhere.
+#[inline(always)]
+pub fn add<S: Simd, E: Real, const FROM: usize, const TO: usize, const L: usize>(
+    simd: S,
+    x: &Tile<E, FROM, L>,
+    y: &mut Tile<E, TO, L>,
+) {
+    for (x, y) in x.iter().zip(y) {
+        let x = E::registers::<S>(&**x);
+        for (y, x) in E::registers_mut::<S>(&mut **y).iter_mut().zip(x) {
+            *y = E::sum(simd, *y, *x);
+        }
+    }
 }
 
 /// Rows of a tile of `N` features.

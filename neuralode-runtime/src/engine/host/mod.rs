@@ -20,13 +20,15 @@
 
 pub mod buffer;
 mod closure;
-mod dense;
+pub mod dense;
 pub(crate) mod erased;
+pub mod features;
 mod field;
 mod forward;
 pub(crate) mod isa;
 pub mod kernel;
 mod lanes;
+pub mod layer;
 mod parallel;
 mod per_sample;
 pub(crate) mod point;

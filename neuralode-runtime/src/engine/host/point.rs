@@ -60,8 +60,8 @@ impl<K: TileField<N>, E: Real, const N: usize> WithSimd for EvalOne<'_, K, E, N>
 }
 
 /// Whether a field is small enough to live on the stack, with all stages of a step.
-pub(crate) fn fits<K: TileField<N>, const N: usize>() -> bool {
-    K::RECORD + K::SCRATCH <= 4096 && N <= 256
+pub(crate) const fn fits<K: TileField<N>, const N: usize>() -> bool {
+    K::POINT && K::RECORD + K::SCRATCH <= 4096 && N <= 256
 }
 
 /// A generated field for one sample.

@@ -41,6 +41,15 @@ pub fn meet<E: Real, const FROM: usize, const TO: usize>(x: &[E; FROM]) -> [E; T
     y
 }
 
+/// The sum of two samples.
+#[inline(always)]
+pub fn add<E: Real, const A: usize, const B: usize>(a: &[E; A], mut b: [E; B]) -> [E; B] {
+    for (a, b) in a.iter().zip(&mut b) {
+        *b += *a;
+    }
+    b
+}
+
 /// `sum(a b)`, in [`WIDTH`] partial sums.
 #[inline(always)]
 fn dot<S: Simd, E: Real>(a: &[E], b: &[E]) -> E {

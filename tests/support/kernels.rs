@@ -1,0 +1,246 @@
+//! Generated kernels against the portable field: values, products, solves and gradients of random instances.
+
+use neuralode::{
+    engine::{
+        host::{
+            instruction_sets, kernel::TileField, real::Real, Generated, HostEngine, Params, Tiles,
+        },
+        tensor::{KernelVisitor, TensorEngine},
+    },
+    prelude::*,
+    vector_field::{Differentiable, Pushforward, VectorField},
+    Adjoint, Controller, Vjp,
+};
+use rand::{rngs::StdRng, Rng, SeedableRng};
+
+use super::{batch, differentiate, parameters_of, relative_error, set_parameters, to_f64};
+
+/// Models of one block, `NAME: state, layers of the field;`.
+#[macro_export]
+macro_rules! models {
+    ($($name:ident: $state:tt, $layers:tt;)*) => {$(
+        neural_ode! {
+            #[derive(Clone, Debug)]
+            struct $name {
+                input: [$state],
+                ode: Ode {
+                    field(t, y): $layers,
+                    span: 0.0..1.0,
+                    solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+                },
+            }
+        }
+    )*};
+}
+
+/// One test per field: ten random instances in f64 and as many in f32.
+#[macro_export]
+macro_rules! compare {
+    ($($test:ident: $n:expr, $field:ident;)*) => {$(
+        #[test]
+        fn $test() {
+            for seed in 0..10 {
+                $crate::support::kernels::instance::<{ $n }, f64, $field<f64, Cpu>, 16>(stringify!($field), seed, 1e-12);
+                $crate::support::kernels::instance::<{ $n }, f32, $field<f32, Cpu>, 32>(stringify!($field), seed, 1e-5);
+            }
+        }
+    )*};
+}
+
+/// Products and values of the kernels at one point, as rows.
+struct Products {
+    dy: Vec<f64>,
+    y_bar: Vec<f64>,
+    theta_bar: Vec<f64>,
+    jvp: Vec<f64>,
+}
+
+/// Evaluates the kernels in type `R`, in tiles of `L` samples, under the instruction set with this index.
+#[derive(Clone)]
+struct Evaluate<R, const L: usize> {
+    instructions: usize,
+    params: Vec<R>,
+    y: Vec<R>,
+    c: Vec<R>,
+}
+
+impl<const N: usize, R: Real, const L: usize> KernelVisitor<N> for Evaluate<R, L> {
+    type Output = Products;
+
+    fn visit<K: TileField<N>>(self) -> Products {
+        let mut engine = HostEngine::<Generated<K, R>, R, N, L>::new(self.params)
+            .unwrap()
+            .under(instruction_sets()[self.instructions]);
+        let y = Tiles::from_rows(&self.y);
+        let c = Tiles::from_rows(&self.c).with_empty_padding();
+        let (mut dy, mut y_bar, mut jvp) = (y.clone(), y.clone(), y.clone());
+        let mut theta_bar: Params<R> = engine.zero_params().unwrap();
+        engine.eval(0.3, &y, &mut dy).unwrap();
+        engine.vjp(0.3, &y, &c, &mut y_bar, &mut theta_bar).unwrap();
+        let resting = engine.zero_params().unwrap();
+        engine.jvp(0.3, &y, &c, &resting, &mut jvp).unwrap();
+        let rows = |tiles: &Tiles<R, N, L>| tiles.to_rows().into_iter().map(Real::to_f64).collect();
+        Products {
+            dy: rows(&dy),
+            y_bar: rows(&y_bar),
+            theta_bar: theta_bar.0.into_iter().map(Real::to_f64).collect(),
+            jvp: rows(&jvp),
+        }
+    }
+}
+
+/// The same through dfdx; the Jacobian-vector product row by row of the Jacobian.
+fn portable<const N: usize, E: Dtype, F: TensorField<N, E, Cpu>>(
+    field: &F,
+    y: &Tensor<(usize, Const<N>), E, Cpu>,
+    c: &Tensor<(usize, Const<N>), E, Cpu>,
+) -> Products
+where
+    Cpu: Device<E>,
+{
+    let mut engine = TensorEngine::new(field.clone());
+    let (mut dy, mut y_bar) = (y.clone(), y.clone());
+    let mut theta_bar = engine.zero_params().unwrap();
+    engine.eval(0.3, y, &mut dy).unwrap();
+    engine.vjp(0.3, y, c, &mut y_bar, &mut theta_bar).unwrap();
+    let rows = y.shape().0;
+    let mut jvp = vec![0.0; rows * N];
+    for output in 0..N {
+        let mut unit = vec![0.0; rows * N];
+        unit.iter_mut()
+            .skip(output)
+            .step_by(N)
+            .for_each(|x| *x = 1.0);
+        let (mut row, mut unused) = (y.clone(), theta_bar.clone());
+        engine
+            .vjp(
+                0.3,
+                y,
+                &batch(&Cpu::default(), &unit),
+                &mut row,
+                &mut unused,
+            )
+            .unwrap();
+        let (row, v) = (to_f64(&row.as_vec()), to_f64(&c.as_vec()));
+        for sample in 0..rows {
+            jvp[sample * N + output] = (0..N)
+                .map(|i| row[sample * N + i] * v[sample * N + i])
+                .sum();
+        }
+    }
+    Products {
+        dy: to_f64(&dy.as_vec()),
+        y_bar: to_f64(&y_bar.as_vec()),
+        theta_bar: theta_bar.iter().flat_map(|p| to_f64(&p.as_vec())).collect(),
+        jvp,
+    }
+}
+
+pub fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
+    if !expected.is_empty() {
+        let error = relative_error(found, expected);
+        assert!(error <= tolerance, "{what}: {error:e}");
+    }
+}
+
+/// One random instance of one model in type `E`: kernels and portable field, and solves with both.
+///
+/// # Panics
+/// If they differ.
+pub fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
+    name: &str,
+    seed: u64,
+    tolerance: f64,
+) where
+    F: TensorField<N, E, Cpu> + BuildModule<Cpu, E>,
+    Cpu: Device<E>,
+{
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut random = |count: usize, size: f64| -> Vec<f64> {
+        (0..count)
+            .map(|_| size * rng.gen_range(-1.0..1.0))
+            .collect()
+    };
+    let mut field: F = BuildModule::build(&Cpu::seed_from_u64(seed));
+    let jittered: Vec<Vec<f64>> = parameters_of(&field)
+        .into_iter()
+        .map(|p| {
+            p.iter()
+                .zip(random(p.len(), 0.3))
+                .map(|(a, b)| a + b)
+                .collect()
+        })
+        .collect();
+    set_parameters(&mut field, &jittered);
+    // Batches of 1, of less than a tile, of a whole one, and of several with a rest.
+    let rows = [1, 3, L, L + 1, 2 * L + 5][seed as usize % 5];
+    let (y, c) = (random(rows * N, 1.5), random(rows * N, 1.0));
+    let (y, c) = (
+        batch::<N, E, _>(&Cpu::default(), &y),
+        batch::<N, E, _>(&Cpu::default(), &c),
+    );
+
+    let evaluate = Evaluate::<E, L> {
+        instructions: 0,
+        params: jittered
+            .iter()
+            .flatten()
+            .map(|&x| <E as Real>::from_f64(x))
+            .collect(),
+        y: y.as_vec(),
+        c: c.as_vec(),
+    };
+    let expected = portable(&field, &y, &c);
+    let what = |part: &str| format!("{name}, seed {seed}: {part}");
+    for instructions in 0..instruction_sets().len() {
+        let evaluate = Evaluate {
+            instructions,
+            ..evaluate.clone()
+        };
+        let Ok(found) = F::with_kernel(evaluate) else {
+            panic!("{name} has no kernels");
+        };
+        let what = |part: &str| format!("{}, instructions {instructions}", what(part));
+        assert_close(&what("value"), &found.dy, &expected.dy, tolerance);
+        assert_close(
+            &what("y cotangent"),
+            &found.y_bar,
+            &expected.y_bar,
+            tolerance,
+        );
+        assert_close(
+            &what("parameter cotangent"),
+            &found.theta_bar,
+            &expected.theta_bar,
+            tolerance,
+        );
+        assert_close(&what("tangent"), &found.jvp, &expected.jvp, tolerance);
+    }
+
+    // Equal steps: an adaptive step size follows from rounding noise too, and the result from it. So do the pieces of
+    // the adaptive quadrature, which is left out here, and the windows of a budget that is not enough for one: states in
+    // tiles take more memory.
+    for adjoint in [
+        Adjoint::Discrete,
+        Adjoint::Interpolating,
+        Adjoint::Gauss,
+        Adjoint::Backsolve,
+        Adjoint::Checkpointed { bytes: 100_000_000 },
+    ] {
+        let options = SolveOptions::new(0.0, 0.7, 1e-4, 1e-4)
+            .with_controller(Controller::Constant { dt: 0.1 })
+            .with_adjoint(adjoint);
+        let solve = |vjp| {
+            let block = NeuralOde::new(field.clone(), options.clone().with_vjp(vjp));
+            differentiate(&block, &y, &c).unwrap()
+        };
+        let (found, expected) = (solve(Vjp::Generated), solve(Vjp::Tape));
+        assert_eq!(found.forward, expected.forward, "{}", what("work"));
+        assert_eq!(found.backward, expected.backward, "{}", what("work"));
+        assert_close(&what("solution"), &found.y1, &expected.y1, tolerance);
+        assert_close(&what("dL/dy0"), &found.y0_bar, &expected.y0_bar, tolerance);
+        for (found, expected) in found.theta_bar.iter().zip(&expected.theta_bar) {
+            assert_close(&what("dL/dtheta"), found, expected, tolerance);
+        }
+    }
+}
