@@ -69,6 +69,14 @@ impl Lowering<'_> {
             *current = None;
             return None;
         }
+        if let Expr::Named(name, layer) = expr {
+            self.diagnostics.error(
+                name,
+                format!("layers in brackets have no names, found `{name}`"),
+                format!("remove `{name}:`"),
+            );
+            return self.layer(layer, current, feeder);
+        }
         let Some(name) = expr.head() else {
             self.diagnostics.error(
                 expr,
@@ -193,22 +201,17 @@ impl Lowering<'_> {
         current: &mut Option<Shape>,
     ) -> Option<Layer> {
         let incoming = current.take();
-        let value = self.one_value("Reshape", name, "shape", arguments, RESHAPE)?;
+        let value = self.one_value("Reshape", name, "the new shape", arguments, RESHAPE)?;
         let output = self.shape(value)?;
         *current = Some(output.clone());
         let input = incoming?;
         let (entering, leaving) = (Size::of(&input), Size::of(&output));
         match (entering.known(), leaving.known()) {
             (Some(entering), Some(leaving)) if entering != leaving => {
-                let of = |shape: &Shape| {
-                    let sizes: Vec<String> = shape.iter().map(Size::to_string).collect();
-                    sizes.join(", ")
-                };
                 self.diagnostics.error(
                     value,
                     format!(
-                        "a shape of {leaving} scalars cannot hold the {entering} of [{}]",
-                        of(&input)
+                        "a shape of {leaving} scalars cannot hold the {entering} that enter it"
                     ),
                     "write sizes whose product is the same",
                 );
@@ -238,7 +241,7 @@ impl Lowering<'_> {
         let value = self.one_value(
             "Augment",
             name,
-            "number of new features",
+            "the number of new features",
             arguments,
             AUGMENT,
         )?;
@@ -283,7 +286,13 @@ impl Lowering<'_> {
         current: &mut Option<Shape>,
     ) -> Option<Layer> {
         let incoming = current.take();
-        let value = self.one_value("Project", name, "number of features", arguments, PROJECT)?;
+        let value = self.one_value(
+            "Project",
+            name,
+            "the number of features to keep",
+            arguments,
+            PROJECT,
+        )?;
         let written = self.size(value, "2")?;
         let incoming = incoming?;
         let (first, others) = incoming.split_first()?;
@@ -333,7 +342,7 @@ impl Lowering<'_> {
             return None;
         };
         let help = format!("write `Append({time})`");
-        let value = self.one_value("Append", name, "time", arguments, &help)?;
+        let value = self.one_value("Append", name, "the time", arguments, &help)?;
         if value.head().is_none_or(|word| *word != time) || !matches!(value, Expr::Value(_)) {
             let message = format!("expected the time `{time}` of this field{}", found(value));
             self.diagnostics.error(value, message, help);
@@ -358,7 +367,7 @@ impl Lowering<'_> {
     ) -> Option<&'e Expr> {
         let arguments = self.arguments(layer, arguments, &[]).values;
         let Some((first, rest)) = arguments.split_first() else {
-            let message = format!("`{layer}` needs its {what}");
+            let message = format!("`{layer}` needs {what}");
             self.diagnostics.error(name, message, help);
             return None;
         };
@@ -421,7 +430,7 @@ impl Lowering<'_> {
         arguments: Option<&[Expr]>,
         current: Option<&Shape>,
     ) -> Option<Layer> {
-        let exponent = self.one_value("Pow", name, "exponent", arguments, POW)?;
+        let exponent = self.one_value("Pow", name, "its exponent", arguments, POW)?;
         let exponent = match exponent {
             Expr::Value(value @ Value::Number(minus, lit)) => {
                 check::exponent(value, minus.is_some(), lit, self.diagnostics)?

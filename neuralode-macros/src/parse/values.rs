@@ -13,23 +13,7 @@ use super::{
     recover::{at, found, skip_to_comma, List},
 };
 
-/// `a, b`
-fn expressions(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Vec<Expr> {
-    let list = List {
-        item: |input, diagnostics| {
-            expr(input, diagnostics).unwrap_or_else(|error| {
-                diagnostics.push(error);
-                skip_to_comma(input);
-                Expr::Invalid
-            })
-        },
-        invalid: || Expr::Invalid,
-        starts: starts_expr,
-    };
-    list.parse(input, diagnostics)
-}
-
-/// `20 => 10, tanh, init: zeros`
+/// What stands between brackets or parentheses: `20 => 10, tanh, init: zeros`
 fn arguments(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Vec<Expr> {
     let list = List {
         item: |input, diagnostics| {
@@ -74,7 +58,7 @@ pub(super) fn expr(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn
     if input.peek(token::Bracket) {
         let content;
         let bracket = bracketed!(content in input);
-        return Ok(Expr::List(bracket, expressions(&content, diagnostics)));
+        return Ok(Expr::List(bracket, arguments(&content, diagnostics)));
     }
     if input.peek(Ident) && input.peek2(token::Paren) {
         let name = input.parse()?;
@@ -86,7 +70,7 @@ pub(super) fn expr(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn
         let name = input.parse()?;
         let content;
         let bracket = bracketed!(content in input);
-        let layers = expressions(&content, diagnostics);
+        let layers = arguments(&content, diagnostics);
         return Ok(Expr::Nested(name, bracket, layers));
     }
     if input.peek(Ident) && input.peek2(token::Brace) {

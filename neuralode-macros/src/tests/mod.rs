@@ -18,6 +18,12 @@ const MODEL: &str = "
             adjoint: Interpolating,
             save_at: End,
         },
+        timed: Ode {
+            field(s, z): [Append(s), Residual[tanh], Project(20)],
+            span: 0..1,
+            solver: Euler { dt: 0.1 },
+        },
+        folded: [Reshape([4, 5]), Augment(1), Flatten],
         decoder: [Dense(8, relu), Dense(8 => 3usize), sigmoid],
         head: identity,
     }";

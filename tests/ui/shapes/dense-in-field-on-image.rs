@@ -1,4 +1,4 @@
-// A block on an image that was not flattened.
+// A dense layer on a state with two axes.
 use neuralode::prelude::*;
 
 neural_ode! {
