@@ -1,6 +1,7 @@
 //! Tests of the macro as a function from tokens to tokens, without a compiler.
 
 mod diagnostics;
+mod snapshots;
 mod streams;
 
 /// A model with everything in it.
