@@ -3,7 +3,7 @@
 pub use core::{
     clone::Clone,
     fmt::Debug,
-    iter::Iterator,
+    iter::{IntoIterator, Iterator},
     marker::PhantomData,
     option::Option::{self, None, Some},
     result::Result::{self, Err, Ok},
@@ -23,9 +23,10 @@ pub use dfdx::{
 };
 
 pub use crate::{
-    block::{has_kernels, NeuralOde},
+    block::{cuda_program, has_kernels, NeuralOde},
     check::{model_batch, model_input, model_output},
     engine::{
+        cuda,
         host::{
             kernel::{self, DenseParams, Tile, TileField},
             pow,

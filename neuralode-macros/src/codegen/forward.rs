@@ -77,6 +77,19 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         .map(|storage| &storage.stage.name)
         .collect();
     let summary = summary(model, storage);
+    let programs = storage.iter().filter_map(|storage| {
+        let StageKind::Ode(ode) = &storage.stage.kind else {
+            return None;
+        };
+        let (path, field, state) = (
+            plain(&storage.stage.name),
+            &storage.layers_struct,
+            ode.features(),
+        );
+        let program = quote!(#root::cuda_program::<#state, Elem, Dev, #field<Elem, Dev>>(tile));
+        Some(quote!((#path, #program)))
+    });
+    let block_count = blocks.len();
     quote! {
         #[automatically_derived]
         impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<Elem, Dev> {
@@ -101,6 +114,16 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             /// Stages, layers, static shapes and parameter counts.
             pub fn summary(&self) -> #root::Summary {
                 #summary
+            }
+
+            /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
+            /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
+            pub fn cuda_source(tile: usize) -> #root::Vec<(&'static str, #root::cuda::Program)> {
+                let programs: [(&'static str, #root::Option<#root::cuda::Program>); #block_count] = [#(#programs),*];
+                #root::Iterator::collect(#root::Iterator::filter_map(
+                    #root::IntoIterator::into_iter(programs),
+                    |(path, program)| #root::Option::map(program, |program| (path, program)),
+                ))
             }
 
             /// Takes over how another model of this type, of any dtype and device, solves its blocks.

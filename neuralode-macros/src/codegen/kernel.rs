@@ -11,7 +11,7 @@ use syn::Ident;
 
 use crate::model::{Chain, Layer, LayerKind, Ode, Size};
 
-use super::{layers::activation_type, root};
+use super::{cuda, layers::activation_type, root};
 
 /// The unit struct `name` and its `TileField`, for the field of `ode`.
 pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
@@ -23,6 +23,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.forward).collect();
     let tangent = lines.iter().map(|lines| &lines.tangent);
     let one_sample = one_sample(ode, &lines);
+    let cuda = cuda::generate(&name.to_string(), ode);
     let way_back = way_back(ode, &lines);
     let scratch = lines.iter().map(|lines| &lines.scratch);
     let transposes = lines.iter().map(|lines| &lines.transpose);
@@ -106,6 +107,8 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             }
 
             #one_sample
+
+            #cuda
 
             #[inline(always)]
             fn join<Num: #root::Real>(

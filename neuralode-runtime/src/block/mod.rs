@@ -15,6 +15,7 @@ use dfdx::{
 
 use crate::{
     engine::{
+        cuda::{FieldSource, Precision, Program},
         host::{kernel::TileField, storage},
         tensor::{KernelVisitor, TensorField},
     },
@@ -89,6 +90,29 @@ pub fn has_kernels<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E, 
     }
 
     storage::covers::<E, D>() && F::with_kernel(Look).is_ok()
+}
+
+/// The CUDA program of a field, in this dtype and for methods of up to 14 stages, if device code has all of its layers.
+pub fn cuda_program<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E, D>>(
+    tile: usize,
+) -> Option<Program> {
+    struct Look;
+
+    impl<const N: usize> KernelVisitor<N> for Look {
+        type Output = Option<FieldSource>;
+
+        fn visit<K: TileField<N>>(self) -> Self::Output {
+            K::cuda_source()
+        }
+    }
+
+    let source = F::with_kernel(Look).ok().flatten()?;
+    let precision = match size_of::<E>() {
+        4 => Precision::F32,
+        8 => Precision::F64,
+        _ => return None,
+    };
+    Some(source.program(precision, tile, 14))
 }
 
 impl<F> NeuralOde<F> {

@@ -5,6 +5,7 @@
 //! [`Differentiable`](crate::vector_field::Differentiable); the loop and the adjoints are written
 //! against these alone.
 
+pub mod cuda;
 pub(crate) mod erased;
 pub mod host;
 pub mod tensor;

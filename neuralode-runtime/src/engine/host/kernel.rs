@@ -16,6 +16,7 @@ pub use super::{
 };
 
 use super::real::Real;
+use crate::engine::cuda::FieldSource;
 use crate::layer::activation::{Identity, Relu, Sigmoid, Sin, Tanh};
 
 /// One number for each of `L` samples, on cache lines of its own.
@@ -159,6 +160,11 @@ pub trait TileField<const N: usize>: 'static {
     ) -> [E; N] {
         let _ = (simd, params, transposed, t, y, theta_bar);
         c.map(|_| E::from_f64(f64::NAN))
+    }
+
+    /// The field's layers as device code, if all of them exist there.
+    fn cuda_source() -> Option<FieldSource> {
+        None
     }
 
     /// Adds the sums to `theta_bar`, parameter by parameter.

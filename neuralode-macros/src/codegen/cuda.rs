@@ -1,0 +1,70 @@
+//! The third lowering of a vector field: to the calls that write its CUDA source, once sizes are numbers.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::model::{Activation, Chain, LayerKind, Ode};
+
+use super::{root, size_value};
+
+/// `fn cuda_source` of the field's kernels; nothing if device code has no such layer.
+pub(super) fn generate(name: &str, ode: &Ode) -> TokenStream {
+    let root = root();
+    let mut calls = Vec::new();
+    if chain_calls(&ode.field, &mut calls).is_none() {
+        return TokenStream::new();
+    }
+    let features = size_value(&ode.features());
+    quote! {
+        fn cuda_source() -> #root::Option<#root::cuda::FieldSource> {
+            #root::Some(#root::cuda::FieldSource::new(#name, #features) #(#calls)*)
+        }
+    }
+}
+
+/// Adds a call for every layer; `None` if device code lacks one.
+fn chain_calls(chain: &Chain, calls: &mut Vec<TokenStream>) -> Option<()> {
+    for layer in &chain.layers {
+        let (taken, produced) = (size_value(&layer.taken()), size_value(&layer.produced()));
+        let call = match &layer.kind {
+            LayerKind::Flatten | LayerKind::Reshape => quote!(.pass()),
+            LayerKind::Augment | LayerKind::Project => quote!(.resize(#taken, #produced, false)),
+            LayerKind::AppendTime => quote!(.resize(#taken, #produced, true)),
+            LayerKind::Residual(inner) => {
+                let from = calls.len();
+                chain_calls(inner, calls)?;
+                quote!(.join(#from))
+            }
+            LayerKind::Activation(activation) => {
+                let (function, _) = function(*activation)?;
+                quote!(.pointwise(#function, #taken))
+            }
+            LayerKind::Pow { exponent } => {
+                let function = format!("Pow<{exponent}>");
+                quote!(.pointwise(#function, #taken))
+            }
+            LayerKind::Dense {
+                input,
+                output,
+                activation,
+            } => {
+                let (input, output) = (size_value(input), size_value(output));
+                let (function, keeps) = function(*activation)?;
+                quote!(.dense(#input, #output, #function, #keeps))
+            }
+        };
+        calls.push(call);
+    }
+    Some(())
+}
+
+/// The name of an activation in device code, and whether its derivative needs the argument there.
+fn function(activation: Activation) -> Option<(&'static str, bool)> {
+    Some(match activation {
+        Activation::Identity => ("Identity", false),
+        Activation::Tanh => ("Tanh", false),
+        Activation::Relu => ("Relu", false),
+        Activation::Sigmoid => ("Sigmoid", false),
+        Activation::Sin => ("Sin", true),
+    })
+}

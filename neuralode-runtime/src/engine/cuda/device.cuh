@@ -1,0 +1,594 @@
+// Device code of neuralode: layers over tiles of samples, whole adaptive Runge-Kutta solves, and their discrete adjoint.
+//
+// A block of threads owns a tile of T samples for a whole solve. A tile is an array of rows, x[feature * T + sample].
+// Every loop hands its items to the threads in turn and is right for any number of them; sums over samples and features
+// run in one order, so that equal input gives equal bits. The numbers of a tile live in the block's workspace.
+//
+// NVRTC and nvcc compile this for a GPU. With NEURALODE_HOST defined it is plain C++, for a host that says what a
+// block, a grid and a synchronisation are.
+
+#ifndef NEURALODE_HOST
+#define NEURALODE_DEVICE __device__ __forceinline__
+
+namespace neuralode {
+
+struct Block {
+    int thread, threads;
+    NEURALODE_DEVICE void sync() const { __syncthreads(); }
+};
+
+// All blocks of a launch, which are resident together. `arrivals` counts them and starts at zero.
+struct Grid {
+    int index, count;
+    unsigned* arrivals;
+    NEURALODE_DEVICE void sync(const Block& block) const {
+        block.sync();
+        if (block.thread == 0 && count > 1) {
+            __threadfence();
+            const unsigned blocks = (unsigned)count;
+            const unsigned turn = (atomicAdd(arrivals, 1u) / blocks + 1u) * blocks;
+            while (atomicAdd(arrivals, 0u) < turn) {
+            }
+            __threadfence();
+        }
+        block.sync();
+    }
+};
+
+}  // namespace neuralode
+#endif
+
+namespace neuralode {
+
+NEURALODE_DEVICE float tanh_of(float x) { return tanhf(x); }
+NEURALODE_DEVICE double tanh_of(double x) { return tanh(x); }
+NEURALODE_DEVICE float exp_of(float x) { return expf(x); }
+NEURALODE_DEVICE double exp_of(double x) { return exp(x); }
+NEURALODE_DEVICE float log1p_of(float x) { return log1pf(x); }
+NEURALODE_DEVICE double log1p_of(double x) { return log1p(x); }
+NEURALODE_DEVICE float sin_of(float x) { return sinf(x); }
+NEURALODE_DEVICE double sin_of(double x) { return sin(x); }
+NEURALODE_DEVICE float cos_of(float x) { return cosf(x); }
+NEURALODE_DEVICE double cos_of(double x) { return cos(x); }
+NEURALODE_DEVICE float erf_of(float x) { return erff(x); }
+NEURALODE_DEVICE double erf_of(double x) { return erf(x); }
+template <class R> NEURALODE_DEVICE R magnitude(R x) { return x < R(0) ? -x : x; }
+template <class R> NEURALODE_DEVICE R larger(R a, R b) { return a > b || a != a ? a : b; }
+template <class R> NEURALODE_DEVICE R smaller(R a, R b) { return a < b || a != a ? a : b; }
+NEURALODE_DEVICE bool finite(double x) { return x - x == 0.0; }
+
+// Activations: `value(x)`, and `derivative(x, y)` from the argument (only where FROM_ARGUMENT) or the value.
+
+struct Identity {
+    static constexpr bool FROM_ARGUMENT = false;
+    template <class R> NEURALODE_DEVICE static R value(R x) { return x; }
+    template <class R> NEURALODE_DEVICE static R derivative(R, R) { return R(1); }
+};
+struct Tanh {
+    static constexpr bool FROM_ARGUMENT = false;
+    template <class R> NEURALODE_DEVICE static R value(R x) { return tanh_of(x); }
+    template <class R> NEURALODE_DEVICE static R derivative(R, R y) { return R(1) - y * y; }
+};
+struct Relu {
+    static constexpr bool FROM_ARGUMENT = false;
+    template <class R> NEURALODE_DEVICE static R value(R x) { return x <= R(0) ? R(0) : x; }
+    template <class R> NEURALODE_DEVICE static R derivative(R, R y) { return y > R(0) ? R(1) : R(0); }
+};
+struct Sigmoid {
+    static constexpr bool FROM_ARGUMENT = false;
+    template <class R> NEURALODE_DEVICE static R value(R x) {
+        const R e = exp_of(-magnitude(x));
+        return (x < R(0) ? e : R(1)) / (R(1) + e);
+    }
+    template <class R> NEURALODE_DEVICE static R derivative(R, R y) { return y - y * y; }
+};
+struct Sin {
+    static constexpr bool FROM_ARGUMENT = true;
+    template <class R> NEURALODE_DEVICE static R value(R x) { return sin_of(x); }
+    template <class R> NEURALODE_DEVICE static R derivative(R x, R) { return cos_of(x); }
+};
+
+// x to the power N >= 1, by repeated squaring.
+template <int N, class R> NEURALODE_DEVICE R power(R x) {
+    R square = x, product = R(1);
+    for (int n = N; n > 0; n >>= 1) {
+        if (n & 1) product *= square;
+        square *= square;
+    }
+    return product;
+}
+template <int N> struct Pow {
+    static constexpr bool FROM_ARGUMENT = true;
+    template <class R> NEURALODE_DEVICE static R value(R x) { return power<N>(x); }
+    template <class R> NEURALODE_DEVICE static R derivative(R x, R) { return R(N) * power<N - 1>(x); }
+};
+
+// Layers. `forward` writes y; `backward` turns c, the cotangent of y, into that of x, and adds that of the parameters to
+// theta_bar, of which every number belongs to one thread. KEPT rows carry what backward needs from forward.
+
+template <int N, class A> struct Pointwise {
+    static constexpr int PARAMS = 0, KEPT = 0;
+    template <int T, class R>
+    NEURALODE_DEVICE static void forward(const Block& block, const R*, const double*, const R* x, R*, R* y) {
+        for (int e = block.thread; e < N * T; e += block.threads) y[e] = A::value(x[e]);
+        block.sync();
+    }
+    template <int T, class R>
+    NEURALODE_DEVICE static void backward(const Block& block, const R*, const R* x, const R*, const R* y, R* c, R* x_bar, R*) {
+        for (int e = block.thread; e < N * T; e += block.threads) x_bar[e] = c[e] * A::derivative(x[e], y[e]);
+        block.sync();
+    }
+};
+
+template <int I, int O, class A> struct Dense {
+    static constexpr int PARAMS = (I + 1) * O, KEPT = A::FROM_ARGUMENT ? O : 0;
+    template <int T, class R>
+    NEURALODE_DEVICE static void forward(const Block& block, const R* theta, const double*, const R* x, R* kept, R* y) {
+        for (int e = block.thread; e < O * T; e += block.threads) {
+            const int o = e / T, s = e % T;
+            R z = theta[I * O + o];
+            for (int i = 0; i < I; ++i) z += theta[o * I + i] * x[i * T + s];
+            if (A::FROM_ARGUMENT) kept[e] = z;
+            y[e] = A::value(z);
+        }
+        block.sync();
+    }
+    template <int T, class R>
+    NEURALODE_DEVICE static void backward(
+        const Block& block, const R* theta, const R* x, const R* kept, const R* y, R* c, R* x_bar, R* theta_bar) {
+        for (int e = block.thread; e < O * T; e += block.threads)
+            c[e] *= A::derivative(A::FROM_ARGUMENT ? kept[e] : y[e], y[e]);
+        block.sync();
+        for (int e = block.thread; e < I * T; e += block.threads) {
+            const int i = e / T, s = e % T;
+            R sum = R(0);
+            for (int o = 0; o < O; ++o) sum += theta[o * I + i] * c[o * T + s];
+            x_bar[e] = sum;
+        }
+        for (int e = block.thread; e < (I + 1) * O; e += block.threads) {
+            R sum = R(0);
+            if (e < I * O) {
+                const int o = e / I, i = e % I;
+                for (int s = 0; s < T; ++s) sum += c[o * T + s] * x[i * T + s];
+            } else {
+                for (int s = 0; s < T; ++s) sum += c[(e - I * O) * T + s];
+            }
+            theta_bar[e] += sum;
+        }
+        block.sync();
+    }
+};
+
+// Keeps the first features; new ones are zero, or the time.
+template <int I, int O, bool TIME> struct Resize {
+    static constexpr int PARAMS = 0, KEPT = 0;
+    template <int T, class R>
+    NEURALODE_DEVICE static void forward(const Block& block, const R*, const double* t, const R* x, R*, R* y) {
+        for (int e = block.thread; e < O * T; e += block.threads)
+            y[e] = e < I * T ? x[e] : TIME ? R(t[e % T]) : R(0);
+        block.sync();
+    }
+    template <int T, class R>
+    NEURALODE_DEVICE static void backward(const Block& block, const R*, const R*, const R*, const R*, R* c, R* x_bar, R*) {
+        for (int e = block.thread; e < I * T; e += block.threads) x_bar[e] = e < O * T ? c[e] : R(0);
+        block.sync();
+    }
+};
+
+template <class R> NEURALODE_DEVICE void copy(const Block& block, int count, const R* from, R* to) {
+    for (int e = block.thread; e < count; e += block.threads) to[e] = from[e];
+    block.sync();
+}
+template <class R> NEURALODE_DEVICE void add(const Block& block, int count, const R* from, R* to) {
+    for (int e = block.thread; e < count; e += block.threads) to[e] += from[e];
+    block.sync();
+}
+
+// Explicit Runge-Kutta methods as the host knows them: the last stage is f(t + h, y1) and has no weight in y1.
+constexpr int STAGES = NEURALODE_STAGES;
+
+struct Method {
+    int stages, order;
+    int has[STAGES];
+    double a[STAGES][STAGES], b[STAGES], b_err[STAGES], c[STAGES];
+};
+
+// Who shares a step size.
+enum Share { PER_BATCH = 0, PER_TILE = 1, PER_SAMPLE = 2 };
+enum Control { INTEGRAL = 0, PROPORTIONAL_INTEGRAL = 1, PID = 2, EQUAL = 3 };
+enum Status { DONE = 0, MAX_STEPS = 1, TOO_SMALL = 2, NOT_FINITE = 3, RECORD_FULL = 4 };
+
+struct Options {
+    double t0, t1, rtol, atol;
+    double p, i, d, dt;
+    int max_steps, share, control;
+    // Accepted steps per sample that the record has room for; zero to keep none.
+    int record;
+};
+
+// What a tile's solve reports of each of its samples.
+struct Report {
+    int status, accepted, rejected;
+    double t, h, error;
+};
+
+// Shared by the threads of a block: numbers of each sample.
+template <int T> struct Lanes {
+    double t[T], at[T], h[T], size[T], error[T], sum[T];
+    double previous[T], log1[T], log2[T];
+    int active[T], accepted[T], rejected[T], status[T], last[T], first[T];
+    int any;
+    double total;
+};
+
+// The size of the next step as a multiple of this one's, by the square of its error; the laws of the host.
+template <int T>
+NEURALODE_DEVICE double judge(Lanes<T>& lanes, int s, const Options& options, int order, double square, bool& accepted) {
+    const double SAFETY = 0.9, SHRINK = 0.2, GROW = 10.0;
+    if (options.control == EQUAL) {
+        accepted = finite(square);
+        return 1.0;
+    }
+    if (!finite(square)) {
+        accepted = false;
+        return SHRINK;
+    }
+    accepted = square <= 1.0;
+    double low = accepted ? 1.0 : SHRINK, high = accepted ? GROW : SAFETY, factor;
+    const double k = (double)order;
+    if (options.control == INTEGRAL) {
+        factor = SAFETY * pow(square, -0.5 / k);
+    } else if (options.control == PROPORTIONAL_INTEGRAL) {
+        const double beta1 = 7.0 / (10.0 * k), beta2 = 2.0 / (5.0 * k);
+        factor = SAFETY * pow(square, -0.5 * beta1);
+        if (accepted) {
+            factor *= pow(lanes.previous[s], beta2);
+            low = SHRINK;
+            high = lanes.first[s] ? 1e4 : GROW;
+            lanes.previous[s] = larger(sqrt(square), 1e-4);
+            lanes.first[s] = 0;
+        }
+    } else {
+        double exponent = 0.0;
+        if (options.p + 2.0 * options.d != 0.0) exponent += lanes.log1[s] * ((options.p + 2.0 * options.d) / k);
+        if (options.d != 0.0) exponent += lanes.log2[s] * (-options.d / k);
+        factor = SAFETY * (pow(square, -0.5 * (options.p + options.i + options.d) / k) * exp2(exponent));
+        if (factor != factor) factor = low;
+        if (accepted) {
+            const double newest = 0.5 * log2(square);
+            lanes.log2[s] = lanes.log1[s];
+            lanes.log1[s] = finite(newest) ? newest : 0.0;
+        }
+    }
+    return factor < low ? low : factor > high ? high : factor;
+}
+
+// The mean square of scaled errors of everything that shares a step size with each sample, into lanes.error.
+template <class F, int T, class R>
+NEURALODE_DEVICE void mean_square(
+    const Block& block, const Grid& grid, Lanes<T>& lanes, const Options& options, int samples, int batch,
+    double* partial, const R* error, const R* y0, const R* y1) {
+    for (int s = block.thread; s < T; s += block.threads) {
+        double sum = 0.0;
+        if (s < samples) {
+            for (int n = 0; n < F::N; ++n) {
+                const int e = n * T + s;
+                const R scale = R(options.atol) + R(options.rtol) * larger(magnitude(y0[e]), magnitude(y1[e]));
+                const double scaled = (double)(error[e] / scale);
+                sum += scaled * scaled;
+                if (!finite((double)y1[e])) sum = (double)y1[e] - (double)y1[e];
+            }
+        }
+        lanes.sum[s] = sum;
+    }
+    block.sync();
+    if (options.share == PER_SAMPLE) {
+        for (int s = block.thread; s < T; s += block.threads) lanes.error[s] = lanes.sum[s] / F::N;
+        block.sync();
+        return;
+    }
+    if (block.thread == 0) {
+        double total = 0.0;
+        for (int s = 0; s < samples; ++s) total += lanes.sum[s];
+        lanes.total = total / ((double)samples * F::N);
+        if (options.share == PER_BATCH) partial[grid.index] = total;
+    }
+    if (options.share == PER_BATCH) {
+        grid.sync(block);
+        if (block.thread == 0) {
+            double total = 0.0;
+            for (int b = 0; b < grid.count; ++b) total += ((volatile double*)partial)[b];
+            lanes.total = total / ((double)batch * F::N);
+        }
+        // Nobody writes the next sums before everybody has read these.
+        grid.sync(block);
+    }
+    block.sync();
+    for (int s = block.thread; s < T; s += block.threads) lanes.error[s] = lanes.total;
+    block.sync();
+}
+
+// to = y + h sum_j weight_j k_j over the first `count` stages, with each sample's h.
+template <class F, int T, class R>
+NEURALODE_DEVICE void combine(
+    const Block& block, const Lanes<T>& lanes, const Method& method, const double* weights, int count, const R* y, const R* k,
+    R* to) {
+    for (int e = block.thread; e < F::N * T; e += block.threads) {
+        const double h = lanes.h[e % T];
+        R sum = y ? y[e] : R(0);
+        for (int j = 0; j < count; ++j)
+            if (method.has[j] && weights[j] != 0.0) sum += R(h * weights[j]) * k[j * F::N * T + e];
+        to[e] = sum;
+    }
+    block.sync();
+}
+
+// Numbers of R in the workspace of a block: the state, the new one, its error, a stage's state, the stages and their
+// cotangents, and what the field needs.
+template <class F, int T> NEURALODE_DEVICE constexpr int workspace() {
+    return F::N * T * (4 + 2 * STAGES) + F::WORK * T;
+}
+
+// A whole solve of the samples first..first + T of the batch. Rows are samples: y0[sample * N + feature].
+template <class F, int T, class R>
+NEURALODE_DEVICE void solve(
+    const Block& block, const Grid& grid, Lanes<T>& lanes, const Method& method, const Options& options, int batch,
+    const R* theta, const R* y0, R* y1_out, R* work, double* partial, Report* reports,
+    // Per tile, options.record entries each: times and sizes per sample, and states.
+    double* record_t, double* record_h, R* record_y) {
+    constexpr int N = F::N, TILE_SIZE = N * T;
+    const int first = grid.index * T;
+    const int samples = batch - first < T ? batch - first : T;
+    R* y = work;
+    R* y1 = y + TILE_SIZE;
+    R* error = y1 + TILE_SIZE;
+    R* stage = error + TILE_SIZE;
+    R* k = stage + TILE_SIZE;
+    R* field_work = k + 2 * STAGES * TILE_SIZE;
+    const int last_stage = method.stages - 1;
+    R* k_last = k + last_stage * TILE_SIZE;
+    const double span = options.t1 - options.t0, direction = span < 0.0 ? -1.0 : 1.0, length = magnitude(span);
+    const double smallest = 16.0 * 2.220446049250313e-16 * larger(magnitude(options.t0), magnitude(options.t1));
+
+    for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
+        const int n = e / T, s = e % T;
+        // What fills the last tile up is a copy of a sample, so that it cannot fail alone.
+        y[e] = y0[(first + (s < samples ? s : 0)) * N + n];
+    }
+    for (int s = block.thread; s < T; s += block.threads) {
+        lanes.t[s] = lanes.at[s] = options.t0;
+        lanes.active[s] = s < samples && span != 0.0;
+        lanes.accepted[s] = lanes.rejected[s] = 0;
+        lanes.status[s] = DONE;
+        lanes.previous[s] = 1e-4;
+        lanes.log1[s] = lanes.log2[s] = 0.0;
+        lanes.first[s] = 1;
+        lanes.size[s] = options.dt;
+        lanes.h[s] = 0.0;
+        lanes.last[s] = 0;
+    }
+    block.sync();
+    F::template eval<T>(block, theta, lanes.at, y, k, field_work);
+
+    if (options.control != EQUAL) {
+        // The first step of Hairer, Norsett and Wanner; `previous` holds d0 and then h0 for a while.
+        mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, y, y, y);
+        for (int s = block.thread; s < T; s += block.threads) lanes.log1[s] = sqrt(lanes.error[s]);
+        block.sync();
+        mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, k, y, y);
+        for (int s = block.thread; s < T; s += block.threads) {
+            const double d0 = lanes.log1[s], d1 = sqrt(lanes.error[s]);
+            const double probe = d0 < 1e-5 || d1 < 1e-5 ? 1e-6 : 0.01 * d0 / d1;
+            lanes.h[s] = smaller(probe, length);
+            lanes.log2[s] = d1;
+            lanes.at[s] = options.t0 + direction * lanes.h[s];
+        }
+        block.sync();
+        for (int e = block.thread; e < TILE_SIZE; e += block.threads) stage[e] = y[e] + R(direction * lanes.h[e % T]) * k[e];
+        block.sync();
+        F::template eval<T>(block, theta, lanes.at, stage, error, field_work);
+        for (int e = block.thread; e < TILE_SIZE; e += block.threads) error[e] -= k[e];
+        block.sync();
+        mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, error, y, y);
+        for (int s = block.thread; s < T; s += block.threads) {
+            const double h0 = lanes.h[s], d1 = lanes.log2[s], d2 = sqrt(lanes.error[s]) / h0;
+            const double most = d1 > d2 || d2 != d2 ? d1 : d2;
+            const double h1 = most <= 1e-15 ? larger(1e-6, 1e-3 * h0) : pow(0.01 / most, 1.0 / method.order);
+            double h = smaller(smaller(100.0 * h0, h1), length);
+            if (!(finite(h) && h > 0.0)) h = h0;
+            lanes.size[s] = h;
+            lanes.log1[s] = lanes.log2[s] = 0.0;
+        }
+        block.sync();
+    }
+
+    for (;;) {
+        // Which samples go on, and how far.
+        for (int s = block.thread; s < T; s += block.threads) {
+            lanes.last[s] = 0;
+            if (!lanes.active[s]) {
+                lanes.h[s] = 0.0;
+                continue;
+            }
+            if (lanes.accepted[s] + lanes.rejected[s] == options.max_steps) {
+                lanes.status[s] = MAX_STEPS;
+                lanes.active[s] = 0;
+                lanes.h[s] = 0.0;
+                continue;
+            }
+            if (options.control != EQUAL) lanes.size[s] = larger(lanes.size[s], smallest);
+            const double remaining = magnitude(options.t1 - lanes.t[s]);
+            double h = lanes.size[s];
+            if (h * (1.0 + 1e-10) >= remaining) {
+                h = remaining;
+                lanes.last[s] = 1;
+            }
+            lanes.h[s] = lanes.last[s] ? options.t1 - lanes.t[s] : direction * h;
+        }
+        block.sync();
+        if (block.thread == 0) {
+            lanes.any = 0;
+            for (int s = 0; s < T; ++s) lanes.any |= lanes.active[s];
+        }
+        block.sync();
+        // With one size for the batch, all tiles end together.
+        if (!lanes.any) break;
+
+        for (int i = 1; i < method.stages; ++i) {
+            if (!method.has[i]) continue;
+            for (int s = block.thread; s < T; s += block.threads)
+                lanes.at[s] = i == last_stage && lanes.last[s] ? options.t1 : lanes.t[s] + method.c[i] * lanes.h[s];
+            block.sync();
+            R* into = i == last_stage ? y1 : stage;
+            combine<F, T>(block, lanes, method, i == last_stage ? method.b : method.a[i], i, y, k, into);
+            F::template eval<T>(block, theta, lanes.at, into, k + i * TILE_SIZE, field_work);
+        }
+        combine<F, T>(block, lanes, method, method.b_err, method.stages, (const R*)nullptr, k, error);
+        mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, error, y, y1);
+
+        for (int s = block.thread; s < T; s += block.threads) {
+            if (!lanes.active[s]) continue;
+            const double square = lanes.error[s];
+            bool accepted;
+            const double factor = judge(lanes, s, options, method.order, square, accepted);
+            const double tried = magnitude(lanes.h[s]);
+            lanes.size[s] = options.control == EQUAL ? options.dt : tried * factor;
+            // 1: accepted; 2: rejected; from here on `active` says what becomes of the step.
+            lanes.active[s] = accepted ? 1 : 2;
+            if (accepted) {
+                if (options.record > 0 && lanes.accepted[s] >= options.record) {
+                    lanes.status[s] = RECORD_FULL;
+                    lanes.active[s] = 0;
+                }
+            } else {
+                lanes.rejected[s] += 1;
+                if (options.control == EQUAL || lanes.size[s] < smallest) {
+                    lanes.status[s] = finite(square) ? TOO_SMALL : NOT_FINITE;
+                    lanes.active[s] = 0;
+                }
+            }
+        }
+        block.sync();
+        for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
+            const int s = e % T;
+            if (lanes.active[s] != 1) continue;
+            if (options.record > 0) record_y[lanes.accepted[s] * TILE_SIZE + e] = y[e];
+            y[e] = y1[e];
+            k[e] = k_last[e];
+        }
+        block.sync();
+        for (int s = block.thread; s < T; s += block.threads) {
+            if (lanes.active[s] == 1) {
+                if (options.record > 0) {
+                    record_t[lanes.accepted[s] * T + s] = lanes.t[s];
+                    record_h[lanes.accepted[s] * T + s] = lanes.h[s];
+                }
+                lanes.accepted[s] += 1;
+                lanes.t[s] = lanes.last[s] ? options.t1
+                    : options.control == EQUAL ? options.t0 + lanes.accepted[s] * (direction * options.dt)
+                                               : lanes.t[s] + lanes.h[s];
+                if (lanes.last[s]) lanes.active[s] = 0;
+            } else if (lanes.active[s] == 2) {
+                lanes.active[s] = 1;
+            }
+        }
+        block.sync();
+    }
+
+    for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
+        const int n = e / T, s = e % T;
+        if (s < samples) y1_out[(first + s) * N + n] = y[e];
+    }
+    for (int s = block.thread; s < samples; s += block.threads) {
+        Report& report = reports[first + s];
+        report.status = lanes.status[s];
+        report.accepted = lanes.accepted[s];
+        report.rejected = lanes.rejected[s];
+        report.t = lanes.t[s];
+        report.h = lanes.h[s];
+        report.error = sqrt(lanes.error[s]);
+    }
+    block.sync();
+}
+
+// The exact derivative of the accepted steps of `solve`: from y1_bar, the cotangent of its result, to that of y0 and the
+// tile's part of that of the parameters, which starts at zero. Stages are computed anew from the recorded states.
+template <class F, int T, class R>
+NEURALODE_DEVICE void pull_back(
+    const Block& block, const Grid& grid, Lanes<T>& lanes, const Method& method, int batch, const R* theta, const R* y1_bar,
+    R* y0_bar, R* theta_bar, R* work, const Report* reports, const double* record_t, const double* record_h,
+    const R* record_y) {
+    constexpr int N = F::N, TILE_SIZE = N * T;
+    const int first = grid.index * T;
+    const int samples = batch - first < T ? batch - first : T;
+    R* lambda = work;
+    R* y = lambda + TILE_SIZE;
+    R* cotangent = y + TILE_SIZE;
+    R* stage = cotangent + TILE_SIZE;
+    R* k = stage + TILE_SIZE;
+    R* g = k + STAGES * TILE_SIZE;
+    R* field_work = g + STAGES * TILE_SIZE;
+    for (int e = block.thread; e < F::PARAMS; e += block.threads) theta_bar[e] = R(0);
+    for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
+        const int n = e / T, s = e % T;
+        lambda[e] = s < samples ? y1_bar[(first + s) * N + n] : R(0);
+    }
+    if (block.thread == 0) {
+        lanes.any = 0;
+        for (int s = 0; s < samples; ++s)
+            if (reports[first + s].accepted > lanes.any) lanes.any = reports[first + s].accepted;
+    }
+    block.sync();
+    const int longest = lanes.any;
+    const int counted = method.stages - 1;
+    for (int back = 1; back <= longest; ++back) {
+        for (int s = block.thread; s < T; s += block.threads) {
+            const int step = (s < samples ? reports[first + s].accepted : 0) - back;
+            lanes.active[s] = step >= 0;
+            lanes.accepted[s] = step >= 0 ? step : 0;
+            lanes.t[s] = s < samples ? record_t[lanes.accepted[s] * T + s] : 0.0;
+            lanes.h[s] = step >= 0 ? record_h[step * T + s] : 0.0;
+        }
+        block.sync();
+        for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
+            const int s = e % T;
+            y[e] = s < samples ? record_y[lanes.accepted[s] * TILE_SIZE + e] : record_y[e - s];
+        }
+        block.sync();
+        for (int i = 0; i + 1 < counted; ++i) {
+            if (!method.has[i]) continue;
+            for (int s = block.thread; s < T; s += block.threads) lanes.at[s] = lanes.t[s] + method.c[i] * lanes.h[s];
+            combine<F, T>(block, lanes, method, method.a[i], i, y, k, stage);
+            F::template eval<T>(block, theta, lanes.at, stage, k + i * TILE_SIZE, field_work);
+        }
+        for (int i = counted - 1; i >= 0; --i) {
+            if (!method.has[i]) continue;
+            for (int s = block.thread; s < T; s += block.threads) lanes.at[s] = lanes.t[s] + method.c[i] * lanes.h[s];
+            combine<F, T>(block, lanes, method, method.a[i], i, y, k, stage);
+            for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
+                const double h = lanes.h[e % T];
+                R sum = R(h * method.b[i]) * lambda[e];
+                for (int j = i + 1; j < counted; ++j)
+                    if (method.has[j] && method.a[j][i] != 0.0) sum += R(h * method.a[j][i]) * g[j * TILE_SIZE + e];
+                cotangent[e] = sum;
+            }
+            block.sync();
+            F::template vjp<T>(block, theta, lanes.at, stage, cotangent, g + i * TILE_SIZE, theta_bar, field_work);
+        }
+        for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
+            if (!lanes.active[e % T]) continue;
+            R sum = lambda[e];
+            for (int j = 0; j < counted; ++j)
+                if (method.has[j]) sum += g[j * TILE_SIZE + e];
+            lambda[e] = sum;
+        }
+        block.sync();
+    }
+    for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
+        const int n = e / T, s = e % T;
+        if (s < samples) y0_bar[(first + s) * N + n] = lambda[e];
+    }
+    block.sync();
+}
+
+}  // namespace neuralode

@@ -1,0 +1,9 @@
+//! CUDA source of whole solves: a field that the macro can lower to kernels becomes device code, with an adaptive solve
+//! and its discrete adjoint as one kernel each.
+//!
+//! The text is complete, has no header of its own, and is the same for NVRTC and nvcc; it is printed by
+//! `model.cuda_source()`. Without a GPU it can be checked as plain C++: see [`source::Program::device_code`].
+
+pub mod source;
+
+pub use source::{FieldSource, Precision, Program};

@@ -1,0 +1,481 @@
+//! The CUDA source of models, without a GPU: nvcc compiles it, and as plain C++, with threads and shared memory
+//! emulated, it takes the steps and gives the numbers of the CPU path.
+//!
+//! Skips aloud where there is no C++ compiler (`CXX`, else `c++`) or no nvcc (on the `PATH`).
+
+#![allow(missing_docs, reason = "a test program")]
+
+mod support;
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use neuralode::{
+    engine::cuda::Program,
+    prelude::*,
+    tableau::{ButcherTableau, WithTableau},
+    Adjoint, Controller, Solver, StepSizes,
+};
+use support::{differentiate, parameters_of, relative_error};
+
+/// Says why a test proves nothing here, past the harness, which hides what passing tests print.
+fn skip(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+}
+
+fn runs(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+macro_rules! models {
+    ($($name:ident: $state:tt, $layers:tt;)*) => {$(
+        neural_ode! {
+            #[derive(Clone, Debug)]
+            struct $name {
+                input: [$state],
+                ode: Ode {
+                    field(t, y): $layers,
+                    span: 0.0..1.0,
+                    solver: Tsit5 { rtol: 1e-6, atol: 1e-6 },
+                },
+            }
+        }
+    )*};
+}
+
+const WIDTH: usize = 6;
+
+models! {
+    Tutorial: 20, [Dense(20 => 10, tanh), Dense(10 => 10, tanh), Dense(10 => 20, tanh)];
+    Linear: 3, [Dense(3 => 3)];
+    Narrow: 1, [Dense(1 => 7, tanh), Dense(7 => 1)];
+    Waves: 5, [Dense(5 => 9, sin), Dense(9 => 5, sin)];
+    Gates: 6, [Dense(6 => 8, sigmoid), Dense(8 => 6, sigmoid)];
+    Kinks: 4, [Dense(4 => 8, relu), Dense(8 => 4)];
+    Constants: WIDTH, [Dense(_ => 11, tanh), Dense(WIDTH)];
+    Timed: 3, [Append(t), Dense(4 => 6, tanh), Append(t), Dense(7 => 3)];
+    Skips: 4, [Residual[Dense(4 => 6, tanh), Dense(6 => 4)], tanh, Residual[tanh, Residual[Pow(2)], Dense(4 => 4)]];
+    Resized: 3, [Augment(4), Reshape([7, 1]), Flatten, Dense(7 => 5, tanh), Project(4), Dense(4 => 3)];
+    Wide: 64, [Dense(64 => 96, tanh), Dense(96 => 64)];
+}
+
+/// What emulates a launch: every block has threads of its own, and barriers do what the hardware does.
+const HOST: &str = r#"
+#include <barrier>
+#include <cmath>
+#include <cstdio>
+#include <thread>
+#include <vector>
+#define NEURALODE_HOST
+#define NEURALODE_DEVICE inline
+namespace neuralode {
+struct Block {
+    int thread, threads;
+    std::barrier<>* together;
+    void sync() const { together->arrive_and_wait(); }
+};
+struct Grid {
+    int index, count;
+    std::barrier<>* together;
+    void sync(const Block&) const { together->arrive_and_wait(); }
+};
+}
+"#;
+
+/// Reads a problem, solves it, pulls a cotangent back, and prints everything.
+const MAIN: &str = r#"
+using namespace neuralode;
+
+template <class X> std::vector<X> read(int count) {
+    std::vector<X> numbers(count);
+    for (X& x : numbers) { double number; if (std::scanf("%la", &number) != 1) std::exit(2); x = (X)number; }
+    return numbers;
+}
+template <class X> void print(const std::vector<X>& numbers) {
+    for (X x : numbers) std::printf("%a ", (double)x);
+    std::printf("\n");
+}
+
+int main() {
+    const auto shape = read<int>(3);
+    const int batch = shape[0], threads = shape[1], stages = shape[2], N = FIELD::N;
+    Method method = {};
+    const auto orders = read<int>(1);
+    method.stages = stages;
+    method.order = orders[0];
+    const auto has = read<int>(stages);
+    for (int i = 0; i < stages; ++i) method.has[i] = has[i];
+    for (int i = 0; i < stages; ++i) { const auto a = read<double>(stages); for (int j = 0; j < stages; ++j) method.a[i][j] = a[j]; }
+    for (double* row : {method.b, method.b_err, method.c}) { const auto numbers = read<double>(stages); for (int j = 0; j < stages; ++j) row[j] = numbers[j]; }
+    const auto o = read<double>(8);
+    const auto words = read<int>(4);
+    const Options options = {o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], words[0], words[1], words[2], words[3]};
+    const auto theta = read<Real>(FIELD::PARAMS);
+    const auto y0 = read<Real>(batch * N), y1_bar = read<Real>(batch * N);
+
+    const int blocks = (batch + TILE - 1) / TILE, steps = options.record;
+    std::vector<Real> y1(batch * N), y0_bar(batch * N), record_y((size_t)blocks * steps * N * TILE);
+    std::vector<double> record_t((size_t)blocks * steps * TILE), record_h((size_t)blocks * steps * TILE), partial(blocks);
+    std::vector<Real> theta_bars((size_t)blocks * FIELD::PARAMS);
+    std::vector<Report> reports(batch);
+    std::vector<std::vector<Real>> work(blocks, std::vector<Real>(WORKSPACE));
+    std::vector<Lanes<TILE>> lanes(blocks);
+    for (int pass = 0; pass < 2; ++pass) {
+        std::barrier<> all(blocks * threads);
+        std::vector<std::unique_ptr<std::barrier<>>> own;
+        for (int b = 0; b < blocks; ++b) own.push_back(std::make_unique<std::barrier<>>(threads));
+        std::vector<std::thread> running;
+        for (int b = 0; b < blocks; ++b)
+            for (int t = 0; t < threads; ++t)
+                running.emplace_back([&, b, t] {
+                    const Block block = {t, threads, own[b].get()};
+                    const Grid grid = {b, blocks, &all};
+                    const size_t at = (size_t)b * steps * TILE;
+                    if (pass == 0)
+                        solve<FIELD, TILE>(block, grid, lanes[b], method, options, batch, theta.data(), y0.data(), y1.data(),
+                            work[b].data(), partial.data(), reports.data(), &record_t[at], &record_h[at], &record_y[at * N]);
+                    else
+                        pull_back<FIELD, TILE>(block, grid, lanes[b], method, batch, theta.data(), y1_bar.data(), y0_bar.data(),
+                            theta_bars.data() + (size_t)b * FIELD::PARAMS, work[b].data(), reports.data(), &record_t[at],
+                            &record_h[at], &record_y[at * N]);
+                });
+        for (auto& thread : running) thread.join();
+    }
+    std::vector<Real> theta_bar(FIELD::PARAMS);
+    for (int b = 0; b < blocks; ++b)
+        for (int p = 0; p < FIELD::PARAMS; ++p) theta_bar[p] += theta_bars[(size_t)b * FIELD::PARAMS + p];
+    std::vector<int> counts;
+    for (const Report& report : reports) { counts.push_back(report.status); counts.push_back(report.accepted); counts.push_back(report.rejected); }
+    print(counts); print(y1); print(y0_bar); print(theta_bar);
+}
+"#;
+
+/// What a launch gives: status, accepted and rejected steps of each sample, and numbers.
+struct Launched {
+    counts: Vec<f64>,
+    y1: Vec<f64>,
+    y0_bar: Vec<f64>,
+    theta_bar: Vec<f64>,
+}
+
+/// Compiles a program for the host, in a folder of its own.
+fn compile(program: &Program, field: &str, real: &str, folder: &Path) -> std::path::PathBuf {
+    let source = format!(
+        "{HOST}{}\ntypedef {real} Real;\n#define FIELD {field}\nconstexpr int TILE = {}, WORKSPACE = {};\n{MAIN}",
+        program.device_code(),
+        program.tile(),
+        program.workspace()
+    )
+    .replace("#include <thread>", "#include <memory>\n#include <thread>");
+    let (text, binary) = (folder.join("host.cpp"), folder.join("host"));
+    fs::write(&text, source).unwrap();
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    let output = Command::new(compiler)
+        .args([
+            "-std=c++20",
+            "-O1",
+            "-Wall",
+            "-Werror",
+            "-Wno-unused",
+            "-pthread",
+            "-o",
+        ])
+        .args([&binary, &text])
+        .output()
+        .unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{field}: {messages}");
+    binary
+}
+
+/// A number for the program: nothing is lost.
+fn hex(x: f64) -> String {
+    // `%a` of C reads decimal digits as well; seventeen of them are enough.
+    format!("{x:.17e} ")
+}
+
+/// The input of the program for a solve of `y0` with these options.
+fn input(
+    options: &SolveOptions,
+    parameters: &[f64],
+    (y0, c): (&[f64], &[f64]),
+    batch: usize,
+    threads: usize,
+) -> String {
+    struct Describe;
+    impl WithTableau for Describe {
+        type Output = String;
+        fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> String {
+            let mut text = format!("{S} {} ", tableau.order);
+            for i in 0..S {
+                let _ = write!(text, "{} ", u8::from(tableau.has_stage(i)));
+            }
+            let numbers = tableau.a.iter().flatten().chain(&tableau.b);
+            for x in numbers.chain(&tableau.b_err).chain(&tableau.c) {
+                text.push_str(&hex(*x));
+            }
+            text
+        }
+    }
+    let mut text = format!("{batch} {threads} ");
+    text.push_str(&options.solver.with_tableau(Describe));
+    let (control, [p, i, d], dt) = match options.controller {
+        Controller::I => (0, [0.0, 1.0, 0.0], 0.0),
+        Controller::PI => (1, [0.0; 3], 0.0),
+        Controller::Pid { p, i, d } => (2, [p, i, d], 0.0),
+        Controller::Constant { dt } => (3, [0.0; 3], dt),
+        other => panic!("{other:?} has no device code"),
+    };
+    for x in [
+        options.t0,
+        options.t1,
+        options.rtol,
+        options.atol,
+        p,
+        i,
+        d,
+        dt,
+    ] {
+        text.push_str(&hex(x));
+    }
+    let share = if options.steps == StepSizes::PerSample {
+        2
+    } else {
+        0
+    };
+    let _ = write!(text, "{} {share} {control} 400 ", options.max_steps);
+    for x in parameters.iter().chain(y0).chain(c) {
+        text.push_str(&hex(*x));
+    }
+    text
+}
+
+/// Compiles nothing: runs the program on this input.
+fn launch(binary: &Path, input: &str) -> Launched {
+    let mut child = Command::new(binary)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines = text
+        .lines()
+        .map(|line| line.split_whitespace().map(from_hex).collect::<Vec<f64>>());
+    let mut next = || lines.next().unwrap();
+    Launched {
+        counts: next(),
+        y1: next(),
+        y0_bar: next(),
+        theta_bar: next(),
+    }
+}
+
+/// C's `%a`: `-0x1.8p+3`
+fn from_hex(text: &str) -> f64 {
+    let (sign, digits) = text
+        .strip_prefix('-')
+        .map_or((1.0, text), |rest| (-1.0, rest));
+    let digits = digits.strip_prefix("0x").unwrap();
+    let (mantissa, exponent) = digits.split_once('p').unwrap();
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let bits = u64::from_str_radix(&format!("{whole}{fraction}"), 16).unwrap();
+    let exponent = exponent.parse::<i32>().unwrap() - 4 * i32::try_from(fraction.len()).unwrap();
+    #[allow(clippy::cast_precision_loss, reason = "53 bits")]
+    let bits = bits as f64;
+    sign * bits * f64::from(exponent).exp2()
+}
+
+/// Solves of one model both ways, with several options.
+fn compare<const N: usize, E: Dtype, F>(
+    name: &str,
+    (field_name, program): (&str, &Program),
+    tolerance: f64,
+    folder: &Path,
+) where
+    F: TensorField<N, E, Cpu> + BuildModule<Cpu, E>,
+    Cpu: Device<E>,
+{
+    let real = if size_of::<E>() == 4 {
+        "float"
+    } else {
+        "double"
+    };
+    let binary = compile(program, field_name, real, folder);
+    let mut field: F = BuildModule::build(&Cpu::seed_from_u64(7));
+    support::shift_biases(&mut field);
+    let parameters: Vec<f64> = parameters_of(&field).concat();
+    let batch = 7;
+    let numbers = |phase: f64| -> Vec<f64> {
+        let wave = |i: u32| f64::from((f64::from(i) * 1.7 + phase).sin() as f32);
+        (0..u32::try_from(batch * N).unwrap()).map(wave).collect()
+    };
+    let (y0, c) = (numbers(0.3), numbers(1.1));
+    let [y0_tensor, c_tensor] =
+        [&y0, &c].map(|rows| support::batch::<N, E, _>(&Cpu::default(), rows));
+
+    // Errors far above the rounding noise, which would decide on steps.
+    let tol = if size_of::<E>() == 4 { 1e-4 } else { 1e-6 };
+    let adaptive = SolveOptions::new(0.0, 1.0, tol, tol).with_adjoint(Adjoint::Discrete);
+    let equal = adaptive
+        .clone()
+        .with_controller(Controller::Constant { dt: 0.15 });
+    let backwards = SolveOptions::new(1.0, -0.5, tol, tol);
+    for (what, options, threads) in [
+        ("one size for the batch", adaptive.clone(), 3),
+        ("one thread", adaptive.clone(), 1),
+        ("PI", adaptive.clone().with_controller(Controller::PI), 2),
+        (
+            "Dopri5, PID",
+            adaptive
+                .clone()
+                .with_solver(Solver::Dopri5)
+                .with_controller(Controller::Pid {
+                    p: 0.2,
+                    i: 0.4,
+                    d: 0.0,
+                }),
+            2,
+        ),
+        ("Vern7", adaptive.clone().with_solver(Solver::Vern7), 2),
+        (
+            "Dopri8, backwards",
+            backwards.with_solver(Solver::Dopri8),
+            2,
+        ),
+        ("RK4", equal.clone().with_solver(Solver::Rk4), 2),
+        ("Euler", equal.with_solver(Solver::Euler), 2),
+        (
+            "a size for each sample",
+            adaptive.with_steps(StepSizes::PerSample),
+            3,
+        ),
+    ] {
+        let found = launch(
+            &binary,
+            &input(&options, &parameters, (&y0, &c), batch, threads),
+        );
+        let block = NeuralOde::new(field.clone(), options.clone());
+        let expected = differentiate(&block, &y0_tensor, &c_tensor).unwrap();
+        let what = |part: &str| format!("{name}, {real}, {what}: {part}");
+        let of_each = |k: usize| found.counts.iter().skip(k).step_by(3).sum::<f64>();
+        assert!(of_each(0) == 0.0, "{}", what("status"));
+        let share = if options.steps == StepSizes::PerSample {
+            1
+        } else {
+            batch
+        };
+        #[allow(clippy::cast_precision_loss, reason = "small counts")]
+        let steps =
+            [expected.forward.accepted, expected.forward.rejected].map(|n| (n * share) as f64);
+        assert_eq!([of_each(1), of_each(2)], steps, "{}", what("steps"));
+        for (part, found, expected) in [
+            ("solution", &found.y1, &expected.y1),
+            ("dL/dy0", &found.y0_bar, &expected.y0_bar),
+            ("dL/dtheta", &found.theta_bar, &expected.theta_bar.concat()),
+        ] {
+            if !expected.is_empty() {
+                let error = relative_error(found, expected);
+                assert!(error <= tolerance, "{}: {error:e}", what(part));
+            }
+        }
+    }
+}
+
+macro_rules! on_the_host {
+    ($($test:ident: $model:ident, $field:ident, $n:expr, $type:ty, $tile:literal, $tolerance:literal;)*) => {$(
+        #[test]
+        fn $test() {
+            let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+            if !runs(&compiler) {
+                return skip("there is no C++ compiler");
+            }
+            let sources = $model::<$type, Cpu>::cuda_source($tile);
+            let [("ode", program)] = sources.as_slice() else {
+                panic!("no source");
+            };
+            let folder = tempfile::tempdir().unwrap();
+            compare::<{ $n }, $type, $field<$type, Cpu>>(
+                stringify!($model), (concat!(stringify!($field), "Kernel"), program), $tolerance, folder.path(),
+            );
+        }
+    )*};
+}
+
+on_the_host! {
+    the_tutorials_field_agrees_in_f64: Tutorial, TutorialOdeField, 20, f64, 3, 1e-9;
+    the_tutorials_field_agrees_in_f32: Tutorial, TutorialOdeField, 20, f32, 4, 1e-4;
+    a_linear_field_agrees: Linear, LinearOdeField, 3, f64, 1, 1e-9;
+    a_scalar_state_agrees: Narrow, NarrowOdeField, 1, f64, 8, 1e-9;
+    sines_agree: Waves, WavesOdeField, 5, f64, 2, 1e-9;
+    sigmoids_agree: Gates, GatesOdeField, 6, f64, 2, 1e-9;
+    // The error of a step that ends behind a kink says how far behind: it magnifies the difference of 1e-12 between the
+    // roots of the two controllers step by step. Both solve to 1e-6.
+    relus_agree: Kinks, KinksOdeField, 4, f64, 2, 1e-5;
+    constant_widths_agree: Constants, ConstantsOdeField, WIDTH, f64, 2, 1e-9;
+    fields_that_read_the_time_agree: Timed, TimedOdeField, 3, f64, 2, 1e-9;
+    residual_layers_agree: Skips, SkipsOdeField, 4, f64, 2, 1e-9;
+    changes_of_shape_agree: Resized, ResizedOdeField, 3, f64, 2, 1e-9;
+}
+
+#[test]
+fn nvcc_compiles_the_programs_of_ten_models() {
+    if !runs("nvcc") {
+        return skip("there is no nvcc");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let programs = [
+        Tutorial::<f32, Cpu>::cuda_source(1),
+        Tutorial::<f64, Cpu>::cuda_source(16),
+        Linear::<f32, Cpu>::cuda_source(4),
+        Narrow::<f32, Cpu>::cuda_source(4),
+        Waves::<f32, Cpu>::cuda_source(4),
+        Gates::<f32, Cpu>::cuda_source(4),
+        Kinks::<f32, Cpu>::cuda_source(4),
+        Constants::<f32, Cpu>::cuda_source(4),
+        Timed::<f32, Cpu>::cuda_source(4),
+        Skips::<f32, Cpu>::cuda_source(4),
+        Resized::<f64, Cpu>::cuda_source(4),
+        Wide::<f32, Cpu>::cuda_source(32),
+    ];
+    for (index, program) in programs
+        .iter()
+        .flatten()
+        .map(|(_, program)| program)
+        .enumerate()
+    {
+        let text = folder.path().join(format!("{index}.cu"));
+        fs::write(&text, program.text()).unwrap();
+        let output = Command::new("nvcc")
+            .args([
+                "-std=c++17",
+                "-arch=sm_90",
+                "-cubin",
+                "-Werror",
+                "all-warnings",
+                "-o",
+            ])
+            .args([folder.path().join(format!("{index}.cubin")), text])
+            .output()
+            .unwrap();
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{messages}");
+    }
+}
