@@ -5,6 +5,9 @@ use crate::{
     model::{Chain, LayerKind, Model, Size},
 };
 
+/// The words for such layers.
+pub(crate) const STATEFUL: &[&str] = &["BatchNorm", "Dropout", "Custom"];
+
 /// A layer that is called with its state.
 pub(crate) struct Stateful {
     /// Its place among the layers with state of its stage or field.
