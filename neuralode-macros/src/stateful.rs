@@ -1,5 +1,7 @@
 //! Layers with state, and layers of a user's own, in the typed model.
 
+use syn::Ident;
+
 use crate::{
     ast::Value,
     model::{Chain, LayerKind, Model, Size},
@@ -25,8 +27,12 @@ pub(crate) enum StatefulKind {
         momentum: Option<Value>,
         epsilon: Option<Value>,
     },
-    /// A type of the user, without the dtype and the device.
-    Custom(syn::Path),
+    Custom {
+        /// A type of the user, without the dtype and the device.
+        path: syn::Path,
+        /// The name of a constant that only a layer has.
+        check: Ident,
+    },
 }
 
 impl StatefulKind {
@@ -49,7 +55,7 @@ impl HasState {
         let of_layer = |kind: &LayerKind| match kind {
             LayerKind::Residual(inner) => Self::of_chain(inner),
             LayerKind::Stateful(Stateful {
-                kind: StatefulKind::Custom(_),
+                kind: StatefulKind::Custom { .. },
                 ..
             }) => Self::Perhaps,
             LayerKind::Stateful(_) => Self::Surely,

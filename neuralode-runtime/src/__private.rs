@@ -38,9 +38,9 @@ pub use crate::{
     error::SolveError,
     layer::{
         activation::{Identity, Relu, Sigmoid, Sin, Tanh},
-        append_time, apply, assert_sendable, branch, reshape, resize, seed_of, sum, AppendTime,
-        Augment, BatchNorm, BatchNormState, Call, Dense, Dropout, DropoutState, Flatten, Layer,
-        Mode, Pow, Project, Reshape, Residual, Stateless,
+        append_time, apply, assert_sendable, branch, check_layer, reshape, resize, seed_of, sum,
+        AppendTime, Augment, BatchNorm, BatchNormState, Call, Checked, Dense, Dropout,
+        DropoutState, Flatten, Layer, Mode, Pow, Project, Reshape, Residual, Stateless,
     },
     options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
     shape::{

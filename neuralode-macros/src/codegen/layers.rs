@@ -30,7 +30,7 @@ pub(super) fn storage_type(layer: &Layer) -> TokenStream {
             let activation = activation_type(*activation);
             quote!(#root::Dense<#input, #output, #activation, Elem, Dev>)
         }
-        LayerKind::Stateful(layer) => stateful::storage_type(layer),
+        LayerKind::Stateful(stateful) => stateful::storage_type(layer, stateful),
     }
 }
 

@@ -2,8 +2,8 @@
 //! vector fields with state.
 
 use proc_macro2::{Literal, Span, TokenStream};
-use quote::{format_ident, quote};
-use syn::{AngleBracketedGenericArguments, GenericArgument, Ident, PathArguments};
+use quote::{format_ident, quote, quote_spanned, ToTokens};
+use syn::{spanned::Spanned, Ident, PathArguments};
 
 use crate::{
     ast::plain,
@@ -11,37 +11,72 @@ use crate::{
     stateful::{HasState, Stateful, StatefulKind},
 };
 
-use super::{forward, layers, nest, nested_places, options, root, size_value, Storage};
+use super::{conditions, forward, layers, nest, nested_places, options, root, size_value, Storage};
 
 /// The type that holds a layer's parameters and settings.
-pub(super) fn storage_type(layer: &Stateful) -> TokenStream {
+pub(super) fn storage_type(layer: &Layer, stateful: &Stateful) -> TokenStream {
     let root = root();
-    match &layer.kind {
+    match &stateful.kind {
         StatefulKind::Dropout { .. } => quote!(#root::Dropout),
         StatefulKind::BatchNorm { channels, .. } => quote!(#root::BatchNorm<#channels, Elem, Dev>),
-        StatefulKind::Custom(path) => custom_type(path, &quote!(Elem), &quote!(Dev)),
+        StatefulKind::Custom { path, check } => {
+            let checked = checked(layer, path, check);
+            quote!(#checked::Itself)
+        }
     }
 }
 
-/// The user's type for a dtype and a device.
+/// `<path::Type<.., Elem, Dev> as Checked<..>>`
+fn checked(layer: &Layer, path: &syn::Path, check: &Ident) -> TokenStream {
+    let root = root();
+    let kind = custom_type(path, &quote!(Elem), &quote!(Dev));
+    let (taken, produced) = (layer.taken(), layer.produced());
+    quote!(<#kind as #root::Checked<{ #check }, #taken, #produced, Elem, Dev>>)
+}
+
+/// The user's type for a dtype and a device, all of it at the place of his path.
 fn custom_type(path: &syn::Path, dtype: &TokenStream, device: &TokenStream) -> TokenStream {
-    let mut path = path.clone();
-    let arguments = [dtype, device]
-        .map(|argument| GenericArgument::Type(syn::Type::Verbatim(argument.clone())));
-    if let Some(last) = path.segments.last_mut() {
-        match &mut last.arguments {
-            PathArguments::AngleBracketed(given) => given.args.extend(arguments),
-            other => {
-                *other = PathArguments::AngleBracketed(AngleBracketedGenericArguments {
-                    colon2_token: None,
-                    lt_token: syn::token::Lt::default(),
-                    args: arguments.into_iter().collect(),
-                    gt_token: syn::token::Gt::default(),
+    let place = path.span();
+    let (front, given) = match path.segments.last().map(|last| &last.arguments) {
+        Some(PathArguments::AngleBracketed(given)) => {
+            let mut front = path.clone();
+            if let Some(last) = front.segments.last_mut() {
+                last.arguments = PathArguments::None;
+            }
+            (front, given.args.iter().collect::<Vec<_>>())
+        }
+        _ => (path.clone(), Vec::new()),
+    };
+    let arguments = conditions::located_at(quote!(#dtype, #device), place);
+    let front = front.into_token_stream();
+    let open = quote_spanned!(place.resolved_at(Span::call_site())=> <);
+    let close = quote_spanned!(place.resolved_at(Span::call_site())=> >);
+    quote!(#front #open #(#given,)* #arguments #close)
+}
+
+/// Constants that only layers have, for the user's types of a chain.
+fn checks(chain: &Chain, constants: &mut TokenStream) {
+    let root = root();
+    for layer in &chain.layers {
+        match &layer.kind {
+            LayerKind::Residual(inner) => checks(inner, constants),
+            LayerKind::Stateful(Stateful {
+                kind: StatefulKind::Custom { path, check },
+                ..
+            }) => {
+                let kind = custom_type(path, &quote!(f32), &quote!(#root::Cpu));
+                let (taken, produced) = (layer.taken(), layer.produced());
+                let called = quote!(#root::check_layer::<#kind, #taken, #produced>());
+                let called = conditions::located_at(called, path.span());
+                constants.extend(quote! {
+                    #[doc(hidden)]
+                    #[allow(non_upper_case_globals)]
+                    const #check: usize = #called;
                 });
             }
+            _ => {}
         }
     }
-    quote!(#path)
 }
 
 /// The type of a layer's state.
@@ -52,9 +87,9 @@ fn state_type(layer: &Layer, stateful: &Stateful) -> TokenStream {
         StatefulKind::BatchNorm { channels, .. } => {
             quote!(#root::BatchNormState<#channels, Elem, Dev>)
         }
-        StatefulKind::Custom(_) => {
-            let as_layer = as_layer(layer, stateful);
-            quote!(#as_layer::State)
+        StatefulKind::Custom { path, check } => {
+            let checked = checked(layer, path, check);
+            quote!(#checked::State)
         }
     }
 }
@@ -62,7 +97,7 @@ fn state_type(layer: &Layer, stateful: &Stateful) -> TokenStream {
 /// `<Type as Layer<..>>`
 fn as_layer(layer: &Layer, stateful: &Stateful) -> TokenStream {
     let root = root();
-    let kind = storage_type(stateful);
+    let kind = storage_type(layer, stateful);
     let (taken, produced) = (layer.taken(), layer.produced());
     quote!(<#kind as #root::Layer<#taken, #produced, Elem, Dev>>)
 }
@@ -96,7 +131,7 @@ pub(super) fn parameters(stateful: &Stateful, this: &TokenStream) -> TokenStream
             let channels = size_value(channels);
             quote!(2 * #channels)
         }
-        StatefulKind::Custom(_) => quote!(#root::count_parameters::<Elem, Dev, _>(&#this)),
+        StatefulKind::Custom { .. } => quote!(#root::count_parameters::<Elem, Dev, _>(&#this)),
     }
 }
 
@@ -229,7 +264,7 @@ pub(super) fn settings(storage: &Storage<'_>, this: &TokenStream) -> TokenStream
                 let epsilon = given("epsilon", epsilon);
                 quote!(#momentum #epsilon)
             }
-            StatefulKind::Custom(_) => TokenStream::new(),
+            StatefulKind::Custom { .. } => TokenStream::new(),
         }
     });
     settings.collect()
@@ -249,7 +284,7 @@ pub(super) fn copied_settings(storage: &Storage<'_>) -> TokenStream {
         let names: &[&str] = match to.stateful.kind {
             StatefulKind::Dropout { .. } => &["probability"],
             StatefulKind::BatchNorm { .. } => &["momentum", "epsilon"],
-            StatefulKind::Custom(_) => &[],
+            StatefulKind::Custom { .. } => &[],
         };
         let names = names.iter().map(|name| format_ident!("{name}"));
         quote!(#(#to_place.#names = #from_place.#names;)*)
@@ -300,7 +335,13 @@ pub(super) fn state_struct(model: &Model, storage: &[Storage<'_>]) -> TokenStrea
         "The state of [`{model_name}`]: what goes into a call and comes out of it, for each stage the states of its \
          layers in their order."
     );
+    let mut constants = TokenStream::new();
+    for stage in &model.stages {
+        checks(stage.chain(), &mut constants);
+    }
     quote! {
+        #constants
+
         #[doc = #text]
         #[derive(#root::Clone, #root::Debug)]
         #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {

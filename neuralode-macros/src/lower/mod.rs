@@ -11,7 +11,7 @@ mod words;
 use syn::Ident;
 
 use crate::{
-    ast::{Definition, Entry, Expr, Value},
+    ast::{plain, Definition, Entry, Expr, Value},
     check::{self, Place},
     diag::Diagnostics,
     model::{Condition, Feeder, LayerKind, Model, Shape, Stage, StageKind, Written},
@@ -29,6 +29,8 @@ pub(crate) fn lower(definition: Definition, diagnostics: &mut Diagnostics) -> Op
         constants: Vec::new(),
         time: None,
         slots: 0,
+        customs: 0,
+        model: plain(&definition.name),
     };
     lowering.model(definition)
 }
@@ -42,6 +44,10 @@ struct Lowering<'d> {
     time: Option<Ident>,
     /// Layers with state met so far in this stage or field.
     slots: usize,
+    /// Layers of the user's own met so far.
+    customs: usize,
+    /// The name of the model.
+    model: String,
 }
 
 impl Lowering<'_> {

@@ -1,5 +1,6 @@
 //! Layers with state, and layers of a user's own.
 
+use quote::format_ident;
 use syn::Ident;
 
 use crate::{
@@ -89,7 +90,13 @@ impl Lowering<'_> {
             Some(size) => self.size(size, "16").map(|written| vec![written.size]),
         };
         current.clone_from(&output);
-        Some(self.stateful(StatefulKind::Custom(path.clone()), incoming?, output?))
+        let check = format_ident!("__{}Layer{}", self.model, self.customs);
+        self.customs += 1;
+        let kind = StatefulKind::Custom {
+            path: path.clone(),
+            check,
+        };
+        Some(self.stateful(kind, incoming?, output?))
     }
 
     /// A number in a domain, or a constant.

@@ -21,7 +21,7 @@ pub use features::{append_time, resize, AppendTime, Augment, Project};
 pub use pow::Pow;
 pub use reshape::{reshape, Flatten, Reshape};
 pub use residual::{branch, sum, Residual};
-pub use stateful::{assert_sendable, seed_of, Call, Layer, Mode, Stateless};
+pub use stateful::{assert_sendable, check_layer, seed_of, Call, Checked, Layer, Mode, Stateless};
 
 use dfdx::nn::Module;
 

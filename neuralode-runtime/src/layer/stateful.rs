@@ -5,7 +5,7 @@ use core::fmt;
 use dfdx::{
     nn::TensorCollection,
     shapes::{Const, Dim, Dtype},
-    tensor::{Tape, Tensor},
+    tensor::{Cpu, Tape, Tensor},
     tensor_ops::Device,
 };
 
@@ -104,7 +104,7 @@ pub struct Call<'s, S> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no layer from {I} to {O} features",
     label = "expected a type that implements `neuralode::layer::Layer<{I}, {O}, _, _>`",
-    note = "help: implement it for every dtype and device, or write the number of features that it returns: `Custom(path::Type => 16)`"
+    note = "implement it for every dtype and device, or write the number of features that it returns: `Custom(path::Type => 16)`"
 )]
 pub trait Layer<const I: usize, const O: usize, E: Dtype, D: Device<E>>:
     TensorCollection<E, D> + Clone + fmt::Debug + 'static
@@ -138,11 +138,40 @@ pub trait Layer<const I: usize, const O: usize, E: Dtype, D: Device<E>>:
     ) -> Result<(Tensor<(B, Const<O>), E, D, T>, Self::State), SolveError>;
 }
 
+/// A layer of a user's own, as generated code names it.
+///
+/// `CHECKED` is a constant whose value says that the type is a layer. Where it is none, evaluating the constant is the
+/// error, at the user's path; what has the constant in its type is then unknown to the compiler, which says no more
+/// of it.
+pub trait Checked<const CHECKED: usize, const I: usize, const O: usize, E: Dtype, D: Device<E>> {
+    /// The type itself.
+    type Itself;
+    /// The type of its state.
+    type State;
+}
+
+impl<const CHECKED: usize, const I: usize, const O: usize, E: Dtype, D: Device<E>, L>
+    Checked<CHECKED, I, O, E, D> for L
+where
+    L: Layer<I, O, E, D>,
+{
+    type Itself = L;
+    type State = L::State;
+}
+
+/// Compiles only if `L` is a layer; the value is that of no interest.
+pub const fn check_layer<L, const I: usize, const O: usize>() -> usize
+where
+    L: Layer<I, O, f32, Cpu>,
+{
+    0
+}
+
 /// States that say nothing: those of models whose layers have none.
 #[diagnostic::on_unimplemented(
     message = "a layer of this model has state, which must go into the call and come out of it",
     label = "`{Self}` is not empty",
-    note = "help: start with `model.initial_state(seed)`, and call `model.try_forward_with_state(x, &state, mode)`"
+    note = "start with `model.initial_state(seed)`, and call `model.try_forward_with_state(x, &state, mode)`"
 )]
 pub trait Stateless {
     /// The only value.
