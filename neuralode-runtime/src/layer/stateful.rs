@@ -109,8 +109,7 @@ pub struct Call<'s, S> {
 pub trait Layer<const I: usize, const O: usize, E: Dtype, D: Device<E>>:
     TensorCollection<E, D> + Clone + fmt::Debug + 'static
 {
-    /// What goes from one call to the next; `()` for none. On `Cpu` it must be `Send` and `Sync`, which the macro
-    /// makes sure of.
+    /// What goes from one call to the next; `()` for none. On `Cpu` it must be `Send`, which the macro makes sure of.
     type State: Clone + fmt::Debug + 'static;
 
     /// The state before the first call. Layers that draw random numbers draw them from `seed`, which a model makes
@@ -159,10 +158,10 @@ where
     type State = L::State;
 }
 
-/// Compiles only if `L` is a layer; the value is that of no interest.
+/// Compiles only if `L` is a layer whose state can go to another thread; the value is of no interest.
 pub const fn check_layer<L, const I: usize, const O: usize>() -> usize
 where
-    L: Layer<I, O, f32, Cpu>,
+    L: Layer<I, O, f32, Cpu, State: Send>,
 {
     0
 }
@@ -210,4 +209,4 @@ pub const fn seed_of(seed: u64, layer: u64) -> u64 {
 }
 
 /// Compiles only if `T` is a value of known size that can go to another thread.
-pub const fn assert_sendable<T: Send + Sync + Sized + 'static>() {}
+pub const fn assert_sendable<T: Send + Sized + 'static>() {}
