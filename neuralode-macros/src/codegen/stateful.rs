@@ -441,7 +441,7 @@ pub(super) fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let (calls, tensor) = forward::field_calls(storage, ode);
     let kind = stage_state(storage);
     let initial = initial(storage, &quote!(self));
-    let begin = begin(storage, &quote!(state));
+    let begin = begin(storage, &quote!((*state)));
     let end = end(storage);
     quote! {
         #[automatically_derived]

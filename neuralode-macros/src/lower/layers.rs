@@ -369,10 +369,13 @@ impl Lowering<'_> {
         arguments: Option<&'e [Expr]>,
         help: &str,
     ) -> Option<&'e Expr> {
-        let arguments = self.arguments(layer, arguments, &[]).values;
-        let Some((first, rest)) = arguments.split_first() else {
-            let message = format!("`{layer}` needs {what}");
-            self.diagnostics.error(name, message, help);
+        let values = self.arguments(layer, arguments, &[]).values;
+        let Some((first, rest)) = values.split_first() else {
+            // What was given under a name is reported already.
+            if arguments.is_none_or(<[Expr]>::is_empty) {
+                let message = format!("`{layer}` needs {what}");
+                self.diagnostics.error(name, message, help);
+            }
             return None;
         };
         if let Some(surplus) = rest.first() {

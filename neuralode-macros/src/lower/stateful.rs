@@ -38,7 +38,7 @@ impl Lowering<'_> {
         arguments: Option<&[Expr]>,
         current: Option<&Shape>,
     ) -> Option<Layer> {
-        let value = self.one_value("Dropout", name, "probability", arguments, DROPOUT)?;
+        let value = self.one_value("Dropout", name, "its probability", arguments, DROPOUT)?;
         let probability = self.setting(value, "probability", &check::PROBABILITY)?;
         let shape = current?.clone();
         Some(self.stateful(StatefulKind::Dropout { probability }, shape.clone(), shape))
@@ -78,7 +78,7 @@ impl Lowering<'_> {
         current: &mut Option<Shape>,
     ) -> Option<Layer> {
         let incoming = current.take();
-        let value = self.one_value("Custom", name, "type", arguments, CUSTOM)?;
+        let value = self.one_value("Custom", name, "its type", arguments, CUSTOM)?;
         let Expr::Type(path, change) = value else {
             let message = format!("expected the path of a type{}", found(value));
             self.diagnostics.error(value, message, CUSTOM);
