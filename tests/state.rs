@@ -244,7 +244,7 @@ fn dropout_keeps_the_expectation_and_drops_as_often_as_it_says() {
                 .sum::<f64>();
             count += f64::from(u32::try_from(y.len()).unwrap());
             let kept = 1.0 / (1.0 - probability);
-            assert!(y.iter().all(|y| *y == 0.0 || *y == kept));
+            assert!(y.iter().all(|y| [0.0, kept].contains(y)));
         }
         // Five standard deviations.
         let deviation = (probability * (1.0 - probability) / count).sqrt();
@@ -318,7 +318,7 @@ fn normalised(
         .collect()
 }
 
-/// PyTorch's formulas, by hand, over three batches and both modes.
+/// `PyTorch`'s formulas, by hand, over three batches and both modes.
 fn check_batch_norm<const C: usize, const L: usize, const N: usize>() {
     let dev = Cpu::seed_from_u64(5);
     let weight: Tensor<Rank1<C>, f64, _> = dev.sample_normal();
@@ -407,6 +407,12 @@ fn settings_come_from_the_declaration_and_go_with_the_options() {
 
 // Gradients.
 
+fn shift<S: Shape>(tensor: &mut Tensor<S, f64, Cpu>, index: usize, h: f64) {
+    let mut numbers = tensor.as_vec();
+    numbers[index] += h;
+    tensor.copy_from(&numbers);
+}
+
 /// Gradients of a weighted sum of the model's output against central differences, for its input and for one parameter
 /// of each kind.
 fn check_gradients(adjoint: Adjoint, mode: Mode, tolerance: f64) {
@@ -457,13 +463,8 @@ fn check_gradients(adjoint: Adjoint, mode: Mode, tolerance: f64) {
             );
         }
     };
-    fn shift<S: Shape>(tensor: &mut Tensor<S, f64, Cpu>, index: usize, h: f64) {
-        let mut numbers = tensor.as_vec();
-        numbers[index] += h;
-        tensor.copy_from(&numbers);
-    }
     check(gradients.get(&x).as_vec(), &|_, x, index, h| {
-        shift(x, index, h)
+        shift(x, index, h);
     });
     check(
         gradients.get(&model.norm.weight).as_vec(),
@@ -562,6 +563,9 @@ fn a_field_is_frozen_for_a_solve_and_advances_once() {
     let (again, frozen_stats) = frozen.try_forward_with_stats(y0.clone()).unwrap();
     assert_eq!(again.as_vec(), y1.as_vec());
     assert_eq!(frozen_stats.field_calls + 1, stats.field_calls);
+    let (ys, _) = frozen.try_forward_at(y0.clone(), &[0.5, 1.0]).unwrap();
+    let ends = [y0.as_vec(), y1.as_vec()].concat();
+    assert_eq!(ys.as_vec(), ends);
     let (other, ..) = model
         .ode
         .try_forward_with_state(y0, &next, Mode::Training)

@@ -187,8 +187,11 @@ macro_rules! stateless {
     };
 }
 
+impl Stateless for () {
+    fn none() -> Self {}
+}
+
 // As long as the tuples of generated code.
-stateless!();
 stateless!(A B);
 stateless!(A B C);
 stateless!(A B C G);
