@@ -386,6 +386,23 @@ fn one_number_per_feature_has_no_statistics() {
 }
 
 #[test]
+fn settings_of_batch_norm_outside_of_their_domains_are_errors() {
+    let dev = Cpu::seed_from_u64(0);
+    let model = Full::<f64, _>::build(&dev);
+    let state = model.initial_state(0).unwrap();
+    for (momentum, epsilon, wrong) in [(1.5, 1e-5, "momentum"), (0.1, 0.0, "epsilon")] {
+        let mut model = model.clone();
+        (model.norm.momentum, model.norm.epsilon) = (momentum, epsilon);
+        let error = model.try_forward_with_state(normal::<4, 3>(&dev), &state, Mode::Inference);
+        let error = error.unwrap_err();
+        let SolveError::InvalidSetting { layer, name, .. } = error else {
+            panic!("another error: {error}");
+        };
+        assert_eq!((layer, name), ("BatchNorm", wrong));
+    }
+}
+
+#[test]
 fn settings_come_from_the_declaration_and_go_with_the_options() {
     let dev = Cpu::seed_from_u64(0);
     let mut model = Full::<f64, _>::build(&dev);
