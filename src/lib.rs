@@ -19,8 +19,8 @@ pub use neuralode_runtime::{
     adjoint, engine, error, events, layer, ode, options, saved_points, sensitivity,
     softmax_cross_entropy, solve, state, step, stepper, tableau, take_backward_report, trajectory,
     try_backward, try_softmax_cross_entropy, vector_field, Adjoint, Controller, DenseOutput, Event,
-    FnField, LayerSummary, NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Solver, Stats,
-    StepSizes, Summary, TensorField, Vjp,
+    FnField, Frozen, LayerSummary, Mode, NeuralOde, SaveAt, Solve, SolveError, SolveOptions,
+    Solver, StatefulField, Stats, StepSizes, Summary, TensorField, Vjp,
 };
 
 #[doc(hidden)]
@@ -37,7 +37,7 @@ pub use neuralode_macros::neural_ode;
 pub mod prelude {
     pub use crate::{
         neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy, Event, FnField,
-        NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Stats, Summary, TensorField,
+        Mode, NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Stats, Summary, TensorField,
     };
     pub use dfdx::{
         data::OneHotEncode,

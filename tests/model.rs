@@ -314,6 +314,7 @@ Small
   decoder.2    Sigmoid                          [3] -> [3]               0
   head         Tanh                             [3] -> [3]               0
   ode: Tsit5 over -0.5..1.25, rtol 1e-4, atol 1e-4, controller PI, adjoint Interpolating, vjp Generated
+  ode.field: SmallOdeField
   282 trainable parameters";
     assert_eq!(text, expected);
 }

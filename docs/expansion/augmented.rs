@@ -752,7 +752,9 @@ const _: () = {
                     Dense<16, 5, Identity, Elem, Dev>,
                 >("ode.field.3", &[16], &[5], (16 + 1) * 5)
                 .layer::<Project>("fewer", &[5], &[2], 0)
-                .block(
+                .block::<
+                    AugmentedOdeField<Elem, Dev>,
+                >(
                     "ode",
                     &self.ode.options,
                     has_kernels::<5, Elem, Dev, AugmentedOdeField<Elem, Dev>>(),

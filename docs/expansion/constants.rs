@@ -624,7 +624,9 @@ const _: () = {
                     (Dim::size(&Const::<{ sizes::HIDDEN }>) + 1)
                         * Dim::size(&Const::<{ WIDTH }>),
                 )
-                .block(
+                .block::<
+                    ConstantsOdeField<Elem, Dev>,
+                >(
                     "ode",
                     &self.ode.options,
                     has_kernels::<{ STATE }, Elem, Dev, ConstantsOdeField<Elem, Dev>>(),

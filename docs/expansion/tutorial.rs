@@ -713,7 +713,9 @@ const _: () = {
                 .layer::<
                     Dense<20, 10, Identity, Elem, Dev>,
                 >("head", &[20], &[10], (20 + 1) * 10)
-                .block(
+                .block::<
+                    MnistOdeOdeField<Elem, Dev>,
+                >(
                     "ode",
                     &self.ode.options,
                     has_kernels::<20, Elem, Dev, MnistOdeOdeField<Elem, Dev>>(),

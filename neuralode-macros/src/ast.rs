@@ -54,6 +54,8 @@ pub(crate) enum Expr {
     Nested(Ident, token::Bracket, Vec<Expr>),
     /// `Tsit5 { rtol: 1e-3 }`
     Block(Ident, Vec<Entry>),
+    /// `path::Type<8>`, `path::Type => [8, 7, 7]`, between the parentheses of a `Custom`
+    Type(syn::Path, Option<Box<Expr>>),
     /// `kernel: 3`, between parentheses
     Named(Ident, Box<Expr>),
     /// Something that could not be parsed and has been reported.
@@ -74,9 +76,12 @@ impl Expr {
         match self {
             Self::Value(value) => value.as_ident(),
             Self::Call(name, _) | Self::Block(name, _) | Self::Nested(name, ..) => Some(name),
-            Self::Edge(..) | Self::Range(..) | Self::List(..) | Self::Named(..) | Self::Invalid => {
-                None
-            }
+            Self::Edge(..)
+            | Self::Range(..)
+            | Self::List(..)
+            | Self::Type(..)
+            | Self::Named(..)
+            | Self::Invalid => None,
         }
     }
 }
@@ -135,6 +140,7 @@ impl ToTokens for Expr {
                 to.to_tokens(tokens);
             }
             Self::List(bracket, _) => bracket.surround(tokens, |_| {}),
+            Self::Type(path, _) => path.to_tokens(tokens),
             Self::Call(name, _)
             | Self::Block(name, _)
             | Self::Nested(name, ..)

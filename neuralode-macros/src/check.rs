@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use syn::{Attribute, Ident, Lit};
 
 use crate::{
-    ast::{digits, Entry, Value},
+    ast::{digits, plain, Entry, Value},
     diag::Diagnostics,
     model::{Condition, ConditionKind, Feeder, Method, Returned, Shape, Size, Stage, Written},
 };
@@ -30,6 +30,22 @@ pub(crate) fn no_duplicates<'a>(
             name,
             format!("the {what} `{name}` is declared twice"),
             format!("remove{rename} one of the two"),
+        );
+    }
+}
+
+/// A stage whose layers would be kept in the struct of the model's state: `state: [...]`
+pub(crate) fn no_clash_with_state(model: &Ident, stages: &[Stage], diagnostics: &mut Diagnostics) {
+    let state = format!("{}State", plain(model));
+    let clash = |stage: &&Stage| stage.struct_name(model).as_ref() == Some(&state);
+    if let Some(stage) = stages.iter().find(clash) {
+        diagnostics.error(
+            &stage.name,
+            format!(
+                "the stage `{}` and the state of the model would both be kept in a struct `{state}`",
+                stage.name
+            ),
+            "write another name",
         );
     }
 }
@@ -403,6 +419,62 @@ pub(crate) fn in_domain(
     };
     let message = format!("`{name}` must be {rule}, found `{}`", value.text());
     diagnostics.error(value, message, domain.help);
+    false
+}
+
+/// The numbers that a setting of a layer may have.
+pub(crate) struct Interval {
+    pub(crate) what: &'static str,
+    pub(crate) example: &'static str,
+    contains: fn(f64) -> bool,
+    /// What it contains, in words.
+    rule: &'static str,
+}
+
+pub(crate) const PROBABILITY: Interval = Interval {
+    what: "a probability",
+    example: "0.5",
+    contains: |number| (0.0..1.0).contains(&number),
+    rule: "at least 0 and below 1",
+};
+
+pub(crate) const MOMENTUM: Interval = Interval {
+    what: "a momentum",
+    example: "0.1",
+    contains: |number| (0.0..=1.0).contains(&number),
+    rule: "from 0 to 1",
+};
+
+pub(crate) const EPSILON: Interval = Interval {
+    what: "a number",
+    example: "1e-5",
+    contains: |number| number > 0.0,
+    rule: "positive",
+};
+
+/// A setting of a layer outside its interval: `Dropout(1.0)`, `BatchNorm(momentum: 2)`, `BatchNorm(epsilon: 0)`. The
+/// layer itself judges constants when it is called.
+pub(crate) fn in_interval(
+    value: &Value,
+    name: &str,
+    interval: &Interval,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let Some(number) = number(value, interval.what, interval.example, diagnostics) else {
+        return false;
+    };
+    if number.is_nan() || (interval.contains)(number) {
+        return true;
+    }
+    diagnostics.error(
+        value,
+        format!(
+            "`{name}` must be {}, found `{}`",
+            interval.rule,
+            value.text()
+        ),
+        format!("write a number such as `{}`", interval.example),
+    );
     false
 }
 

@@ -9,7 +9,12 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{ext::IdentExt, Attribute, Ident, Visibility};
 
-use crate::{ast::Definition, codegen::root, diag::Diagnostics};
+use crate::{
+    ast::{Definition, Expr},
+    codegen::root,
+    diag::Diagnostics,
+    stateful::STATEFUL,
+};
 
 /// What the rest of the user's crate may name of a model.
 pub(crate) struct Stub {
@@ -17,6 +22,8 @@ pub(crate) struct Stub {
     visibility: Visibility,
     name: Ident,
     stages: Vec<Ident>,
+    /// Whether a layer with state is named somewhere, so that the model's state has a type.
+    has_state: bool,
 }
 
 impl Stub {
@@ -40,6 +47,39 @@ impl Stub {
             visibility: definition.visibility.clone(),
             name: definition.name.clone(),
             stages,
+            has_state: definition
+                .entries
+                .iter()
+                .any(|entry| has_state(&entry.value)),
+        }
+    }
+
+    /// What stands for the struct of the model's state.
+    fn state(&self, unknown: &Ident) -> TokenStream {
+        let root = root();
+        let (visibility, name) = (
+            &self.visibility,
+            format_ident!("{}State", self.name.unraw()),
+        );
+        quote! {
+            #[allow(missing_docs, dead_code)]
+            #[derive(#root::Clone, #root::Debug)]
+            #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
+                #[doc(hidden)]
+                __marker: #root::PhantomData<(Elem, Dev)>,
+            }
+
+            #[allow(dead_code, clippy::all, clippy::pedantic)]
+            const _: () = {
+                #[automatically_derived]
+                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<Elem, Dev> {
+                    type Target = #unknown;
+
+                    fn deref(&self) -> &#unknown {
+                        loop {}
+                    }
+                }
+            };
         }
     }
 
@@ -50,9 +90,13 @@ impl Stub {
             visibility,
             name,
             stages,
+            has_state,
         } = self;
         let root = root();
+        let state = has_state.then(|| self.state(unknown));
         quote! {
+            #state
+
             #(#attributes)*
             #[allow(missing_docs, dead_code)]
             #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
@@ -125,6 +169,17 @@ impl Stub {
             };
         }
     }
+}
+
+/// Whether a layer with state is among what was written.
+fn has_state(value: &Expr) -> bool {
+    let is_stateful = |name: &Ident| STATEFUL.iter().any(|word| name == word);
+    value.head().is_some_and(is_stateful)
+        || match value {
+            Expr::List(_, values) | Expr::Nested(_, _, values) => values.iter().any(has_state),
+            Expr::Block(_, entries) => entries.iter().any(|entry| has_state(&entry.value)),
+            _ => false,
+        }
 }
 
 /// The messages, and stubs of the models that have names.

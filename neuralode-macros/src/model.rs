@@ -4,7 +4,10 @@
 use quote::ToTokens;
 use syn::{Attribute, Ident, Visibility};
 
-use crate::ast::{plain, Value};
+use crate::{
+    ast::{plain, Value},
+    stateful::Stateful,
+};
 
 /// A whole model.
 pub(crate) struct Model {
@@ -170,14 +173,11 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// The layer that stands for its whole stage: the only one, or the only one with parameters. Such a
+    /// The layer that stands for its whole stage: the only one, or the only one with parameters or settings. Such a
     /// stage is stored as that layer, and parameter paths name the stage alone (`encoder.weight`).
     pub(crate) fn sole_layer(&self) -> Option<&Layer> {
-        let mut with_parameters = self
-            .layers
-            .iter()
-            .filter(|layer| layer.kind.has_parameters());
-        match (with_parameters.next(), with_parameters.next()) {
+        let mut kept = self.layers.iter().filter(|layer| layer.kind.is_kept());
+        match (kept.next(), kept.next()) {
             (Some(only), None) => Some(only),
             (Some(_), Some(_)) => None,
             (None, _) => match self.layers.as_slice() {
@@ -245,19 +245,36 @@ pub(crate) enum LayerKind {
         output: Size,
         activation: Activation,
     },
+    /// A layer that is called with its state.
+    Stateful(Stateful),
 }
 
 impl LayerKind {
     /// All words that name a layer.
     pub(crate) const NAMES: &'static [&'static str] = &[
-        "Dense", "Flatten", "Reshape", "Pow", "Residual", "Augment", "Project", "Append", "tanh",
-        "relu", "sigmoid", "sin", "identity",
+        "Dense",
+        "Flatten",
+        "Reshape",
+        "Pow",
+        "Residual",
+        "Augment",
+        "Project",
+        "Append",
+        "BatchNorm",
+        "Dropout",
+        "Custom",
+        "tanh",
+        "relu",
+        "sigmoid",
+        "sin",
+        "identity",
     ];
 
     pub(crate) fn has_parameters(&self) -> bool {
         match self {
             Self::Dense { .. } => true,
             Self::Residual(chain) => chain.layers.iter().any(|layer| layer.kind.has_parameters()),
+            Self::Stateful(layer) => layer.kind.has_parameters(),
             Self::Flatten
             | Self::Reshape
             | Self::Augment
@@ -265,6 +282,15 @@ impl LayerKind {
             | Self::AppendTime
             | Self::Activation(_)
             | Self::Pow { .. } => false,
+        }
+    }
+
+    /// Whether there is something to keep between calls: parameters or settings.
+    fn is_kept(&self) -> bool {
+        match self {
+            Self::Residual(chain) => chain.layers.iter().any(|layer| layer.kind.is_kept()),
+            Self::Stateful(_) => true,
+            other => other.has_parameters(),
         }
     }
 }

@@ -23,7 +23,7 @@ pub use dfdx::{
 };
 
 pub use crate::{
-    block::{cuda_program, has_kernels, NeuralOde},
+    block::{cuda_program, has_kernels, NeuralOde, StatefulField},
     check::{model_batch, model_input, model_output},
     engine::{
         cuda,
@@ -39,8 +39,9 @@ pub use crate::{
     error::SolveError,
     layer::{
         activation::{Identity, Relu, Sigmoid, Sin, Tanh},
-        append_time, apply, branch, reshape, resize, sum, AppendTime, Augment, Dense, Flatten, Pow,
-        Project, Reshape, Residual,
+        append_time, apply, assert_sendable, branch, check_layer, reshape, resize, seed_of, sum,
+        AppendTime, Augment, BatchNorm, BatchNormState, Call, Checked, Dense, Dropout,
+        DropoutState, Flatten, Layer, Mode, Pow, Project, Reshape, Residual, Stateless,
     },
     options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
     shape::{
@@ -48,5 +49,5 @@ pub use crate::{
         assert_returns_state,
     },
     stats::Stats,
-    summary::Summary,
+    summary::{count_parameters, Summary},
 };

@@ -147,6 +147,22 @@ pub enum SolveError {
         /// What has one step size for the batch.
         what: &'static str,
     },
+    /// A setting of a layer outside of its domain.
+    InvalidSetting {
+        /// The layer.
+        layer: &'static str,
+        /// The setting.
+        name: &'static str,
+        /// The value given.
+        found: f64,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// Statistics of a batch with too few numbers.
+    BatchStatistics {
+        /// Numbers per feature.
+        values: usize,
+    },
     /// A limit of zero steps, with which no solve can advance.
     InvalidMaxSteps,
     /// A tensor without elements, such as a batch of size zero.
@@ -361,6 +377,20 @@ impl fmt::Display for SolveError {
             Self::SharedStepsOnly { what } => write!(
                 f,
                 "{what} has one step size for the whole batch: use StepSizes::Shared, or solve the samples one by one"
+            ),
+            Self::InvalidSetting {
+                layer,
+                name,
+                found,
+                expected,
+            } => write!(
+                f,
+                "{name} = {found} is no setting of `{layer}`: give {expected}"
+            ),
+            Self::BatchStatistics { values } => write!(
+                f,
+                "batch normalisation in training takes the variance of at least 2 numbers per feature, found {values}: \
+                 pass more samples, or use Mode::Inference"
             ),
             Self::InvalidMaxSteps => {
                 f.write_str("max_steps = 0 allows no step: give at least 1 (the default is 4096)")

@@ -52,12 +52,13 @@ pub mod trajectory;
 pub mod vector_field;
 
 pub use backward::{take_backward_report, try_backward};
-pub use block::NeuralOde;
+pub use block::{Frozen, NeuralOde, StatefulField};
 pub use dense_output::DenseOutput;
 pub use engine::host::FnField;
 pub use engine::tensor::TensorField;
 pub use error::SolveError;
 pub use events::Event;
+pub use layer::{Layer, Mode};
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
 pub use ode::{SaveAt, Solve};
 pub use options::{Adjoint, Controller, SolveOptions, Solver, StepSizes, Vjp};

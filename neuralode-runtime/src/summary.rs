@@ -2,6 +2,12 @@
 
 use core::fmt;
 
+use dfdx::{
+    nn::{NumParams, TensorCollection},
+    shapes::Dtype,
+    tensor_ops::Device,
+};
+
 use crate::options::{SolveOptions, Vjp};
 
 /// Stages, layers, static shapes and parameter counts of a model, as `model.summary()` returns it.
@@ -14,7 +20,7 @@ pub struct Summary {
     pub model: String,
     /// Its layers in order.
     pub layers: Vec<LayerSummary>,
-    /// One line per Neural ODE block: its path and how it is solved.
+    /// Two lines per Neural ODE block: its path and how it is solved, the path of its field and the field's static type.
     pub blocks: Vec<(String, String)>,
 }
 
@@ -32,6 +38,8 @@ pub struct LayerSummary {
     pub output: Vec<usize>,
     /// Number of trainable scalars.
     pub parameters: usize,
+    /// Static type of its state, for a layer that has one.
+    pub state: Option<String>,
 }
 
 impl Summary {
@@ -59,13 +67,24 @@ impl Summary {
             input: input.to_vec(),
             output: output.to_vec(),
             parameters,
+            state: None,
         });
         self
     }
 
-    /// Adds how the block at `path` is solved; `kernels` says whether generated kernels can do it.
+    /// Adds that the state of the last layer is an `S`.
     #[must_use]
-    pub fn block(mut self, path: &str, options: &SolveOptions, kernels: bool) -> Self {
+    pub fn state<S>(mut self) -> Self {
+        if let Some(layer) = self.layers.last_mut() {
+            layer.state = Some(without_paths(core::any::type_name::<S>()));
+        }
+        self
+    }
+
+    /// Adds how the block at `path` with a field of type `F` is solved; `kernels` says whether generated kernels can do
+    /// it.
+    #[must_use]
+    pub fn block<F>(mut self, path: &str, options: &SolveOptions, kernels: bool) -> Self {
         let vjp = if kernels { options.vjp } else { Vjp::Tape };
         let solved = format!(
             "{:?} over {:?}..{:?}, rtol {:e}, atol {:e}, controller {:?}, adjoint {:?}, vjp {vjp:?}",
@@ -78,6 +97,8 @@ impl Summary {
             options.adjoint
         );
         self.blocks.push((path.to_owned(), solved));
+        let field = without_paths(core::any::type_name::<F>());
+        self.blocks.push((format!("{path}.field"), field));
         self
     }
 
@@ -85,6 +106,11 @@ impl Summary {
     pub fn parameters(&self) -> usize {
         self.layers.iter().map(|layer| layer.parameters).sum()
     }
+}
+
+/// Number of trainable scalars of a layer that the macro cannot see into.
+pub fn count_parameters<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(layer: &M) -> usize {
+    layer.num_trainable_params()
 }
 
 /// `a::b::Type<c::Other>` without the modules: `Type<Other>`.
@@ -120,6 +146,11 @@ impl fmt::Display for Summary {
                 "  {path:<0$}  {kind:<1$}  {shape:<2$}  {parameters:>3$}",
                 widths[0], widths[1], widths[2], widths[3]
             )?;
+        }
+        for layer in &self.layers {
+            if let Some(state) = &layer.state {
+                writeln!(f, "  {}: state {state}", layer.path)?;
+            }
         }
         for (path, solved) in &self.blocks {
             writeln!(f, "  {path}: {solved}")?;

@@ -57,7 +57,71 @@ neural_ode! {
     }
 }
 
+/// A layer of its own.
+pub mod gain {
+    use neuralode::{
+        layer::{Call, Layer},
+        prelude::*,
+    };
+
+    /// Twice the features.
+    #[derive(Clone, Copy, Debug, Default)]
+    pub struct Double<E, D>(core::marker::PhantomData<(E, D)>);
+
+    impl<E: Dtype, D: Device<E>> TensorCollection<E, D> for Double<E, D> {
+        type To<E2: Dtype, D2: Device<E2>> = Double<E2, D2>;
+
+        fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
+            visitor: &mut V,
+        ) -> Result<Option<Double<V::E2, V::D2>>, V::Err> {
+            visitor.visit_fields((), |()| Double(core::marker::PhantomData))
+        }
+    }
+
+    impl<const N: usize, E: Dtype, D: Device<E>> Layer<N, N, E, D> for Double<E, D> {
+        type State = ();
+
+        fn try_initial_state(&self, _: u64) -> Result<(), SolveError> {
+            Ok(())
+        }
+
+        fn try_forward<B: Dim, T: Tape<E, D>>(
+            &self,
+            _: Call<'_, ()>,
+            x: Tensor<(B, Const<N>), E, D, T>,
+        ) -> Result<(Tensor<(B, Const<N>), E, D, T>, ()), SolveError> {
+            Ok((x.try_mul(E::ONE + E::ONE).map_err(SolveError::device)?, ()))
+        }
+    }
+}
+
+neural_ode! {
+    /// A model with state.
+    #[derive(Clone, Debug)]
+    pub struct WithState {
+        input: [2, 2],
+        norm: BatchNorm(momentum: 0.2),
+        body: [Flatten, Residual[Dropout(0.5), Dense(4 => 4)], Custom(gain::Double)],
+        ode: Ode {
+            field(t, y): [BatchNorm, Dense(4 => 4), Dropout(0.1), Custom(crate::gain::Double)],
+            span: 0.0..1.0,
+            solver: Rk4 { dt: 0.1 },
+        },
+    }
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    pub struct Own {
+        input: [3],
+        only: Custom(gain::Double),
+    }
+}
+
 fn main() {
+    let with_state = WithState::<f32, _>::build(&Cpu::default());
+    println!("{:?}", with_state.initial_state(0));
+    println!("{}", Own::<f32, _>::build(&Cpu::default()).summary());
     let model = Model::<f32, _>::build(&Cpu::default());
     let small = Small::<f32, _>::build(&Cpu::default());
     println!("{}\n{}", model.summary(), small.summary());

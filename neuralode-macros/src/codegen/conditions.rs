@@ -42,7 +42,7 @@ pub(super) fn generate(model: &Model) -> TokenStream {
 }
 
 /// The same tokens, which resolve as before, at the place to underline.
-fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
+pub(super) fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
     let locate = |mut token: TokenTree| {
         if let TokenTree::Group(group) = &token {
             let inner = located_at(group.stream(), place);

@@ -52,6 +52,7 @@ fn chain_calls(chain: &Chain, calls: &mut Vec<TokenStream>) -> Option<()> {
                 let (function, keeps) = function(*activation)?;
                 quote!(.dense(#input, #output, #function, #keeps))
             }
+            _ => return None,
         };
         calls.push(call);
     }

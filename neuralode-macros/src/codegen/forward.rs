@@ -7,32 +7,53 @@ use syn::Ident;
 use crate::{
     ast::plain,
     model::{LayerKind, Model, Ode, Shape, Sizes, StageKind, Steps},
+    stateful::HasState,
 };
 
-use super::{batch_shape, kernel, layers, root, Storage};
+use super::{batch_shape, kernel, layers, root, stateful, Storage};
 
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
-    let root = root();
-    let name = &model.name;
     let methods = methods(model, storage);
     let fields = storage
         .iter()
         .filter_map(|storage| match &storage.stage.kind {
+            StageKind::Ode(ode) if HasState::of_chain(&ode.field) > HasState::No => {
+                Some(stateful::vector_field(storage, ode))
+            }
             StageKind::Ode(ode) => Some(vector_field(storage, ode)),
             StageKind::Layers(_) => None,
         });
+    let module = module(model);
+    quote! {
+        #(#fields)*
+        #methods
+        #module
+    }
+}
+
+/// dfdx's `Module`, for models that need no state.
+fn module(model: &Model) -> TokenStream {
+    let root = root();
+    let name = &model.name;
+    let condition = match HasState::of(model) {
+        HasState::No => TokenStream::new(),
+        HasState::Perhaps => {
+            let state = stateful::struct_name(model);
+            quote!(where #state<Elem, Dev>: #root::Stateless)
+        }
+        // Its forward pass takes more than an input.
+        HasState::Surely => return TokenStream::new(),
+    };
     let tape = quote!(Tp);
     let (input, output) = (
         tensor(&model.input, &tape),
         tensor(&output_shape(model), &tape),
     );
     quote! {
-        #(#fields)*
-        #methods
-
         #[automatically_derived]
         impl<Batch: #root::Dim, Elem: #root::Dtype, Dev: #root::Device<Elem>, Tp: #root::Tape<Elem, Dev>>
             #root::Module<#input> for #name<Elem, Dev>
+        #condition
         {
             type Output = #output;
             type Error = #root::SolveError;
@@ -70,26 +91,37 @@ fn output_shape(model: &Model) -> Shape {
 fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let root = root();
     let name = &model.name;
-    let forward = forward(model, storage);
+    let forward = match HasState::of(model) {
+        HasState::No => forward(model, storage),
+        _ => stateful::methods(model, storage),
+    };
+    let settings: TokenStream = storage.iter().map(stateful::copied_settings).collect();
     let blocks: Vec<_> = storage
         .iter()
         .filter(|storage| matches!(storage.stage.kind, StageKind::Ode(_)))
         .map(|storage| &storage.stage.name)
         .collect();
     let summary = summary(model, storage);
-    let programs = storage.iter().filter_map(|storage| {
-        let StageKind::Ode(ode) = &storage.stage.kind else {
-            return None;
-        };
-        let (path, field, state) = (
-            plain(&storage.stage.name),
-            &storage.layers_struct,
-            ode.features(),
-        );
-        let program = quote!(#root::cuda_program::<#state, Elem, Dev, #field<Elem, Dev>>(tile));
-        Some(quote!((#path, #program)))
-    });
-    let block_count = blocks.len();
+    let programs: Vec<TokenStream> = storage
+        .iter()
+        .filter_map(|storage| {
+            let StageKind::Ode(ode) = &storage.stage.kind else {
+                return None;
+            };
+            // Fields with state have no kernels.
+            if HasState::of_chain(&ode.field) > HasState::No {
+                return None;
+            }
+            let (path, field, state) = (
+                plain(&storage.stage.name),
+                &storage.layers_struct,
+                ode.features(),
+            );
+            let program = quote!(#root::cuda_program::<#state, Elem, Dev, #field<Elem, Dev>>(tile));
+            Some(quote!((#path, #program)))
+        })
+        .collect();
+    let block_count = programs.len();
     quote! {
         #[automatically_derived]
         impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<Elem, Dev> {
@@ -134,6 +166,7 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             ) {
                 let _ = other;
                 #(self.#blocks.options = #root::Clone::clone(&other.#blocks.options);)*
+                #settings
             }
 
             /// A copy on another device, with the same options.
@@ -162,20 +195,35 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
-/// The forward passes: one body, entered with an input that brings its tape or with data.
-fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
+/// The types of inputs and outputs of the passes.
+struct Passes {
+    given: TokenStream,
+    given_output: TokenStream,
+    data: TokenStream,
+    data_output: TokenStream,
+    before: TokenStream,
+    after: TokenStream,
+}
+
+impl Passes {
+    fn of(model: &Model) -> Self {
+        let root = root();
+        let of_input = |tape: TokenStream| tensor(&model.input, &tape);
+        let of_output = |tape: TokenStream| tensor(&output_shape(model), &tape);
+        Self {
+            given: of_input(quote!(Tp)),
+            given_output: of_output(quote!(Tp)),
+            data: of_input(quote!(#root::NoneTape)),
+            data_output: of_output(quote!(#root::OwnedTape<Elem, Dev>)),
+            before: of_input(quote!(Start::Before)),
+            after: of_output(quote!(Start::After)),
+        }
+    }
+}
+
+/// From the input `x` to the output `x`, with the checks of both.
+fn checked_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let root = root();
-    let of_input = |tape: TokenStream| tensor(&model.input, &tape);
-    let of_output = |tape: TokenStream| tensor(&output_shape(model), &tape);
-    let (given, given_output) = (of_input(quote!(Tp)), of_output(quote!(Tp)));
-    let (data, data_output) = (
-        of_input(quote!(#root::NoneTape)),
-        of_output(quote!(#root::OwnedTape<Elem, Dev>)),
-    );
-    let (before, after) = (
-        of_input(quote!(Start::Before)),
-        of_output(quote!(Start::After)),
-    );
     let body = forward_body(model, storage);
     // The solver has checked its own result.
     let solved =
@@ -187,6 +235,144 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         quote!(#root::model_input(&x)?;)
     };
     quote! {
+        #input_check
+        let mut stats: #root::Stats = ::core::default::Default::default();
+        let (batch, ..) = *#root::HasShape::shape(&x);
+        #body
+        #output_check
+        // Silences a model that needs neither.
+        let _ = (batch, &mut stats);
+    }
+}
+
+/// The forward passes of a model without state: one body, entered with an input that brings its tape or with data.
+fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
+    let root = root();
+    let (before, after) = (Passes::of(model).before, Passes::of(model).after);
+    let plain = plain_passes(
+        model,
+        &|entry| quote!(self.__try_forward_from(#entry, x)),
+        &TokenStream::new(),
+    );
+    let body = checked_body(model, storage);
+    quote! {
+        #plain
+
+        fn __try_forward_from<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
+            &self,
+            entry: Start,
+            x: #before,
+        ) -> #root::Result<(#after, #root::Stats), #root::SolveError> {
+            #body
+            #root::Ok((x, stats))
+        }
+    }
+}
+
+/// The passes of a model whose state is empty, if that of its type `state` is.
+pub(super) fn without_state(model: &Model, state: &Ident) -> TokenStream {
+    let root = root();
+    let pass = |entry: TokenStream| {
+        quote!({
+            let state = #root::Stateless::none();
+            let passed = self.__try_forward_from(#entry, x, &state, #root::Mode::Inference);
+            passed.map(|(y, _, stats)| (y, stats))
+        })
+    };
+    plain_passes(
+        model,
+        &pass,
+        &quote!(where #state<Elem, Dev>: #root::Stateless),
+    )
+}
+
+/// The passes with state, with `build` for the value of the next one.
+pub(super) fn with_state(
+    model: &Model,
+    storage: &[Storage<'_>],
+    build: &TokenStream,
+) -> TokenStream {
+    let root = root();
+    let state = stateful::struct_name(model);
+    let Passes {
+        given,
+        given_output,
+        data,
+        data_output,
+        before,
+        after,
+    } = Passes::of(model);
+    let body = checked_body(model, storage);
+    quote! {
+        /// The model's output, the state for the next call, and the statistics of the forward solves.
+        ///
+        /// The same input and state give the same output. On a taped input, a backward pass gives gradients for the
+        /// parameters and for the input. Where the input is data, [`Self::try_forward_traced_with_state`] spares the
+        /// latter.
+        ///
+        /// # Errors
+        /// An empty batch, numbers that are not finite, what a layer has of its own, and failures of a solve or of
+        /// the device.
+        pub fn try_forward_with_state<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
+            &self,
+            x: #given,
+            state: &#state<Elem, Dev>,
+            mode: #root::Mode,
+        ) -> #root::Result<(#given_output, #state<Elem, Dev>, #root::Stats), #root::SolveError> {
+            self.__try_forward_from(#root::AsGiven::new(), x, state, mode)
+        }
+
+        /// The model's output for the data `x` in training, on a tape that adds to `gradients`, with the state for the
+        /// next call and the statistics of the forward solves: the forward pass of a training step.
+        ///
+        /// The same numbers as `try_forward_with_state(x.traced(gradients), state, Mode::Training)`, without a
+        /// gradient for `x`: the tape begins at the first layer with parameters.
+        ///
+        /// # Errors
+        /// Those of [`Self::try_forward_with_state`]. `gradients` are lost with it.
+        pub fn try_forward_traced_with_state<Batch: #root::Dim>(
+            &self,
+            x: #data,
+            gradients: #root::Gradients<Elem, Dev>,
+            state: &#state<Elem, Dev>,
+        ) -> #root::Result<(#data_output, #state<Elem, Dev>, #root::Stats), #root::SolveError> {
+            self.__try_forward_from(#root::Data::new(gradients), x, state, #root::Mode::Training)
+        }
+
+        fn __try_forward_from<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
+            &self,
+            entry: Start,
+            x: #before,
+            state: &#state<Elem, Dev>,
+            mode: #root::Mode,
+        ) -> #root::Result<(#after, #state<Elem, Dev>, #root::Stats), #root::SolveError> {
+            // Outside of vector fields.
+            let t = 0.0_f64;
+            #body
+            #root::Ok((x, #build, stats))
+        }
+    }
+}
+
+/// The passes without state: `pass` makes the call of the one body.
+fn plain_passes(
+    model: &Model,
+    pass: &dyn Fn(TokenStream) -> TokenStream,
+    condition: &TokenStream,
+) -> TokenStream {
+    let root = root();
+    let Passes {
+        given,
+        given_output,
+        data,
+        data_output,
+        ..
+    } = Passes::of(model);
+    let (as_given, as_data) = (
+        pass(quote!(#root::AsGiven::new())),
+        pass(quote!(#root::Data::new(gradients))),
+    );
+    quote! {
         /// The model's output with the statistics of its forward solves.
         ///
         /// On a taped input, a backward pass gives gradients for the parameters and for the input. Where the
@@ -197,8 +383,10 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         pub fn try_forward_with_stats<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
             &self,
             x: #given,
-        ) -> #root::Result<(#given_output, #root::Stats), #root::SolveError> {
-            self.__try_forward_from(#root::AsGiven::new(), x)
+        ) -> #root::Result<(#given_output, #root::Stats), #root::SolveError>
+        #condition
+        {
+            #as_given
         }
 
         /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
@@ -215,23 +403,10 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             &self,
             x: #data,
             gradients: #root::Gradients<Elem, Dev>,
-        ) -> #root::Result<(#data_output, #root::Stats), #root::SolveError> {
-            self.__try_forward_from(#root::Data::new(gradients), x)
-        }
-
-        fn __try_forward_from<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
-            &self,
-            entry: Start,
-            x: #before,
-        ) -> #root::Result<(#after, #root::Stats), #root::SolveError> {
-            #input_check
-            let mut stats: #root::Stats = ::core::default::Default::default();
-            let (batch, ..) = *#root::HasShape::shape(&x);
-            #body
-            #output_check
-            // Silences a model that needs neither.
-            let _ = (batch, &mut stats);
-            #root::Ok((x, stats))
+        ) -> #root::Result<(#data_output, #root::Stats), #root::SolveError>
+        #condition
+        {
+            #as_data
         }
     }
 }
@@ -267,12 +442,14 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         match &storage.stage.kind {
             StageKind::Layers(_) => {
                 let this = quote!(self.#stage);
+                body.extend(stateful::begin(storage, &quote!(state.#stage)));
                 body.extend(chain_calls(
                     storage,
                     &this,
                     &mut shape,
                     (&mut entered, check),
                 ));
+                body.extend(stateful::finish(storage));
             }
             StageKind::Ode(ode) => {
                 let state = vec![ode.features()];
@@ -280,10 +457,16 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 if !core::mem::replace(&mut entered, true) {
                     body.extend(enter.clone());
                 }
-                body.extend(quote! {
-                    let (x, solve) = self.#stage.try_forward_with_stats(x)?;
-                    stats += solve;
-                });
+                if HasState::of_chain(&ode.field) > HasState::No {
+                    let next = stateful::next_of(storage);
+                    body.extend(quote! {
+                        let (x, #next, solve) =
+                            self.#stage.try_forward_with_state(x, &state.#stage, mode)?;
+                    });
+                } else {
+                    body.extend(quote!(let (x, solve) = self.#stage.try_forward_with_stats(x)?;));
+                }
+                body.extend(quote!(stats += solve;));
                 body.extend(layers::meet(&state, &ode.state));
                 shape.clone_from(&ode.state);
             }
@@ -322,15 +505,20 @@ fn chain_calls(
     calls
 }
 
+/// The calls of a field from the state `x` to its derivative `x`, and the type of both.
+pub(super) fn field_calls(storage: &Storage<'_>, ode: &Ode) -> (TokenStream, TokenStream) {
+    let state = vec![ode.features()];
+    let mut shape = state.clone();
+    let mut calls = chain_calls(storage, &quote!(self), &mut shape, (&mut true, false));
+    calls.extend(layers::meet(&shape, &state));
+    (calls, tensor(&state, &quote!(Tp)))
+}
+
 fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let root = root();
     let field = &storage.layers_struct;
     let state = &ode.features();
-    let state_shape = vec![state.clone()];
-    let mut shape = state_shape.clone();
-    let calls = chain_calls(storage, &quote!(self), &mut shape, (&mut true, false));
-    let back = layers::meet(&shape, &state_shape);
-    let tensor = tensor(&state_shape, &quote!(Tp));
+    let (calls, tensor) = field_calls(storage, ode);
     let kernel_name = format_ident!(
         "{}Kernel",
         field.as_ref().map_or_else(String::new, Ident::to_string)
@@ -368,7 +556,6 @@ fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
                 let (batch, ..) = *#root::HasShape::shape(&x);
                 let _ = (t, batch);
                 #calls
-                #back
                 #root::Ok(x)
             }
         }
@@ -381,10 +568,11 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let lines: Vec<TokenStream> = storage
         .iter()
         .flat_map(|storage| {
-            let stage = plain(&storage.stage.name);
-            let path = match &storage.stage.kind {
-                StageKind::Layers(_) => stage,
-                StageKind::Ode(_) => format!("{stage}.field"),
+            let name = &storage.stage.name;
+            let stage = plain(name);
+            let (path, this) = match &storage.stage.kind {
+                StageKind::Layers(_) => (stage, quote!(self.#name)),
+                StageKind::Ode(_) => (format!("{stage}.field"), quote!(self.#name.field)),
             };
             let sole = storage.layers_struct.is_none();
             storage
@@ -394,12 +582,11 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 .iter()
                 .enumerate()
                 .map(move |(index, layer)| {
-                    let path = if sole {
-                        path.clone()
-                    } else {
-                        format!("{path}.{index}")
-                    };
-                    layers::summary(layer, &path)
+                    if sole {
+                        return layers::summary(layer, &path, &this);
+                    }
+                    let place = Literal::usize_unsuffixed(index);
+                    layers::summary(layer, &format!("{path}.{index}"), &quote!(#this.#place))
                 })
                 .collect::<Vec<_>>()
         })
@@ -410,8 +597,13 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         };
         let stage = &storage.stage.name;
         let (path, field, state) = (plain(stage), &storage.layers_struct, &ode.features());
-        let kernels = quote!(#root::has_kernels::<#state, Elem, Dev, #field<Elem, Dev>>());
-        Some(quote!(.block(#path, &self.#stage.options, #kernels)))
+        let field = quote!(#field<Elem, Dev>);
+        let kernels = if HasState::of_chain(&ode.field) > HasState::No {
+            quote!(false)
+        } else {
+            quote!(#root::has_kernels::<#state, Elem, Dev, #field>())
+        };
+        Some(quote!(.block::<#field>(#path, &self.#stage.options, #kernels)))
     });
     quote!(#root::Summary::new(#name) #(#lines)* #(#blocks)*)
 }

@@ -322,8 +322,8 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
             general(&place, &quote!(#root::kernel::ResizeLayer), None)
         }
         LayerKind::AppendTime => general(&place, &quote!(#root::kernel::AppendTimeLayer), None),
-        // `chain_lines` takes it apart.
-        LayerKind::Residual(_) => pass(&place),
+        // `chain_lines` takes it apart; fields with state have no kernels.
+        LayerKind::Residual(_) | LayerKind::Stateful(_) => pass(&place),
         LayerKind::Activation(activation) => {
             let (taken, activation) = (&widths.taken, activation_type(*activation));
             let Place { x_in, y, .. } = &place;

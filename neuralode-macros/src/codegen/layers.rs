@@ -5,7 +5,7 @@ use quote::quote;
 
 use crate::model::{Activation, Layer, LayerKind, Size};
 
-use super::{batch_shape_value, nest, nested_places, root, size_value};
+use super::{batch_shape_value, nest, nested_places, root, size_value, stateful};
 
 /// The type that holds the layer's parameters.
 pub(super) fn storage_type(layer: &Layer) -> TokenStream {
@@ -30,6 +30,7 @@ pub(super) fn storage_type(layer: &Layer) -> TokenStream {
             let activation = activation_type(*activation);
             quote!(#root::Dense<#input, #output, #activation, Elem, Dev>)
         }
+        LayerKind::Stateful(stateful) => stateful::storage_type(layer, stateful),
     }
 }
 
@@ -104,6 +105,7 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
             quote!(let x = #root::apply(&#root::Pow::<#exponent>, x)?;)
         }
         LayerKind::Dense { .. } => quote!(let x = #root::apply(&#this, x)?;),
+        LayerKind::Stateful(stateful) => stateful::call(layer, stateful, this),
     }
 }
 
@@ -136,8 +138,8 @@ pub(super) fn meet(produced: &[Size], taken: &[Size]) -> TokenStream {
     quote!(let x = #root::reshape(x, #shape)?;)
 }
 
-/// Number of trainable scalars, as an expression.
-pub(super) fn parameters(layer: &Layer) -> TokenStream {
+/// Number of trainable scalars of the layer at the place `this`, as an expression.
+fn parameters(layer: &Layer, this: &TokenStream) -> TokenStream {
     match &layer.kind {
         LayerKind::Flatten
         | LayerKind::Reshape
@@ -147,29 +149,43 @@ pub(super) fn parameters(layer: &Layer) -> TokenStream {
         | LayerKind::Activation(_)
         | LayerKind::Pow { .. } => quote!(0),
         LayerKind::Residual(chain) => {
-            let counts = chain.layers.iter().map(parameters);
+            let places = inner_places(this, chain.layers.len());
+            let layers = chain.layers.iter().zip(&places);
+            let counts = layers.map(|(layer, place)| parameters(layer, place));
             quote!((#(#counts)+*))
         }
         LayerKind::Dense { input, output, .. } => {
             let (input, output) = (size_value(input), size_value(output));
             quote!((#input + 1) * #output)
         }
+        LayerKind::Stateful(layer) => stateful::parameters(layer, this),
     }
 }
 
-/// The layer's lines of the summary: its own, or those of the layers inside.
-pub(super) fn summary(layer: &Layer, path: &str) -> TokenStream {
+/// The lines of the summary of the layer at the place `this`: its own, or those of the layers inside.
+pub(super) fn summary(layer: &Layer, path: &str, this: &TokenStream) -> TokenStream {
     if let LayerKind::Residual(chain) = &layer.kind {
-        let places = nested_places(chain.layers.len());
-        let inner = chain.layers.iter().zip(places).map(|(layer, place)| {
-            let place: String = place.iter().map(|index| format!(".{index}")).collect();
-            summary(layer, &format!("{path}.0{place}"))
-        });
+        let count = chain.layers.len();
+        let places = nested_places(count)
+            .into_iter()
+            .zip(inner_places(this, count));
+        let inner = chain
+            .layers
+            .iter()
+            .zip(places)
+            .map(|(layer, (place, this))| {
+                let place: String = place.iter().map(|index| format!(".{index}")).collect();
+                summary(layer, &format!("{path}.0{place}"), &this)
+            });
         return inner.collect();
     }
     let kind = storage_type(layer);
     let input = layer.input.iter().map(size_value);
     let output = layer.output.iter().map(size_value);
-    let parameters = parameters(layer);
-    quote!(.layer::<#kind>(#path, &[#(#input),*], &[#(#output),*], #parameters))
+    let parameters = parameters(layer, this);
+    let state = match &layer.kind {
+        LayerKind::Stateful(stateful) => stateful::summary(layer, stateful),
+        _ => TokenStream::new(),
+    };
+    quote!(.layer::<#kind>(#path, &[#(#input),*], &[#(#output),*], #parameters) #state)
 }

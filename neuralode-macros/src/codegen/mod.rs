@@ -10,6 +10,7 @@ mod forward;
 mod kernel;
 mod layers;
 mod options;
+mod stateful;
 mod structs;
 
 use proc_macro2::{Literal, Span, TokenStream};
@@ -33,15 +34,19 @@ pub(crate) fn generate(model: &Model) -> TokenStream {
     let structs = structs::generate(model, &storage);
     let collections = structs::collections(model, &storage);
     let forward = forward::generate(model, &storage);
+    let state_struct = stateful::state_struct(model, &storage);
+    let state_items = stateful::items(model, &storage);
     let conditions = conditions::generate(model);
     quote! {
         #structs
+        #state_struct
 
         #[allow(dead_code, unused_mut, unused_variables, clippy::all, clippy::pedantic, clippy::nursery)]
         const _: () = {
             #conditions
             #collections
             #forward
+            #state_items
         };
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
 }
 
 /// A number as `f64`; integers are allowed in the DSL. Constants must be `f64` themselves.
-fn number(value: &Value) -> TokenStream {
+pub(super) fn number(value: &Value) -> TokenStream {
     match value {
         Value::Number(minus, lit) => {
             let digits = digits(lit).and_then(|(digits, _)| digits.parse::<f64>().ok());

@@ -9,7 +9,7 @@ use crate::{
     model::{Model, StageKind},
 };
 
-use super::{layers, nest, options, root, Storage};
+use super::{layers, nest, options, root, stateful, Storage};
 
 /// The model and one tuple struct per stage or field with several layers.
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
@@ -114,6 +114,11 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
     let bindings = storage.iter().map(|storage| {
         let stage = &storage.stage.name;
         match &storage.stage.kind {
+            StageKind::Layers(_) if storage.layers_struct.is_none() => {
+                let settings = stateful::settings(storage, &quote!(#stage));
+                with_settings(&quote!(#stage), &quote!(#stage), &settings)
+                    .map_or_else(|| quote!(#stage), |built| quote!(#stage: #built))
+            }
             StageKind::Layers(_) => quote!(#stage),
             StageKind::Ode(ode) => {
                 let declared = options::expression(ode);
@@ -141,6 +146,8 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
                 .collect();
             let marker = needs_phantom(storage).then(|| quote!(#root::PhantomData,));
             let build = quote!(#layers_struct(#(#names,)* #marker));
+            let settings = stateful::settings(storage, &quote!(built));
+            let build = with_settings(&build, &quote!(built), &settings).unwrap_or(build);
             collection(layers_struct, &nest(fields.collect()), &nest(names), &build)
         });
     quote! {
@@ -154,6 +161,21 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
             type Built = #name<E2, D2>;
         }
     }
+}
+
+/// The layers `built` under the name `name`, with the declared settings; `None` if there are none.
+fn with_settings(
+    built: &TokenStream,
+    name: &TokenStream,
+    settings: &TokenStream,
+) -> Option<TokenStream> {
+    (!settings.is_empty()).then(|| {
+        quote!({
+            let mut #name = #built;
+            #settings
+            #name
+        })
+    })
 }
 
 fn visit_field(path: &str, place: &TokenStream) -> TokenStream {

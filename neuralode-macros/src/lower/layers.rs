@@ -46,6 +46,7 @@ impl Lowering<'_> {
             *current = None;
             return None;
         }
+        self.slots = 0;
         self.layers(layers, current, feeder)
     }
 
@@ -137,6 +138,9 @@ impl Lowering<'_> {
             Some("Augment") => self.augment(name, arguments, current),
             Some("Project") => self.project(name, arguments, current),
             Some("Append") => self.append(name, arguments, current),
+            Some("BatchNorm") => self.batch_norm(arguments, current.as_ref()),
+            Some("Dropout") => self.dropout(name, arguments, current.as_ref()),
+            Some("Custom") => self.custom(name, arguments, current),
             Some("Residual") => {
                 self.diagnostics.error(
                     name,
@@ -357,7 +361,7 @@ impl Lowering<'_> {
     }
 
     /// The only argument of a layer.
-    fn one_value<'e>(
+    pub(super) fn one_value<'e>(
         &mut self,
         layer: &str,
         name: &Ident,
@@ -365,10 +369,13 @@ impl Lowering<'_> {
         arguments: Option<&'e [Expr]>,
         help: &str,
     ) -> Option<&'e Expr> {
-        let arguments = self.arguments(layer, arguments, &[]).values;
-        let Some((first, rest)) = arguments.split_first() else {
-            let message = format!("`{layer}` needs {what}");
-            self.diagnostics.error(name, message, help);
+        let values = self.arguments(layer, arguments, &[]).values;
+        let Some((first, rest)) = values.split_first() else {
+            // What was given under a name is reported already.
+            if arguments.is_none_or(<[Expr]>::is_empty) {
+                let message = format!("`{layer}` needs {what}");
+                self.diagnostics.error(name, message, help);
+            }
             return None;
         };
         if let Some(surplus) = rest.first() {

@@ -5,15 +5,17 @@
 mod arguments;
 mod layers;
 mod ode;
+mod stateful;
 mod words;
 
 use syn::Ident;
 
 use crate::{
-    ast::{Definition, Entry, Expr, Value},
+    ast::{plain, Definition, Entry, Expr, Value},
     check::{self, Place},
     diag::Diagnostics,
     model::{Condition, Feeder, LayerKind, Model, Shape, Stage, StageKind, Written},
+    stateful::HasState,
     suggest,
 };
 
@@ -26,6 +28,9 @@ pub(crate) fn lower(definition: Definition, diagnostics: &mut Diagnostics) -> Op
         conditions: Vec::new(),
         constants: Vec::new(),
         time: None,
+        slots: 0,
+        customs: 0,
+        model: plain(&definition.name),
     };
     lowering.model(definition)
 }
@@ -37,6 +42,12 @@ struct Lowering<'d> {
     constants: Vec<syn::Path>,
     /// What the time is called, inside of a field.
     time: Option<Ident>,
+    /// Layers with state met so far in this stage or field.
+    slots: usize,
+    /// Layers of the user's own met so far.
+    customs: usize,
+    /// The name of the model.
+    model: String,
 }
 
 impl Lowering<'_> {
@@ -69,14 +80,18 @@ impl Lowering<'_> {
             }
         }
         check::no_clashes(&name, &stages, self.diagnostics);
-        Some(Model {
+        let model = Model {
             attributes,
             visibility,
             name,
             input: input?,
             stages,
             conditions: core::mem::take(&mut self.conditions),
-        })
+        };
+        if HasState::of(&model) > HasState::No {
+            check::no_clash_with_state(&model.name, &model.stages, self.diagnostics);
+        }
+        Some(model)
     }
 
     /// Where the input is declared. Reports that it is not, or not first, and that nothing else is.

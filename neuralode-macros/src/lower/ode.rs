@@ -351,7 +351,7 @@ impl Lowering<'_> {
     }
 
     /// A number that keeps a rule.
-    fn checked(
+    pub(super) fn checked(
         &mut self,
         value: &Expr,
         what: &str,

@@ -120,6 +120,7 @@ pub(super) fn found(value: &Expr) -> String {
         Expr::Edge(from, to) => format!(", found `{} => {}`", from.text(), to.text()),
         Expr::Range(from, to) => format!(", found `{}..{}`", from.text(), to.text()),
         Expr::List(..) => ", found a list".to_owned(),
+        Expr::Type(path, _) => format!(", found `{}`", Value::Path(path.clone()).text()),
         Expr::Invalid => String::new(),
     }
 }

@@ -4,6 +4,7 @@
 
 mod entries;
 mod recover;
+mod types;
 mod values;
 
 use proc_macro2::{TokenStream, TokenTree};

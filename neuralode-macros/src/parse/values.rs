@@ -11,6 +11,7 @@ use crate::{
 use super::{
     entries::entries,
     recover::{at, found, skip_to_comma, List},
+    types::types,
 };
 
 /// What stands between brackets or parentheses: `20 => 10, tanh, init: zeros`
@@ -29,7 +30,7 @@ fn arguments(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Vec<Expr>
     list.parse(input, diagnostics)
 }
 
-fn argument(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Expr> {
+pub(super) fn argument(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Expr> {
     if input.peek(Ident) && input.peek2(Token![:]) && !input.peek2(Token![::]) {
         let name = input.parse()?;
         input.parse::<Token![:]>()?;
@@ -61,10 +62,15 @@ pub(super) fn expr(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn
         return Ok(Expr::List(bracket, arguments(&content, diagnostics)));
     }
     if input.peek(Ident) && input.peek2(token::Paren) {
-        let name = input.parse()?;
+        let name: Ident = input.parse()?;
         let content;
         parenthesized!(content in input);
-        return Ok(Expr::Call(name, arguments(&content, diagnostics)));
+        let arguments = if name == "Custom" {
+            types(&content, diagnostics)
+        } else {
+            arguments(&content, diagnostics)
+        };
+        return Ok(Expr::Call(name, arguments));
     }
     if input.peek(Ident) && input.peek2(token::Bracket) {
         let name = input.parse()?;

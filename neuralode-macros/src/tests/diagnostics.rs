@@ -272,6 +272,54 @@ fn attributes_that_cannot_be_honoured_are_refused() {
 }
 
 #[test]
+fn layers_with_state_are_judged_like_others() {
+    changed(
+        "Dropout(RATE)",
+        "Dropout(-1)",
+        &[(
+            "`probability` must be at least 0 and below 1, found `-1`",
+            "-1",
+        )],
+    );
+    changed(
+        "Dropout(RATE)",
+        "Dropout(rate: 0.5)",
+        &[("`Dropout` takes no settings, found `rate`", "rate")],
+    );
+    changed(
+        "epsilon: 1e-4",
+        "epsilon: 0, momentum: 2",
+        &[
+            ("`momentum` must be from 0 to 1, found `2`", "2"),
+            ("`epsilon` must be positive, found `0`", "0"),
+        ],
+    );
+    changed(
+        "Custom(own::Kind<2> => [3])",
+        "Custom(own::Kind => 0)",
+        &[("expected a positive integer, found `0`", "0")],
+    );
+    changed(
+        "Custom(own::Kind<2> => [3])",
+        "Custom([3])",
+        &[("expected the path of a type, found a list", "[3]")],
+    );
+    changed(
+        "Custom(own::Kind<2> => [3])",
+        "Custom(own::Kind, 3)",
+        &[("`Custom` takes no second argument", "3")],
+    );
+    changed(
+        "noisy: [",
+        "state: [Dense(3), ",
+        &[(
+            "the stage `state` and the state of the model would both be kept in a struct `ModelState`",
+            "state",
+        )],
+    );
+}
+
+#[test]
 fn structs_of_two_stages_do_not_clash() {
     check(
         "struct M { input: [2], a_b: [Dense(2), Dense(2)], a__b: [Dense(2), Dense(2)] }",

@@ -1,6 +1,7 @@
 //! A Neural ODE as a layer: one operation on dfdx's tape.
 
 mod each;
+mod frozen;
 mod host;
 mod portable;
 mod saved;
@@ -25,6 +26,8 @@ use crate::{
 };
 
 use saved::{At, End, Saved};
+
+pub use frozen::{Frozen, StatefulField};
 
 /// The map from `y0` to `y(t1)`, where `dy/dt = f(t, y)` and `y(t0) = y0`.
 ///

@@ -1,20 +1,27 @@
 //! Layers: the building blocks of stages and vector fields.
 
 pub mod activation;
+mod batch_norm;
 mod dense;
+mod dropout;
 mod features;
 mod fused;
 mod pow;
+mod random;
 mod reshape;
 mod residual;
+mod stateful;
 
 pub use activation::Activation;
+pub use batch_norm::{BatchNorm, BatchNormState};
 pub use dense::Dense;
 pub(crate) use dense::Input;
+pub use dropout::{Dropout, DropoutState};
 pub use features::{append_time, resize, AppendTime, Augment, Project};
 pub use pow::Pow;
 pub use reshape::{reshape, Flatten, Reshape};
 pub use residual::{branch, sum, Residual};
+pub use stateful::{assert_sendable, check_layer, seed_of, Call, Checked, Layer, Mode, Stateless};
 
 use dfdx::nn::Module;
 

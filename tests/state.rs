@@ -1,0 +1,822 @@
+//! Layers with state: batch normalisation, dropout, and layers of a user's own.
+
+#![allow(missing_docs, reason = "a test program")]
+
+use std::any::type_name;
+
+use neuralode::{
+    layer::{BatchNorm, BatchNormState, Call, Dropout, DropoutState, Layer},
+    prelude::*,
+    Adjoint, Frozen, StatefulField, StepSizes, Vjp,
+};
+
+mod gates {
+    //! Layers as a user writes them.
+
+    use dfdx::nn::TensorOptions;
+    use neuralode::{layer::Call, layer::Layer, prelude::*};
+
+    /// Every feature times a learned factor. Has no state.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Gain<E: Dtype, D: Device<E>> {
+        pub(crate) factor: Tensor<Rank0, E, D>,
+    }
+
+    impl<E: Dtype, D: Device<E>> TensorCollection<E, D> for Gain<E, D> {
+        type To<E2: Dtype, D2: Device<E2>> = Gain<E2, D2>;
+
+        fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
+            visitor: &mut V,
+        ) -> Result<Option<Gain<V::E2, V::D2>>, V::Err> {
+            visitor.visit_fields(
+                Self::tensor(
+                    "factor",
+                    |s| &s.factor,
+                    |s| &mut s.factor,
+                    TensorOptions::reset_to_ones(),
+                ),
+                |factor| Gain { factor },
+            )
+        }
+    }
+
+    impl<const N: usize, E: Dtype, D: Device<E>> Layer<N, N, E, D> for Gain<E, D> {
+        type State = ();
+
+        fn try_initial_state(&self, _: u64) -> Result<(), SolveError> {
+            Ok(())
+        }
+
+        fn try_forward<B: Dim, T: Tape<E, D>>(
+            &self,
+            _: Call<'_, ()>,
+            x: Tensor<(B, Const<N>), E, D, T>,
+        ) -> Result<(Tensor<(B, Const<N>), E, D, T>, ()), SolveError> {
+            let factor = self.factor.retaped::<T>();
+            let factor = factor
+                .try_broadcast_like(x.shape())
+                .map_err(SolveError::device)?;
+            Ok((x.try_mul(factor).map_err(SolveError::device)?, ()))
+        }
+    }
+
+    /// The first `K` features, and how often it was called, and the time of the last call.
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(crate) struct First<const K: usize, E, D>(core::marker::PhantomData<(E, D)>);
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub(crate) struct Calls {
+        pub(crate) count: u64,
+        pub(crate) t: f64,
+    }
+
+    impl<const K: usize, E: Dtype, D: Device<E>> TensorCollection<E, D> for First<K, E, D> {
+        type To<E2: Dtype, D2: Device<E2>> = First<K, E2, D2>;
+
+        fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
+            visitor: &mut V,
+        ) -> Result<Option<First<K, V::E2, V::D2>>, V::Err> {
+            visitor.visit_fields((), |()| First(core::marker::PhantomData))
+        }
+    }
+
+    impl<const K: usize, const N: usize, E: Dtype, D: Device<E>> Layer<N, K, E, D> for First<K, E, D> {
+        type State = Calls;
+
+        fn try_initial_state(&self, _: u64) -> Result<Calls, SolveError> {
+            Ok(Calls { count: 0, t: -1.0 })
+        }
+
+        fn try_forward<B: Dim, T: Tape<E, D>>(
+            &self,
+            call: Call<'_, Calls>,
+            x: Tensor<(B, Const<N>), E, D, T>,
+        ) -> Result<(Tensor<(B, Const<K>), E, D, T>, Calls), SolveError> {
+            let to = (x.shape().0, Const);
+            let first = neuralode::layer::resize(x, to)?;
+            let next = Calls {
+                count: call.state.count + 1,
+                t: call.t,
+            };
+            Ok((first, next))
+        }
+    }
+}
+
+use gates::{Calls, Gain};
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Dropped {
+        input: [6],
+        lift: [Dense(6 => 8, tanh), Dropout(0.25)],
+        drop: Dropout(0.5),
+        head: Dense(8 => 2),
+    }
+}
+
+const RATE: f64 = 0.25;
+
+neural_ode! {
+    /// State everywhere: in stages, in residual layers, in a field.
+    #[derive(Clone, Debug)]
+    struct Full {
+        input: [3],
+        norm: BatchNorm,
+        lift: [Dense(3 => 4, tanh), Residual[Dense(4 => 4), BatchNorm(momentum: 0.2, epsilon: 1e-3), Dropout(RATE)]],
+        ode: Ode {
+            field(t, y): [Dense(4 => 6, tanh), BatchNorm, Dropout(0.3), Append(t), Dense(_ => 4)],
+            span: 0.5..1.0,
+            solver: Tsit5 { rtol: 1e-8, atol: 1e-8 },
+        },
+        head: Dense(4 => 2),
+    }
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Counted {
+        input: [2, 3],
+        first: Custom(gates::First<4> => [2, 2]),
+        ode: Ode {
+            field(t, y): [Flatten, Custom(gates::First<4>), Dense(4 => 4, tanh), Reshape([2, 2])],
+            span: 0.25..1.0,
+            solver: Rk4 { dt: 0.125 },
+        },
+    }
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Gained {
+        input: [4],
+        gain: Custom(Gain),
+        ode: Ode {
+            field(t, y): [Dense(4 => 4, tanh), Custom(crate::gates::Gain)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-9, atol: 1e-9 },
+        },
+        head: [Dense(4 => 2), Custom(Gain)],
+    }
+}
+
+fn normal<const B: usize, const N: usize>(dev: &Cpu) -> Tensor<Rank2<B, N>, f64, Cpu> {
+    dev.sample_normal()
+}
+
+/// Calls a layer on its own.
+fn call<const B: usize, const N: usize, L: Layer<N, N, f64, Cpu>>(
+    layer: &L,
+    mode: Mode,
+    state: &L::State,
+    x: &Tensor<Rank2<B, N>, f64, Cpu>,
+) -> (Vec<f64>, L::State) {
+    let call = Call {
+        t: 0.0,
+        mode,
+        state,
+    };
+    let (y, next) = layer.try_forward(call, x.clone()).unwrap();
+    (y.as_vec(), next)
+}
+
+#[track_caller]
+fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        let scale = expected.abs().max(1.0);
+        assert!(
+            (found - expected).abs() <= tolerance * scale,
+            "{found} {expected}"
+        );
+    }
+}
+
+// Dropout.
+
+#[test]
+fn the_same_state_drops_the_same_and_the_next_one_does_not() {
+    let dev = Cpu::seed_from_u64(0);
+    let model = Dropped::<f64, _>::build(&dev);
+    let x = normal::<5, 6>(&dev);
+    let state = model.initial_state(7).unwrap();
+    let training = |state| {
+        let (y, next, _) = model
+            .try_forward_with_state(x.clone(), state, Mode::Training)
+            .unwrap();
+        (y.as_vec(), next)
+    };
+    let (first, next) = training(&state);
+    let calls = (state.drop.calls, next.drop.calls, next.lift.calls);
+    assert_eq!(calls, (0, 1, 1));
+    assert_eq!(first, training(&state).0);
+    assert_ne!(first, training(&next).0);
+    assert_ne!(state.drop.seed, state.lift.seed);
+    assert_ne!(first, training(&model.initial_state(8).unwrap()).0);
+}
+
+#[test]
+fn dropout_is_the_identity_in_inference_and_keeps_its_state() {
+    let x = normal::<5, 6>(&Cpu::seed_from_u64(1));
+    let layer = Dropout { probability: 0.9 };
+    let state = DropoutState { seed: 3, calls: 4 };
+    assert_eq!(
+        call(&layer, Mode::Inference, &state, &x),
+        (x.as_vec(), state)
+    );
+}
+
+#[test]
+fn dropout_keeps_the_expectation_and_drops_as_often_as_it_says() {
+    let dev = Cpu::default();
+    let x: Tensor<Rank2<64, 128>, f64, _> = dev.ones();
+    for probability in [0.0, 0.1, 0.5, 0.9] {
+        let layer = Dropout { probability };
+        let mut state = DropoutState { seed: 5, calls: 0 };
+        let (mut sum, mut dropped, mut count) = (0.0, 0.0, 0.0);
+        for _ in 0..8 {
+            let (y, next) = call(&layer, Mode::Training, &state, &x);
+            state = next;
+            sum += y.iter().sum::<f64>();
+            dropped += y
+                .iter()
+                .map(|y| f64::from(u8::from(*y == 0.0)))
+                .sum::<f64>();
+            count += f64::from(u32::try_from(y.len()).unwrap());
+            let kept = 1.0 / (1.0 - probability);
+            assert!(y.iter().all(|y| [0.0, kept].contains(y)));
+        }
+        // Five standard deviations.
+        let deviation = (probability * (1.0 - probability) / count).sqrt();
+        assert!((dropped / count - probability).abs() <= 5.0 * deviation);
+        assert!((sum / count - 1.0).abs() <= 5.0 * deviation / (1.0 - probability));
+    }
+}
+
+#[test]
+fn what_is_dropped_depends_on_the_place_alone() {
+    let dev = Cpu::default();
+    let layer = Dropout { probability: 0.5 };
+    let state = DropoutState { seed: 11, calls: 2 };
+    let x: Tensor<Rank2<7, 9>, f64, _> = dev.ones();
+    let (many, _) = call(&layer, Mode::Training, &state, &x);
+    let x: Tensor<Rank2<3, 9>, f64, _> = dev.ones();
+    let (few, _) = call(&layer, Mode::Training, &state, &x);
+    assert_eq!(many[..27], few);
+    // Rows are not all alike.
+    assert_ne!(few[..9], few[9..18]);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    let alone = pool
+        .unwrap()
+        .install(|| call(&layer, Mode::Training, &state, &x).0);
+    assert_eq!(alone, few);
+}
+
+#[test]
+fn a_probability_outside_of_its_domain_is_an_error() {
+    let dev = Cpu::seed_from_u64(0);
+    let mut model = Dropped::<f64, _>::build(&dev);
+    let state = model.initial_state(0).unwrap();
+    assert_eq!(
+        (model.drop.probability, model.lift.1.probability),
+        (0.5, 0.25)
+    );
+    for wrong in [1.0, -0.1, f64::NAN] {
+        model.drop.probability = wrong;
+        let x = normal::<2, 6>(&dev);
+        let error = model.try_forward_with_state(x, &state, Mode::Training);
+        let SolveError::InvalidSetting { layer, name, .. } = error.unwrap_err() else {
+            panic!("another error");
+        };
+        assert_eq!((layer, name), ("Dropout", "probability"));
+    }
+}
+
+// Batch normalisation.
+
+/// Mean and biased variance of the feature or channel `c`.
+fn statistics(x: &[f64], (channels, length): (usize, usize), c: usize) -> (f64, f64, f64) {
+    let of_channel = |(index, _): &(usize, &f64)| index / length % channels == c;
+    let values = x.iter().enumerate().filter(of_channel);
+    let values: Vec<f64> = values.map(|(_, x)| *x).collect();
+    let count = f64::from(u32::try_from(values.len()).unwrap());
+    let mean = values.iter().sum::<f64>() / count;
+    let squares = values.iter().map(|x| (x - mean).powi(2));
+    (mean, squares.sum::<f64>() / count, count)
+}
+
+fn normalised(
+    x: &[f64],
+    (channels, length): (usize, usize),
+    c: usize,
+    (mean, variance): (f64, f64),
+) -> Vec<(usize, f64)> {
+    let of_channel = |(index, _): &(usize, &f64)| index / length % channels == c;
+    let values = x.iter().enumerate().filter(of_channel);
+    values
+        .map(|(index, x)| (index, (x - mean) / (variance + 1e-5).sqrt()))
+        .collect()
+}
+
+/// `PyTorch`'s formulas, by hand, over three batches and both modes.
+fn check_batch_norm<const C: usize, const L: usize, const N: usize>() {
+    let dev = Cpu::seed_from_u64(5);
+    let weight: Tensor<Rank1<C>, f64, _> = dev.sample_normal();
+    let bias: Tensor<Rank1<C>, f64, _> = dev.sample_normal();
+    let layer = BatchNorm {
+        weight: weight.clone(),
+        bias: bias.clone(),
+        momentum: 0.3,
+        epsilon: 1e-5,
+    };
+    let mut state = Layer::<N, N, f64, Cpu>::try_initial_state(&layer, 0).unwrap();
+    let (mut mean, mut variance) = (vec![0.0; C], vec![1.0; C]);
+    for batch in 1..4 {
+        let x = normal::<5, N>(&dev) * 3.0 + f64::from(batch);
+        let numbers = x.as_vec();
+        let (mut trained, mut used) = (vec![0.0; 5 * N], vec![0.0; 5 * N]);
+        let (found_used, same) = call(&layer, Mode::Inference, &state, &x);
+        let (found_trained, next) = call(&layer, Mode::Training, &state, &x);
+        assert_eq!(same.mean.as_vec(), state.mean.as_vec());
+        for c in 0..C {
+            let (w, b) = (weight.as_vec()[c], bias.as_vec()[c]);
+            let (batch_mean, batch_variance, count) = statistics(&numbers, (C, L), c);
+            for (index, z) in normalised(&numbers, (C, L), c, (mean[c], variance[c])) {
+                used[index] = z * w + b;
+            }
+            for (index, z) in normalised(&numbers, (C, L), c, (batch_mean, batch_variance)) {
+                trained[index] = z * w + b;
+            }
+            mean[c] = 0.7 * mean[c] + 0.3 * batch_mean;
+            variance[c] = 0.7 * variance[c] + 0.3 * batch_variance * count / (count - 1.0);
+        }
+        assert_close(&found_used, &used, 1e-13);
+        assert_close(&found_trained, &trained, 1e-13);
+        state = next;
+        assert_close(&state.mean.as_vec(), &mean, 1e-14);
+        assert_close(&state.variance.as_vec(), &variance, 1e-14);
+        assert_eq!(state.batches, u64::try_from(batch).unwrap());
+    }
+}
+
+#[test]
+fn batch_norm_follows_its_formulas_per_feature() {
+    check_batch_norm::<4, 1, 4>();
+}
+
+#[test]
+fn batch_norm_follows_its_formulas_per_channel() {
+    check_batch_norm::<3, 6, 18>();
+}
+
+#[test]
+fn one_number_per_feature_has_no_statistics() {
+    let dev = Cpu::seed_from_u64(0);
+    let model = Full::<f64, _>::build(&dev);
+    let state = model.initial_state(0).unwrap();
+    let x = normal::<1, 3>(&dev);
+    let error = model.try_forward_with_state(x.clone(), &state, Mode::Training);
+    assert!(matches!(
+        error.unwrap_err(),
+        SolveError::BatchStatistics { values: 1 }
+    ));
+    assert!(model
+        .try_forward_with_state(x, &state, Mode::Inference)
+        .is_ok());
+}
+
+#[test]
+fn settings_of_batch_norm_outside_of_their_domains_are_errors() {
+    let dev = Cpu::seed_from_u64(0);
+    let model = Full::<f64, _>::build(&dev);
+    let state = model.initial_state(0).unwrap();
+    for (momentum, epsilon, wrong) in [(1.5, 1e-5, "momentum"), (0.1, 0.0, "epsilon")] {
+        let mut model = model.clone();
+        (model.norm.momentum, model.norm.epsilon) = (momentum, epsilon);
+        let error = model.try_forward_with_state(normal::<4, 3>(&dev), &state, Mode::Inference);
+        let error = error.unwrap_err();
+        let SolveError::InvalidSetting { layer, name, .. } = error else {
+            panic!("another error: {error}");
+        };
+        assert_eq!((layer, name), ("BatchNorm", wrong));
+    }
+}
+
+#[test]
+fn settings_come_from_the_declaration_and_go_with_the_options() {
+    let dev = Cpu::seed_from_u64(0);
+    let mut model = Full::<f64, _>::build(&dev);
+    let inner = &model.lift.1 .0;
+    assert_eq!((inner.1.momentum, inner.1.epsilon), (0.2, 1e-3));
+    assert_eq!(
+        (inner.2.probability, model.ode.field.2.probability),
+        (0.25, 0.3)
+    );
+    assert_eq!((model.norm.momentum, model.norm.epsilon), (0.1, 1e-5));
+    model.norm.momentum = 0.7;
+    model.ode.field.2.probability = 0.1;
+    let copy = model.to_device(&dev);
+    assert_eq!(
+        (copy.norm.momentum, copy.ode.field.2.probability),
+        (0.7, 0.1)
+    );
+}
+
+// Gradients.
+
+fn shift<S: Shape>(tensor: &mut Tensor<S, f64, Cpu>, index: usize, h: f64) {
+    let mut numbers = tensor.as_vec();
+    numbers[index] += h;
+    tensor.copy_from(&numbers);
+}
+
+/// Gradients of a weighted sum of the model's output against central differences, for its input and for one parameter
+/// of each kind.
+fn check_gradients(adjoint: Adjoint, mode: Mode, tolerance: f64) {
+    let dev = Cpu::seed_from_u64(3);
+    let mut model = Full::<f64, _>::build(&dev);
+    model.ode.options.adjoint = adjoint;
+    let x = normal::<4, 3>(&dev);
+    let weights = normal::<4, 2>(&dev);
+    let mut state = model.initial_state(1).unwrap();
+    // Running statistics of their own, for inference.
+    for _ in 0..2 {
+        let x = normal::<4, 3>(&dev);
+        state = model
+            .try_forward_with_state(x, &state, Mode::Training)
+            .unwrap()
+            .1;
+    }
+    let value = |model: &Full<f64, Cpu>, x: &Tensor<Rank2<4, 3>, f64, Cpu>| {
+        let (y, ..) = model
+            .try_forward_with_state(x.clone(), &state, mode)
+            .unwrap();
+        (y * weights.clone()).sum::<Rank0, _>().array()
+    };
+    let (y, ..) = model
+        .try_forward_with_state(x.leaky_trace(), &state, mode)
+        .unwrap();
+    let gradients = try_backward((y * weights.clone()).sum::<Rank0, _>())
+        .unwrap()
+        .0;
+    let check = |gradient: Vec<f64>,
+                 place: &dyn Fn(
+        &mut Full<f64, Cpu>,
+        &mut Tensor<Rank2<4, 3>, f64, Cpu>,
+        usize,
+        f64,
+    )| {
+        let step = 1e-5;
+        for (index, gradient) in gradient.iter().enumerate() {
+            let at = |h: f64| {
+                let (mut model, mut x) = (model.clone(), x.clone());
+                place(&mut model, &mut x, index, h);
+                value(&model, &x)
+            };
+            let difference = (at(step) - at(-step)) / (2.0 * step);
+            assert!(
+                (gradient - difference).abs() <= tolerance * difference.abs().max(1.0),
+                "{gradient} {difference}"
+            );
+        }
+    };
+    check(gradients.get(&x).as_vec(), &|_, x, index, h| {
+        shift(x, index, h);
+    });
+    check(
+        gradients.get(&model.norm.weight).as_vec(),
+        &|model, _, index, h| {
+            shift(&mut model.norm.weight, index, h);
+        },
+    );
+    check(
+        gradients.get(&model.lift.1 .0 .0.weight).as_vec(),
+        &|model, _, index, h| {
+            shift(&mut model.lift.1 .0 .0.weight, index, h);
+        },
+    );
+    check(
+        gradients.get(&model.ode.field.0.weight).as_vec(),
+        &|model, _, index, h| {
+            shift(&mut model.ode.field.0.weight, index, h);
+        },
+    );
+    check(
+        gradients.get(&model.ode.field.1.bias).as_vec(),
+        &|model, _, index, h| {
+            shift(&mut model.ode.field.1.bias, index, h);
+        },
+    );
+    check(
+        gradients.get(&model.ode.field.4.weight).as_vec(),
+        &|model, _, index, h| {
+            shift(&mut model.ode.field.4.weight, index, h);
+        },
+    );
+}
+
+#[test]
+fn gradients_through_state_in_training_are_differences() {
+    check_gradients(Adjoint::Discrete, Mode::Training, 1e-6);
+}
+
+#[test]
+fn continuous_gradients_through_state_in_training_are_differences() {
+    check_gradients(Adjoint::Interpolating, Mode::Training, 1e-6);
+}
+
+#[test]
+fn gradients_through_state_in_inference_are_differences() {
+    check_gradients(Adjoint::Discrete, Mode::Inference, 1e-6);
+}
+
+#[test]
+fn a_traced_pass_gives_the_gradients_of_a_taped_input() {
+    let dev = Cpu::seed_from_u64(4);
+    let model = Full::<f64, _>::build(&dev);
+    let x = normal::<4, 3>(&dev);
+    let state = model.initial_state(1).unwrap();
+    let (a, a_next, _) = model
+        .try_forward_traced_with_state(x.clone(), model.alloc_grads(), &state)
+        .unwrap();
+    let (b, b_next, _) = model
+        .try_forward_with_state(x.traced(model.alloc_grads()), &state, Mode::Training)
+        .unwrap();
+    assert_eq!(a.as_vec(), b.as_vec());
+    assert_eq!(a_next.norm.mean.as_vec(), b_next.norm.mean.as_vec());
+    let (a, b) = (
+        a.square().mean::<Rank0, _>().backward(),
+        b.square().mean::<Rank0, _>().backward(),
+    );
+    let weight = &model.ode.field.0.weight;
+    assert_eq!(a.get(weight).as_vec(), b.get(weight).as_vec());
+    assert!(a.get(weight).as_vec().iter().any(|x| *x != 0.0));
+}
+
+// Vector fields.
+
+#[test]
+fn a_field_is_frozen_for_a_solve_and_advances_once() {
+    let dev = Cpu::seed_from_u64(6);
+    let model = Full::<f64, _>::build(&dev);
+    let state = model.initial_state(2).unwrap();
+    let y0 = normal::<5, 4>(&dev);
+    let (y1, next, stats) = model
+        .ode
+        .try_forward_with_state(y0.clone(), &state.ode, Mode::Training)
+        .unwrap();
+    // Many evaluations, one step of the state.
+    assert!(stats.field_calls > 10);
+    assert_eq!((next.0.batches, next.1.calls), (1, 1));
+    // The statistics are those at the start.
+    let (_, behind) = model
+        .ode
+        .field
+        .try_eval_with_state(0.5, Mode::Training, &state.ode, y0.clone())
+        .unwrap();
+    assert_eq!(next.0.mean.as_vec(), behind.0.mean.as_vec());
+    // The solve is that of the frozen field, which is a function: again the same.
+    let frozen = model.ode.frozen(&state.ode, Mode::Training);
+    let (again, frozen_stats) = frozen.try_forward_with_stats(y0.clone()).unwrap();
+    assert_eq!(again.as_vec(), y1.as_vec());
+    assert_eq!(frozen_stats.field_calls + 1, stats.field_calls);
+    let (ys, _) = frozen.try_forward_at(y0.clone(), &[0.5, 1.0]).unwrap();
+    let ends = [y0.as_vec(), y1.as_vec()].concat();
+    assert_eq!(ys.as_vec(), ends);
+    let (other, ..) = model
+        .ode
+        .try_forward_with_state(y0, &next, Mode::Training)
+        .unwrap();
+    assert_ne!(other.as_vec(), y1.as_vec());
+}
+
+#[test]
+fn steps_for_each_sample_are_refused_in_training_and_taken_in_inference() {
+    let dev = Cpu::seed_from_u64(6);
+    let mut model = Full::<f64, _>::build(&dev);
+    model.ode.options.steps = StepSizes::PerSample;
+    let state = model.initial_state(2).unwrap();
+    let x = normal::<5, 3>(&dev);
+    let error = model.try_forward_with_state(x.clone(), &state, Mode::Training);
+    assert!(matches!(
+        error.unwrap_err(),
+        SolveError::SharedStepsOnly { .. }
+    ));
+    let (each, ..) = model
+        .try_forward_with_state(x.clone(), &state, Mode::Inference)
+        .unwrap();
+    model.ode.options.steps = StepSizes::Shared;
+    let (shared, ..) = model
+        .try_forward_with_state(x, &state, Mode::Inference)
+        .unwrap();
+    assert_close(&each.as_vec(), &shared.as_vec(), 1e-6);
+}
+
+// Layers of a user's own.
+
+#[test]
+fn a_layer_of_a_users_own_carries_its_state_in_every_mode() {
+    let dev = Cpu::seed_from_u64(7);
+    let model = Counted::<f64, _>::build(&dev);
+    let x: Tensor<Rank3<2, 2, 3>, f64, _> = dev.sample_normal();
+    let mut state = model.initial_state(0).unwrap();
+    assert_eq!(state.first, Calls { count: 0, t: -1.0 });
+    for (count, mode) in [(1, Mode::Training), (2, Mode::Inference)] {
+        let (y, next, _) = model
+            .try_forward_with_state(x.clone(), &state, mode)
+            .unwrap();
+        assert_eq!(y.shape(), &(Const::<2>, Const::<2>, Const::<2>));
+        assert_eq!(next.first, Calls { count, t: 0.0 });
+        // Inside of a field: one call per solve, at its start.
+        assert_eq!(next.ode, Calls { count, t: 0.25 });
+        state = next;
+    }
+}
+
+#[test]
+fn a_model_whose_layers_say_nothing_is_called_as_any_other() {
+    let dev = Cpu::seed_from_u64(8);
+    let mut model = Gained::<f64, _>::build(&dev);
+    model.gain.factor = dev.tensor(2.0);
+    let x = normal::<3, 4>(&dev);
+    let y = model.forward(x.clone());
+    let state = model.initial_state(0).unwrap();
+    let (with_state, ..) = model
+        .try_forward_with_state(x.clone(), &state, Mode::Inference)
+        .unwrap();
+    assert_eq!(y.as_vec(), with_state.as_vec());
+    let (y, stats) = model
+        .try_forward_traced(x.clone(), model.alloc_grads())
+        .unwrap();
+    assert!(stats.field_calls > 0);
+    let gradients = y.square().mean::<Rank0, _>().backward();
+    let factor = &model.ode.field.1.factor;
+    let found = gradients.get(factor).array();
+    let value = |h: f64| {
+        let mut model = model.clone();
+        model.ode.field.1.factor = dev.tensor(1.0 + h);
+        model.forward(x.clone()).square().mean::<Rank0, _>().array()
+    };
+    let difference = (value(1e-5) - value(-1e-5)) / 2e-5;
+    assert!((found - difference).abs() < 1e-7, "{found} {difference}");
+    assert_eq!(model.summary().parameters(), 1 + 20 + 1 + 10 + 1);
+}
+
+// Types.
+
+#[test]
+fn fields_and_states_are_concrete_values_of_known_size_that_may_change_threads() {
+    const fn is_value<T: Send + Sync + Sized + 'static>() -> usize {
+        size_of::<T>()
+    }
+    type Norm = BatchNormState<6, f32, Cpu>;
+    type Lift = (BatchNormState<4, f32, Cpu>, DropoutState);
+    // Settled while compiling.
+    const FIELD: usize = is_value::<FullOdeField<f32, Cpu>>();
+    const STATE: usize = is_value::<FullState<f32, Cpu>>();
+    const FROZEN: usize = is_value::<Frozen<FullOdeField<f32, Cpu>, (Norm, DropoutState)>>();
+    const _: () = assert!(is_value::<DropoutState>() == 16);
+    const _: () = assert!(is_value::<DroppedState<f32, Cpu>>() == 32);
+    const _: () = assert!(is_value::<GainedState<f32, Cpu>>() == 0);
+    const _: () = assert!(is_value::<CountedState<f32, Cpu>>() == 32);
+    const _: () = assert!(
+        STATE
+            == size_of::<BatchNormState<3, f32, Cpu>>()
+                + size_of::<Lift>()
+                + size_of::<(Norm, DropoutState)>()
+    );
+    const _: () = assert!(FROZEN >= FIELD + size_of::<(Norm, DropoutState)>());
+
+    let same: fn(&FullState<f32, Cpu>) -> (&Lift, &(Norm, DropoutState)) =
+        |state| (&state.lift, &state.ode);
+    let state = Full::<f32, _>::build(&Cpu::default())
+        .initial_state(0)
+        .unwrap();
+    let (lift, _) = same(&state);
+    assert_eq!(lift.1.calls, 0);
+    // The values themselves go to another thread.
+    let moved = std::thread::spawn(move || state.norm.batches)
+        .join()
+        .unwrap();
+    assert_eq!(moved, 0);
+    for name in [
+        type_name::<FullOdeField<f32, Cpu>>(),
+        type_name::<FullState<f32, Cpu>>(),
+        type_name::<<FullOdeField<f32, Cpu> as StatefulField<4, f32, Cpu>>::State>(),
+        type_name::<<CountedOdeField<f32, Cpu> as StatefulField<4, f32, Cpu>>::State>(),
+    ] {
+        assert!(!name.contains("dyn") && !name.contains("Box"), "{name}");
+    }
+}
+
+#[test]
+fn the_summary_says_what_state_is_made_of() {
+    let model = Full::<f32, _>::build(&Cpu::default());
+    let text = model.summary().to_string();
+    for line in [
+        "  norm: state BatchNormState<3, f32, Cpu>",
+        "  lift.1.0.2: state DropoutState",
+        "  ode.field.1: state BatchNormState<6, f32, Cpu>",
+        // Generic parameters that are the defaults are not written.
+        "  ode.field: FullOdeField",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(text.contains("vjp Tape"), "{text}");
+    assert_eq!(model.ode.options.vjp, Vjp::Generated);
+    assert!(!text.contains("dyn") && !text.contains("Box"), "{text}");
+    let count = 6 + (16 + 20 + 8) + (30 + 12 + 32) + 10;
+    assert_eq!(model.summary().parameters(), count);
+    let counted = Counted::<f32, _>::build(&Cpu::default()).summary();
+    assert!(counted
+        .layers
+        .iter()
+        .any(|layer| layer.state.as_deref() == Some("Calls")));
+}
+
+// Use.
+
+#[test]
+fn a_saved_state_goes_on_where_it_was() {
+    let dev = Cpu::seed_from_u64(9);
+    let model = Full::<f64, _>::build(&dev);
+    let mut state = model.initial_state(4).unwrap();
+    for _ in 0..3 {
+        let x = normal::<6, 3>(&dev);
+        state = model
+            .try_forward_with_state(x, &state, Mode::Training)
+            .unwrap()
+            .1;
+    }
+    let mut restored = model.initial_state(99).unwrap();
+    let norms = [
+        (state.norm.mean.as_vec(), state.norm.variance.as_vec()),
+        (state.lift.0.mean.as_vec(), state.lift.0.variance.as_vec()),
+        (state.ode.0.mean.as_vec(), state.ode.0.variance.as_vec()),
+    ];
+    restored.norm.mean.copy_from(&norms[0].0);
+    restored.norm.variance.copy_from(&norms[0].1);
+    restored.lift.0.mean.copy_from(&norms[1].0);
+    restored.lift.0.variance.copy_from(&norms[1].1);
+    restored.ode.0.mean.copy_from(&norms[2].0);
+    restored.ode.0.variance.copy_from(&norms[2].1);
+    (restored.lift.1, restored.ode.1) = (state.lift.1, state.ode.1);
+    let x = normal::<6, 3>(&dev);
+    for mode in [Mode::Training, Mode::Inference] {
+        let (a, ..) = model
+            .try_forward_with_state(x.clone(), &state, mode)
+            .unwrap();
+        let (b, ..) = model
+            .try_forward_with_state(x.clone(), &restored, mode)
+            .unwrap();
+        assert_eq!(a.as_vec(), b.as_vec());
+    }
+}
+
+#[test]
+fn training_with_batch_norm_and_dropout_lowers_the_loss() {
+    let dev = Cpu::seed_from_u64(10);
+    let mut model = Full::<f64, _>::build(&dev);
+    model.ode.options.rtol = 1e-3;
+    model.ode.options.atol = 1e-3;
+    let x = normal::<32, 3>(&dev);
+    let target: Tensor<Rank2<32, 2>, f64, _> = {
+        let rows = x.array().map(|[a, b, c]| [a * b, (a + c).sin()]);
+        dev.tensor(rows)
+    };
+    let mut state = model.initial_state(0).unwrap();
+    let mut optimizer = Adam::new(
+        &model,
+        AdamConfig {
+            lr: 1e-2,
+            ..Default::default()
+        },
+    );
+    let loss = |model: &Full<f64, Cpu>, state: &FullState<f64, Cpu>| {
+        let (y, ..) = model
+            .try_forward_with_state(x.clone(), state, Mode::Inference)
+            .unwrap();
+        (y - target.clone()).square().mean::<Rank0, _>().array()
+    };
+    let mut gradients = model.alloc_grads();
+    let mut step = |model: &mut Full<f64, Cpu>, state: &mut FullState<f64, Cpu>| {
+        let (y, next, _) = model
+            .try_forward_traced_with_state(x.clone(), model.alloc_grads(), state)
+            .unwrap();
+        let loss = (y - target.clone()).square().mean::<Rank0, _>();
+        gradients = try_backward(loss).unwrap().0;
+        optimizer.update(model, &gradients).unwrap();
+        *state = next;
+    };
+    // Running statistics need some batches before inference means anything.
+    for _ in 0..20 {
+        step(&mut model, &mut state);
+    }
+    let before = loss(&model, &state);
+    for _ in 0..130 {
+        step(&mut model, &mut state);
+    }
+    let after = loss(&model, &state);
+    assert!(after < 0.6 * before, "{before} {after}");
+    assert_eq!(state.ode.0.batches, 150);
+}

@@ -1,0 +1,21 @@
+// What a layer of a user's own returns is what the next one takes.
+use neuralode::prelude::*;
+
+#[derive(Clone, Debug)]
+struct Own<E, D>(core::marker::PhantomData<(E, D)>);
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        own: Custom(Own => 3),
+        head: Dense(4 => 2),
+    }
+}
+
+fn main() {
+    let model = Model::<f32, _>::build(&Cpu::default());
+    let x: Tensor<Rank2<2, 4>, f32, _> = Cpu::default().zeros();
+    let state: ModelState<f32, Cpu> = model.initial_state(0).unwrap();
+    let (y, state, _) = model.try_forward_with_state(x, &state, Mode::Training).unwrap();
+    println!("{:?} {:?} {}", y.array(), state, model.summary());
+}
