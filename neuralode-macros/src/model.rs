@@ -244,6 +244,7 @@ pub(crate) enum LayerKind {
         input: Size,
         output: Size,
         activation: Activation,
+        init: Init,
     },
 }
 
@@ -289,6 +290,32 @@ impl Activation {
             "sigmoid" => Self::Sigmoid,
             "sin" => Self::Sin,
             "identity" => Self::Identity,
+            _ => return None,
+        })
+    }
+}
+
+/// What the parameters of a layer start with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Init {
+    Glorot,
+    Kaiming,
+    Dfdx,
+    Zeros,
+    Orthogonal,
+}
+
+impl Init {
+    pub(crate) const NAMES: &'static [&'static str] =
+        &["glorot", "kaiming", "dfdx", "zeros", "orthogonal"];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "glorot" => Self::Glorot,
+            "kaiming" => Self::Kaiming,
+            "dfdx" => Self::Dfdx,
+            "zeros" => Self::Zeros,
+            "orthogonal" => Self::Orthogonal,
             _ => return None,
         })
     }

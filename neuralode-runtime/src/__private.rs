@@ -38,8 +38,9 @@ pub use crate::{
     error::SolveError,
     layer::{
         activation::{Identity, Relu, Sigmoid, Sin, Tanh},
-        append_time, apply, branch, reshape, resize, sum, AppendTime, Augment, Dense, Flatten, Pow,
-        Project, Reshape, Residual,
+        append_time, apply, branch,
+        init::{Dfdx, Glorot, Kaiming, Orthogonal, Zeros},
+        reshape, resize, sum, AppendTime, Augment, Dense, Flatten, Pow, Project, Reshape, Residual,
     },
     options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
     shape::{

@@ -371,6 +371,7 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
             input,
             output,
             activation,
+            ..
         } => dense(&place, input, output, &activation_type(*activation)),
     }
 }

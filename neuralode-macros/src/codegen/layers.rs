@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use crate::model::{Activation, Layer, LayerKind, Size};
+use crate::model::{Activation, Init, Layer, LayerKind, Size};
 
 use super::{batch_shape_value, nest, nested_places, root, size_value};
 
@@ -26,11 +26,24 @@ pub(super) fn storage_type(layer: &Layer) -> TokenStream {
             input,
             output,
             activation,
+            init,
         } => {
-            let activation = activation_type(*activation);
-            quote!(#root::Dense<#input, #output, #activation, Elem, Dev>)
+            let (activation, init) = (activation_type(*activation), init_argument(*init));
+            quote!(#root::Dense<#input, #output, #activation, Elem, Dev #init>)
         }
     }
+}
+
+/// The last generic argument of a layer with weights, with a comma before it; none for what is the default.
+pub(super) fn init_argument(init: Init) -> Option<TokenStream> {
+    let root = root();
+    Some(match init {
+        Init::Glorot => return None,
+        Init::Kaiming => quote!(, #root::Kaiming),
+        Init::Dfdx => quote!(, #root::Dfdx),
+        Init::Zeros => quote!(, #root::Zeros),
+        Init::Orthogonal => quote!(, #root::Orthogonal),
+    })
 }
 
 /// The type of an activation.

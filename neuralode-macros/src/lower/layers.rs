@@ -8,13 +8,13 @@ use crate::{
     ast::{Expr, Value},
     check,
     model::{
-        Activation, Chain, Condition, ConditionKind, Feeder, Layer, LayerKind, Returned, Shape,
-        Size,
+        Activation, Chain, Condition, ConditionKind, Feeder, Init, Layer, LayerKind, Returned,
+        Shape, Size,
     },
     suggest,
 };
 
-use super::{layers_of, ode::output_of, words::found, Lowering};
+use super::{arguments::Arguments, layers_of, ode::output_of, words::found, Lowering};
 
 const DENSE: &str =
     "write `Dense(inputs => outputs, activation)`, `Dense(_ => outputs)` or `Dense(outputs)`";
@@ -458,7 +458,9 @@ impl Lowering<'_> {
     ) -> Option<Layer> {
         // Whatever goes wrong below, the shape that enters is used up here.
         let incoming = current.take();
-        let arguments = self.arguments("Dense", arguments, &[]).values;
+        let arguments = self.arguments("Dense", arguments, &["init"]);
+        let init = self.init(&arguments);
+        let arguments = arguments.values;
         let Some((width, rest)) = arguments.split_first() else {
             self.diagnostics
                 .error(name, "`Dense` needs its number of outputs", DENSE);
@@ -501,6 +503,7 @@ impl Lowering<'_> {
                 input,
                 output,
                 activation: activation?,
+                init: init?,
             },
         })
     }
@@ -518,6 +521,14 @@ impl Lowering<'_> {
                 None
             }
         }
+    }
+
+    /// The setting `init` of a layer with weights.
+    pub(super) fn init(&mut self, arguments: &Arguments<'_>) -> Option<Init> {
+        let Some(value) = arguments.setting("init") else {
+            return Some(Init::Glorot);
+        };
+        self.word(value, "an initialisation", Init::NAMES, Init::named)
     }
 
     /// The number of features of a flat shape.
