@@ -37,10 +37,11 @@ pub use crate::{
     entry::{enter_dense, AsGiven, Data, Entry},
     error::SolveError,
     layer::{
-        activation::{Identity, Relu, Sigmoid, Sin, Tanh},
+        activation::{Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh},
         append_time, apply, branch,
         init::{Dfdx, Glorot, Kaiming, Orthogonal, Zeros},
-        reshape, resize, sum, AppendTime, Augment, Dense, Flatten, Pow, Project, Reshape, Residual,
+        reshape, resize, sum, AppendTime, Augment, Dense, Flatten, LayerNorm, Pow, Project,
+        Reshape, Residual, Scale,
     },
     options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
     shape::{

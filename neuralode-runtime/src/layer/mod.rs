@@ -5,18 +5,22 @@ mod dense;
 mod features;
 mod fused;
 pub mod init;
+mod norm;
 mod pow;
 mod reshape;
 mod residual;
+mod scale;
 
 pub use activation::Activation;
 pub use dense::Dense;
 pub(crate) use dense::Input;
 pub use features::{append_time, resize, AppendTime, Augment, Project};
 pub use init::{Fan, Initialisation};
+pub use norm::LayerNorm;
 pub use pow::Pow;
 pub use reshape::{reshape, Flatten, Reshape};
 pub use residual::{branch, sum, Residual};
+pub use scale::Scale;
 
 use dfdx::nn::Module;
 
