@@ -240,6 +240,14 @@ pub(crate) enum LayerKind {
     Pow {
         exponent: i32,
     },
+    /// A weight and a bias for each size of the first axis.
+    Scale {
+        channels: Size,
+    },
+    /// With 1e-5, if nothing is said.
+    LayerNorm {
+        epsilon: Option<Value>,
+    },
     Dense {
         input: Size,
         output: Size,
@@ -251,13 +259,31 @@ pub(crate) enum LayerKind {
 impl LayerKind {
     /// All words that name a layer.
     pub(crate) const NAMES: &'static [&'static str] = &[
-        "Dense", "Flatten", "Reshape", "Pow", "Residual", "Augment", "Project", "Append", "tanh",
-        "relu", "sigmoid", "sin", "identity",
+        "Dense",
+        "Flatten",
+        "Reshape",
+        "Pow",
+        "Residual",
+        "Augment",
+        "Project",
+        "Append",
+        "Scale",
+        "LayerNorm",
+        "tanh",
+        "relu",
+        "sigmoid",
+        "sin",
+        "identity",
+        "leaky_relu",
+        "elu",
+        "gelu",
+        "silu",
+        "softplus",
     ];
 
     pub(crate) fn has_parameters(&self) -> bool {
         match self {
-            Self::Dense { .. } => true,
+            Self::Dense { .. } | Self::Scale { .. } | Self::LayerNorm { .. } => true,
             Self::Residual(chain) => chain.layers.iter().any(|layer| layer.kind.has_parameters()),
             Self::Flatten
             | Self::Reshape
@@ -277,11 +303,26 @@ pub(crate) enum Activation {
     Relu,
     Sigmoid,
     Sin,
+    LeakyRelu,
+    Elu,
+    Gelu,
+    Silu,
+    Softplus,
 }
 
 impl Activation {
-    pub(crate) const NAMES: &'static [&'static str] =
-        &["tanh", "relu", "sigmoid", "sin", "identity"];
+    pub(crate) const NAMES: &'static [&'static str] = &[
+        "tanh",
+        "relu",
+        "sigmoid",
+        "sin",
+        "identity",
+        "leaky_relu",
+        "elu",
+        "gelu",
+        "silu",
+        "softplus",
+    ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -290,6 +331,11 @@ impl Activation {
             "sigmoid" => Self::Sigmoid,
             "sin" => Self::Sin,
             "identity" => Self::Identity,
+            "leaky_relu" => Self::LeakyRelu,
+            "elu" => Self::Elu,
+            "gelu" => Self::Gelu,
+            "silu" => Self::Silu,
+            "softplus" => Self::Softplus,
             _ => return None,
         })
     }

@@ -38,7 +38,7 @@ pub use crate::{
     error::SolveError,
     layer::{
         activation::{Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh},
-        append_time, apply, branch,
+        append_time, apply, branch, epsilon_bits,
         init::{Dfdx, Glorot, Kaiming, Orthogonal, Zeros},
         reshape, resize, sum, AppendTime, Augment, Dense, Flatten, LayerNorm, Pow, Project,
         Reshape, Residual, Scale,

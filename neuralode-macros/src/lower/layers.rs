@@ -134,6 +134,8 @@ impl Lowering<'_> {
             Some("Flatten") => self.flatten(name, arguments, current),
             Some("Reshape") => self.reshape(name, arguments, current),
             Some("Pow") => self.pow(name, arguments, current.as_ref()),
+            Some("Scale") => self.scale(arguments, current.as_ref()),
+            Some("LayerNorm") => self.layer_norm(name, arguments, current.as_ref()),
             Some("Augment") => self.augment(name, arguments, current),
             Some("Project") => self.project(name, arguments, current),
             Some("Append") => self.append(name, arguments, current),
@@ -380,7 +382,7 @@ impl Lowering<'_> {
         (!matches!(first, Expr::Invalid)).then_some(first)
     }
 
-    fn no_arguments(&mut self, name: &str, arguments: Option<&[Expr]>) {
+    pub(super) fn no_arguments(&mut self, name: &str, arguments: Option<&[Expr]>) {
         if let Some([first, ..]) = arguments {
             if !matches!(first, Expr::Invalid) {
                 self.diagnostics.error(

@@ -16,7 +16,7 @@ pub use dense::Dense;
 pub(crate) use dense::Input;
 pub use features::{append_time, resize, AppendTime, Augment, Project};
 pub use init::{Fan, Initialisation};
-pub use norm::LayerNorm;
+pub use norm::{epsilon_bits, LayerNorm, DEFAULT_EPSILON};
 pub use pow::Pow;
 pub use reshape::{reshape, Flatten, Reshape};
 pub use residual::{branch, sum, Residual};
