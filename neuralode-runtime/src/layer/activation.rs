@@ -173,9 +173,9 @@ fn gelu<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     let below = at.try_eq(E::default())?.try_choose(half, quotient)?;
     let exponent = at.clone().try_square()?.try_mul(scalar::<E>(-0.5))?;
     let density = exponent.try_exp()?.try_mul(scalar::<E>(PEAK))?;
-    let derivative = density.try_mul(at)?.try_add(below)?;
+    let derivative = density.try_mul(at.clone())?.try_add(below)?;
+    let same = derivative.clone().try_mul(at)?;
     let linear = middle.try_mul(derivative.put_tape(T::default()))?;
-    let same = linear.retaped::<NoneTape>();
     let zero = linear.try_sub(same.put_tape(T::default()))?;
     let value = zero.try_add(value.put_tape(T::default()))?;
     right.try_choose(x, value)
