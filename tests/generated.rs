@@ -11,7 +11,7 @@
 mod support;
 
 use neuralode::{engine::host::Tiles, prelude::*, Controller, Vjp};
-use support::kernels::assert_close;
+use support::{batch, differentiate, kernels::assert_close};
 
 const WIDTH: usize = 6;
 

@@ -400,6 +400,13 @@ pub(crate) const STEP_SIZE: Domain = Domain {
     help: "write `0.1`, or another part of the span; it is positive backwards in time as well",
 };
 
+pub(crate) const EPSILON: Domain = Domain {
+    what: "a positive number",
+    example: "1e-5",
+    below: None,
+    help: "write `1e-5`, or another number small beside the variance of what enters",
+};
+
 /// A number outside its domain: `rtol: 0.0`, `atol: -1e-3`, `rtol: 2`, `dt: 0.0`
 pub(crate) fn in_domain(
     value: &Value,
@@ -445,7 +452,7 @@ pub(crate) const MOMENTUM: Interval = Interval {
     rule: "from 0 to 1",
 };
 
-pub(crate) const EPSILON: Interval = Interval {
+pub(crate) const BATCH_EPSILON: Interval = Interval {
     what: "a number",
     example: "1e-5",
     contains: |number| number > 0.0,

@@ -240,10 +240,19 @@ pub(crate) enum LayerKind {
     Pow {
         exponent: i32,
     },
+    /// A weight and a bias for each size of the first axis.
+    Scale {
+        channels: Size,
+    },
+    /// With 1e-5, if nothing is said.
+    LayerNorm {
+        epsilon: Option<Value>,
+    },
     Dense {
         input: Size,
         output: Size,
         activation: Activation,
+        init: Init,
     },
     /// A layer that is called with its state.
     Stateful(Stateful),
@@ -263,16 +272,23 @@ impl LayerKind {
         "BatchNorm",
         "Dropout",
         "Custom",
+        "Scale",
+        "LayerNorm",
         "tanh",
         "relu",
         "sigmoid",
         "sin",
         "identity",
+        "leaky_relu",
+        "elu",
+        "gelu",
+        "silu",
+        "softplus",
     ];
 
     pub(crate) fn has_parameters(&self) -> bool {
         match self {
-            Self::Dense { .. } => true,
+            Self::Dense { .. } | Self::Scale { .. } | Self::LayerNorm { .. } => true,
             Self::Residual(chain) => chain.layers.iter().any(|layer| layer.kind.has_parameters()),
             Self::Stateful(layer) => layer.kind.has_parameters(),
             Self::Flatten
@@ -302,11 +318,26 @@ pub(crate) enum Activation {
     Relu,
     Sigmoid,
     Sin,
+    LeakyRelu,
+    Elu,
+    Gelu,
+    Silu,
+    Softplus,
 }
 
 impl Activation {
-    pub(crate) const NAMES: &'static [&'static str] =
-        &["tanh", "relu", "sigmoid", "sin", "identity"];
+    pub(crate) const NAMES: &'static [&'static str] = &[
+        "tanh",
+        "relu",
+        "sigmoid",
+        "sin",
+        "identity",
+        "leaky_relu",
+        "elu",
+        "gelu",
+        "silu",
+        "softplus",
+    ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -315,6 +346,37 @@ impl Activation {
             "sigmoid" => Self::Sigmoid,
             "sin" => Self::Sin,
             "identity" => Self::Identity,
+            "leaky_relu" => Self::LeakyRelu,
+            "elu" => Self::Elu,
+            "gelu" => Self::Gelu,
+            "silu" => Self::Silu,
+            "softplus" => Self::Softplus,
+            _ => return None,
+        })
+    }
+}
+
+/// What the parameters of a layer start with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Init {
+    Glorot,
+    Kaiming,
+    Dfdx,
+    Zeros,
+    Orthogonal,
+}
+
+impl Init {
+    pub(crate) const NAMES: &'static [&'static str] =
+        &["glorot", "kaiming", "dfdx", "zeros", "orthogonal"];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "glorot" => Self::Glorot,
+            "kaiming" => Self::Kaiming,
+            "dfdx" => Self::Dfdx,
+            "zeros" => Self::Zeros,
+            "orthogonal" => Self::Orthogonal,
             _ => return None,
         })
     }

@@ -38,10 +38,12 @@ pub use crate::{
     entry::{enter_dense, AsGiven, Data, Entry},
     error::SolveError,
     layer::{
-        activation::{Identity, Relu, Sigmoid, Sin, Tanh},
-        append_time, apply, assert_sendable, branch, check_layer, reshape, resize, seed_of, sum,
-        AppendTime, Augment, BatchNorm, BatchNormState, Call, Checked, Dense, Dropout,
-        DropoutState, Flatten, Layer, Mode, Pow, Project, Reshape, Residual, Stateless,
+        activation::{Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh},
+        append_time, apply, assert_sendable, branch, check_layer, epsilon_bits,
+        init::{Dfdx, Glorot, Kaiming, Orthogonal, Zeros},
+        reshape, resize, seed_of, sum, AppendTime, Augment, BatchNorm, BatchNormState, Call,
+        Checked, Dense, Dropout, DropoutState, Flatten, Layer, LayerNorm, Mode, Pow, Project,
+        Reshape, Residual, Scale, Stateless,
     },
     options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
     shape::{

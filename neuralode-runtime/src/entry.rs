@@ -88,9 +88,9 @@ impl<E: Dtype, D: Device<E>> Entry<E, D> for Data<E, D> {
 ///
 /// # Errors
 /// [`SolveError::NonFinite`], and [`SolveError::Device`] if the device fails.
-pub fn enter_dense<const I: usize, const O: usize, A, B, E, D, N>(
+pub fn enter_dense<const I: usize, const O: usize, A, B, E, D, N, Init>(
     entry: N,
-    layer: &Dense<I, O, A, E, D>,
+    layer: &Dense<I, O, A, E, D, Init>,
     x: Tensor<(B, Const<I>), E, D, N::Before>,
     check: bool,
 ) -> Result<Tensor<(B, Const<O>), E, D, N::After>, SolveError>

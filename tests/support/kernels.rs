@@ -55,6 +55,46 @@ struct Products {
     jvp: Vec<f64>,
 }
 
+/// A Jacobian-vector product against a vector-Jacobian product along the same directions, of the state and of the
+/// parameters: `<c, J_y v + J_theta d> = <J_y^T c, v> + <J_theta^T c, d>`.
+#[derive(Clone)]
+struct Duality<R, const L: usize> {
+    params: Vec<R>,
+    direction: Vec<R>,
+    y: Vec<R>,
+    v: Vec<R>,
+    c: Vec<R>,
+}
+
+impl<const N: usize, R: Real, const L: usize> KernelVisitor<N> for Duality<R, L> {
+    /// Both sides, and the sum of the sizes of the terms of the left one.
+    type Output = [f64; 3];
+
+    fn visit<K: TileField<N>>(self) -> [f64; 3] {
+        let mut engine = HostEngine::<Generated<K, R>, R, N, L>::new(self.params).unwrap();
+        let y = Tiles::from_rows(&self.y);
+        let v = Tiles::from_rows(&self.v);
+        let c = Tiles::from_rows(&self.c).with_empty_padding();
+        let direction = Params(self.direction);
+        let (mut y_bar, mut jvp) = (y.clone(), y.clone());
+        let mut theta_bar: Params<R> = engine.zero_params().unwrap();
+        engine.vjp(0.3, &y, &c, &mut y_bar, &mut theta_bar).unwrap();
+        engine.jvp(0.3, &y, &v, &direction, &mut jvp).unwrap();
+        let products = |a: &[R], b: &[R]| -> Vec<f64> {
+            let pairs = a.iter().zip(b);
+            pairs.map(|(a, b)| a.to_f64() * b.to_f64()).collect()
+        };
+        let left = products(&jvp.to_rows(), &self.c);
+        let right = products(&y_bar.to_rows(), &self.v);
+        let along = products(&theta_bar.0, &direction.0);
+        [
+            left.iter().sum(),
+            right.iter().chain(&along).sum(),
+            left.iter().map(|x| x.abs()).sum(),
+        ]
+    }
+}
+
 /// Evaluates the kernels in type `R`, in tiles of `L` samples, under the instruction set with this index.
 #[derive(Clone)]
 struct Evaluate<R, const L: usize> {
@@ -139,6 +179,10 @@ where
 pub fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     if !expected.is_empty() {
         let error = relative_error(found, expected);
+        if tolerance == 1e-30 {
+            println!("{what}: {error:e}");
+            return;
+        }
         assert!(error <= tolerance, "{what}: {error:e}");
     }
 }
@@ -215,6 +259,25 @@ pub fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
             tolerance,
         );
         assert_close(&what("tangent"), &found.jvp, &expected.jvp, tolerance);
+    }
+
+    let parameters: usize = jittered.iter().map(Vec::len).sum();
+    let numbers = |values: Vec<f64>| values.into_iter().map(<E as Real>::from_f64).collect();
+    let duality = Duality::<E, L> {
+        params: evaluate.params.clone(),
+        direction: numbers(random(parameters, 1.0)),
+        y: evaluate.y.clone(),
+        v: numbers(random(rows * N, 1.0)),
+        c: evaluate.c.clone(),
+    };
+    if let Ok([left, right, size]) = F::with_kernel(duality) {
+        let error = (left - right).abs() / size;
+        // Those of f64 are held to 1e-10.
+        assert!(
+            tolerance == 1e-30 || error <= 100.0 * tolerance,
+            "{}: {error:e}",
+            what("tangent along parameters")
+        );
     }
 
     // Equal steps: an adaptive step size follows from rounding noise too, and the result from it. So do the pieces of

@@ -47,6 +47,7 @@ fn chain_calls(chain: &Chain, calls: &mut Vec<TokenStream>) -> Option<()> {
                 input,
                 output,
                 activation,
+                ..
             } => {
                 let (input, output) = (size_value(input), size_value(output));
                 let (function, keeps) = function(*activation)?;
@@ -67,5 +68,6 @@ fn function(activation: Activation) -> Option<(&'static str, bool)> {
         Activation::Relu => ("Relu", false),
         Activation::Sigmoid => ("Sigmoid", false),
         Activation::Sin => ("Sin", true),
+        _ => return None,
     })
 }

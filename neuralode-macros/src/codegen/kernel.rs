@@ -11,7 +11,11 @@ use syn::Ident;
 
 use crate::model::{Chain, Layer, LayerKind, Ode, Size};
 
-use super::{cuda, layers::activation_type, root};
+use super::{
+    cuda,
+    layers::{activation_type, epsilon_bits},
+    root,
+};
 
 /// The unit struct `name` and its `TileField`, for the field of `ode`.
 pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
@@ -322,6 +326,17 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
             general(&place, &quote!(#root::kernel::ResizeLayer), None)
         }
         LayerKind::AppendTime => general(&place, &quote!(#root::kernel::AppendTimeLayer), None),
+        LayerKind::Scale { channels } => {
+            general(&place, &quote!(#root::kernel::ScaleLayer<#channels>), None)
+        }
+        LayerKind::LayerNorm { epsilon } => {
+            let epsilon = epsilon_bits(epsilon.as_ref());
+            general(
+                &place,
+                &quote!(#root::kernel::LayerNormLayer<#epsilon>),
+                None,
+            )
+        }
         // `chain_lines` takes it apart; fields with state have no kernels.
         LayerKind::Residual(_) | LayerKind::Stateful(_) => pass(&place),
         LayerKind::Activation(activation) => {
@@ -374,6 +389,7 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
             input,
             output,
             activation,
+            ..
         } => dense(&place, input, output, &activation_type(*activation)),
     }
 }

@@ -1,9 +1,12 @@
 //! One layer: its type, its call, its line in the summary.
 
 use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use quote::{quote, ToTokens};
 
-use crate::model::{Activation, Layer, LayerKind, Size};
+use crate::{
+    ast::{digits, Value},
+    model::{Activation, Init, Layer, LayerKind, Size},
+};
 
 use super::{batch_shape_value, nest, nested_places, root, size_value, stateful};
 
@@ -22,16 +25,48 @@ pub(super) fn storage_type(layer: &Layer) -> TokenStream {
         }
         LayerKind::Activation(activation) => activation_type(*activation),
         LayerKind::Pow { exponent } => quote!(#root::Pow<#exponent>),
+        LayerKind::Scale { channels } => quote!(#root::Scale<#channels, Elem, Dev>),
+        LayerKind::LayerNorm { epsilon } => {
+            let features = layer.taken();
+            let epsilon = epsilon.as_ref().map(|value| epsilon_bits(Some(value)));
+            let epsilon = epsilon.map(|bits| quote!(, #bits));
+            quote!(#root::LayerNorm<#features, Elem, Dev #epsilon>)
+        }
         LayerKind::Dense {
             input,
             output,
             activation,
+            init,
         } => {
-            let activation = activation_type(*activation);
-            quote!(#root::Dense<#input, #output, #activation, Elem, Dev>)
+            let (activation, init) = (activation_type(*activation), init_argument(*init));
+            quote!(#root::Dense<#input, #output, #activation, Elem, Dev #init>)
         }
         LayerKind::Stateful(stateful) => stateful::storage_type(layer, stateful),
     }
+}
+
+/// The last generic argument of a layer with weights, with a comma before it; none for what is the default.
+pub(super) fn init_argument(init: Init) -> Option<TokenStream> {
+    let root = root();
+    Some(match init {
+        Init::Glorot => return None,
+        Init::Kaiming => quote!(, #root::Kaiming),
+        Init::Dfdx => quote!(, #root::Dfdx),
+        Init::Zeros => quote!(, #root::Zeros),
+        Init::Orthogonal => quote!(, #root::Orthogonal),
+    })
+}
+
+/// The bits of the epsilon of a `LayerNorm` as a constant generic argument.
+pub(super) fn epsilon_bits(epsilon: Option<&Value>) -> TokenStream {
+    let root = root();
+    let digits = match epsilon {
+        None => None,
+        Some(Value::Number(_, lit)) => digits(lit).map(|(digits, _)| digits.parse::<f64>()),
+        Some(value) => return quote!({ #root::epsilon_bits(#value) }),
+    };
+    let number = digits.and_then(Result::ok).unwrap_or(1e-5);
+    Literal::u64_unsuffixed(number.to_bits()).into_token_stream()
 }
 
 /// The type of an activation.
@@ -43,6 +78,11 @@ pub(super) fn activation_type(activation: Activation) -> TokenStream {
         Activation::Relu => quote!(#root::Relu),
         Activation::Sigmoid => quote!(#root::Sigmoid),
         Activation::Sin => quote!(#root::Sin),
+        Activation::LeakyRelu => quote!(#root::LeakyRelu),
+        Activation::Elu => quote!(#root::Elu),
+        Activation::Gelu => quote!(#root::Gelu),
+        Activation::Silu => quote!(#root::Silu),
+        Activation::Softplus => quote!(#root::Softplus),
     }
 }
 
@@ -77,6 +117,11 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
                 _ => quote!(#root::resize(x, #produced)?),
             };
             quote!(#into let x = #change; #out)
+        }
+        LayerKind::Scale { .. } | LayerKind::LayerNorm { .. } => {
+            let flat = [layer.taken()];
+            let (into, out) = (meet(&layer.input, &flat), meet(&flat, &layer.output));
+            quote!(#into let x = #root::apply(&#this, x)?; #out)
         }
         LayerKind::Residual(chain) => {
             let mut shape = layer.input.clone();
@@ -153,6 +198,14 @@ fn parameters(layer: &Layer, this: &TokenStream) -> TokenStream {
             let layers = chain.layers.iter().zip(&places);
             let counts = layers.map(|(layer, place)| parameters(layer, place));
             quote!((#(#counts)+*))
+        }
+        LayerKind::Scale { channels } => {
+            let channels = size_value(channels);
+            quote!(2 * #channels)
+        }
+        LayerKind::LayerNorm { .. } => {
+            let features = size_value(&layer.taken());
+            quote!(2 * #features)
         }
         LayerKind::Dense { input, output, .. } => {
             let (input, output) = (size_value(input), size_value(output));

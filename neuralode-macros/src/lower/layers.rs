@@ -8,13 +8,13 @@ use crate::{
     ast::{Expr, Value},
     check,
     model::{
-        Activation, Chain, Condition, ConditionKind, Feeder, Layer, LayerKind, Returned, Shape,
-        Size,
+        Activation, Chain, Condition, ConditionKind, Feeder, Init, Layer, LayerKind, Returned,
+        Shape, Size,
     },
     suggest,
 };
 
-use super::{layers_of, ode::output_of, words::found, Lowering};
+use super::{arguments::Arguments, layers_of, ode::output_of, words::found, Lowering};
 
 const DENSE: &str =
     "write `Dense(inputs => outputs, activation)`, `Dense(_ => outputs)` or `Dense(outputs)`";
@@ -135,6 +135,8 @@ impl Lowering<'_> {
             Some("Flatten") => self.flatten(name, arguments, current),
             Some("Reshape") => self.reshape(name, arguments, current),
             Some("Pow") => self.pow(name, arguments, current.as_ref()),
+            Some("Scale") => self.scale(arguments, current.as_ref()),
+            Some("LayerNorm") => self.layer_norm(name, arguments, current.as_ref()),
             Some("Augment") => self.augment(name, arguments, current),
             Some("Project") => self.project(name, arguments, current),
             Some("Append") => self.append(name, arguments, current),
@@ -387,7 +389,7 @@ impl Lowering<'_> {
         (!matches!(first, Expr::Invalid)).then_some(first)
     }
 
-    fn no_arguments(&mut self, name: &str, arguments: Option<&[Expr]>) {
+    pub(super) fn no_arguments(&mut self, name: &str, arguments: Option<&[Expr]>) {
         if let Some([first, ..]) = arguments {
             if !matches!(first, Expr::Invalid) {
                 self.diagnostics.error(
@@ -465,7 +467,9 @@ impl Lowering<'_> {
     ) -> Option<Layer> {
         // Whatever goes wrong below, the shape that enters is used up here.
         let incoming = current.take();
-        let arguments = self.arguments("Dense", arguments, &[]).values;
+        let arguments = self.arguments("Dense", arguments, &["init"]);
+        let init = self.init(&arguments);
+        let arguments = arguments.values;
         let Some((width, rest)) = arguments.split_first() else {
             self.diagnostics
                 .error(name, "`Dense` needs its number of outputs", DENSE);
@@ -508,6 +512,7 @@ impl Lowering<'_> {
                 input,
                 output,
                 activation: activation?,
+                init: init?,
             },
         })
     }
@@ -525,6 +530,14 @@ impl Lowering<'_> {
                 None
             }
         }
+    }
+
+    /// The setting `init` of a layer with weights.
+    pub(super) fn init(&mut self, arguments: &Arguments<'_>) -> Option<Init> {
+        let Some(value) = arguments.setting("init") else {
+            return Some(Init::Glorot);
+        };
+        self.word(value, "an initialisation", Init::NAMES, Init::named)
     }
 
     /// The number of features of a flat shape.

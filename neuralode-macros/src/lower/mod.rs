@@ -4,6 +4,7 @@
 
 mod arguments;
 mod layers;
+mod norm;
 mod ode;
 mod stateful;
 mod words;

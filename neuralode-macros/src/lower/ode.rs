@@ -296,8 +296,8 @@ impl Lowering<'_> {
         Some(Controller::Pid(Box::new([p, i, d])))
     }
 
-    /// A tolerance or a step size.
-    fn number_above_zero(
+    /// A tolerance, a step size, or another number above zero.
+    pub(super) fn number_above_zero(
         &mut self,
         value: &Expr,
         name: &str,

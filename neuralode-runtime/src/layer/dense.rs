@@ -8,45 +8,31 @@ use dfdx::{
     tensor::{HasErr, Tape, Tensor},
     tensor_ops::{BroadcastTo, Device, PermuteTo, TryAdd, TryMatMul},
 };
-use rand::{distributions::Distribution, Rng};
 
-use super::{fused::Fused, Activation};
+use super::{
+    fused::Fused,
+    init::{self, Fan, Glorot, Initialisation},
+    Activation,
+};
 use crate::engine::host::storage::{covers, is_contiguous};
 
 /// `A(x W^T + b)`: an affine map from `I` to `O` features, followed by the activation `A`.
 ///
-/// Starts with Glorot uniform weights, `U(-l, l)` with `l = sqrt(6 / (I + O))`, and zero biases, drawn from
-/// the device's generator. The draws are made in f64, so that equal seeds give equal models in f32 and
-/// f64 up to rounding.
+/// Starts with what the rule `Init` draws from the device's generator: by default [`Glorot`] uniform weights and zero
+/// biases. The draws are made in f64, so that equal seeds give equal models in f32 and f64 up to rounding.
 ///
 /// On `Cpu` in f32 and f64 the layer is one operation on the tape, with kernels of its own; elsewhere, or with
 /// an activation of your own, it consists of dfdx's operations. The two differ by rounding.
 ///
 /// # Shapes
 /// `(B, I)` to `(B, O)`.
-///
-/// # Sources
-/// X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
-/// AISTATS 2010, PMLR 9:249-256.
 #[derive(Clone, Debug)]
-pub struct Dense<const I: usize, const O: usize, A, E: Dtype, D: Device<E>> {
+pub struct Dense<const I: usize, const O: usize, A, E: Dtype, D: Device<E>, Init = Glorot> {
     /// Weights, `(O, I)`.
     pub weight: Tensor<Rank2<O, I>, E, D>,
     /// Biases, `(O,)`.
     pub bias: Tensor<Rank1<O>, E, D>,
-    activation: PhantomData<A>,
-}
-
-/// `U(-bound, bound)` for any dtype.
-struct SymmetricUniform {
-    bound: f64,
-}
-
-impl<E: Dtype> Distribution<E> for SymmetricUniform {
-    fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> E {
-        let unit: f64 = rng.gen_range(-1.0..1.0);
-        crate::engine::tensor::scalar(self.bound * unit)
-    }
+    activation: PhantomData<(A, Init)>,
 }
 
 impl<const I: usize, const O: usize, A, E: Dtype, D: Device<E>> Dense<I, O, A, E, D> {
@@ -58,20 +44,34 @@ impl<const I: usize, const O: usize, A, E: Dtype, D: Device<E>> Dense<I, O, A, E
             activation: PhantomData,
         }
     }
+}
 
-    fn glorot_uniform(weight: &mut Tensor<Rank2<O, I>, E, D>) -> Result<(), <D as HasErr>::Err> {
-        #[allow(clippy::cast_precision_loss, reason = "no layer has 2^53 features")]
-        let features = (I + O).max(1) as f64;
-        weight.try_fill_with_distr(SymmetricUniform {
-            bound: (6.0 / features).sqrt(),
-        })
+impl<const I: usize, const O: usize, A, E: Dtype, D: Device<E>, Init: Initialisation>
+    Dense<I, O, A, E, D, Init>
+{
+    const FAN: Fan = Fan {
+        inputs: I,
+        outputs: O,
+    };
+
+    fn fill_weight(weight: &mut Tensor<Rank2<O, I>, E, D>) -> Result<(), <D as HasErr>::Err> {
+        init::fill::<Init, _, _, _>(weight, Self::FAN)
+    }
+
+    fn fill_bias(bias: &mut Tensor<Rank1<O>, E, D>) -> Result<(), <D as HasErr>::Err> {
+        init::fill_bias::<Init, _, _, _>(bias, Self::FAN)
     }
 }
 
-impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>> TensorCollection<E, D>
-    for Dense<I, O, A, E, D>
+impl<const I: usize, const O: usize, A, E, D, Init> TensorCollection<E, D>
+    for Dense<I, O, A, E, D, Init>
+where
+    A: Activation,
+    E: Dtype,
+    D: Device<E>,
+    Init: Initialisation,
 {
-    type To<E2: Dtype, D2: Device<E2>> = Dense<I, O, A, E2, D2>;
+    type To<E2: Dtype, D2: Device<E2>> = Dense<I, O, A, E2, D2, Init>;
 
     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
         visitor: &mut V,
@@ -82,27 +82,31 @@ impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>> Tens
                     "weight",
                     |s| &s.weight,
                     |s| &mut s.weight,
-                    TensorOptions::reset_with(Self::glorot_uniform),
+                    TensorOptions::reset_with(Self::fill_weight),
                 ),
                 Self::tensor(
                     "bias",
                     |s| &s.bias,
                     |s| &mut s.bias,
-                    TensorOptions::reset_to_zeros(),
+                    TensorOptions::reset_with(Self::fill_bias),
                 ),
             ),
-            |(weight, bias)| Dense::new(weight, bias),
+            |(weight, bias)| Dense {
+                weight,
+                bias,
+                activation: PhantomData,
+            },
         )
     }
 }
 
-impl<const I: usize, const O: usize, A, E: Dtype, D: Device<E>> NonMutableModule
-    for Dense<I, O, A, E, D>
+impl<const I: usize, const O: usize, A, E: Dtype, D: Device<E>, Init> NonMutableModule
+    for Dense<I, O, A, E, D, Init>
 {
 }
 
-impl<const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>
-    Module<Tensor<(B, Const<I>), E, D, T>> for Dense<I, O, A, E, D>
+impl<const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>, Init>
+    Module<Tensor<(B, Const<I>), E, D, T>> for Dense<I, O, A, E, D, Init>
 where
     A: Activation,
 {
@@ -127,7 +131,9 @@ pub(crate) struct Input<'c> {
     pub(crate) finite: Option<&'c Cell<Option<bool>>>,
 }
 
-impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>> Dense<I, O, A, E, D> {
+impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>, Init>
+    Dense<I, O, A, E, D, Init>
+{
     /// The layer's forward pass: one operation on the tape where the processor has kernels for it.
     pub(crate) fn try_forward_from<B: Dim, T: Tape<E, D>>(
         &self,

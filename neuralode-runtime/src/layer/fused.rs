@@ -19,14 +19,24 @@ use crate::engine::host::{
 };
 
 /// A forward pass of `layer` on an input with elements, waiting for the kernel of its activation.
-pub(super) struct Fused<'l, const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T> {
-    pub(super) layer: &'l Dense<I, O, A, E, D>,
+pub(super) struct Fused<
+    'l,
+    const I: usize,
+    const O: usize,
+    A,
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+    T,
+    Init,
+> {
+    pub(super) layer: &'l Dense<I, O, A, E, D, Init>,
     pub(super) x: Tensor<(B, Const<I>), E, D, T>,
     pub(super) input: Input<'l>,
 }
 
-impl<const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T> ActivationVisitor
-    for Fused<'_, I, O, A, B, E, D, T>
+impl<const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T, Init> ActivationVisitor
+    for Fused<'_, I, O, A, B, E, D, T, Init>
 where
     A: Activation,
     T: Tape<E, D>,
@@ -43,8 +53,8 @@ where
     }
 }
 
-impl<const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T>
-    Fused<'_, I, O, A, B, E, D, T>
+impl<const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T, Init>
+    Fused<'_, I, O, A, B, E, D, T, Init>
 where
     A: Activation,
     T: Tape<E, D>,

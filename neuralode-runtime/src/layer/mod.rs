@@ -6,10 +6,13 @@ mod dense;
 mod dropout;
 mod features;
 mod fused;
+pub mod init;
+mod norm;
 mod pow;
 mod random;
 mod reshape;
 mod residual;
+mod scale;
 mod stateful;
 
 pub use activation::Activation;
@@ -18,9 +21,12 @@ pub use dense::Dense;
 pub(crate) use dense::Input;
 pub use dropout::{Dropout, DropoutState};
 pub use features::{append_time, resize, AppendTime, Augment, Project};
+pub use init::{Fan, Initialisation};
+pub use norm::{epsilon_bits, LayerNorm, DEFAULT_EPSILON};
 pub use pow::Pow;
 pub use reshape::{reshape, Flatten, Reshape};
 pub use residual::{branch, sum, Residual};
+pub use scale::Scale;
 pub use stateful::{assert_sendable, check_layer, seed_of, Call, Checked, Layer, Mode, Stateless};
 
 use dfdx::nn::Module;

@@ -13,11 +13,15 @@ pub use super::{
     dense::{DenseLayer, DenseParams},
     features::{AppendTimeLayer, ResizeLayer},
     layer::TileLayer,
+    norm::LayerNormLayer,
+    scale::ScaleLayer,
 };
 
-use super::real::Real;
+use super::{real::Real, special};
 use crate::engine::cuda::FieldSource;
-use crate::layer::activation::{Identity, Relu, Sigmoid, Sin, Tanh};
+use crate::layer::activation::{
+    Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh,
+};
 
 /// One number for each of `L` samples, on cache lines of its own.
 #[derive(Clone, Copy, Debug)]
@@ -228,10 +232,33 @@ tile_activations! {
     // A NaN is neither above nor below zero, and stays.
     Relu, false, true, |x| if x <= E::default() { E::default() } else { x },
         |_, y| if y > E::default() { E::ONE } else { E::default() },
-        |simd, y, c| E::product(simd, c, E::positive(simd, y));
+        |simd, y, c| E::product(simd, c, derivative_by_sign::<S, E>(simd, y, 0.0));
     Sigmoid, false, true, |x| x.sigmoid::<S>(), |_, y| (-y).mul_add::<S>(y, y),
         |simd, y, c| E::product(simd, c, E::neg_fma(simd, y, y, y));
     Sin, true, false, |x| x.sin(), |x, _| x.cos(), |_, _, c| c;
+    LeakyRelu, false, true,
+        |x| if x > E::default() { x } else { x * E::from_f64(LeakyRelu::SLOPE) },
+        |_, y| if y > E::default() { E::ONE } else { E::from_f64(LeakyRelu::SLOPE) },
+        |simd, y, c| E::product(simd, c, derivative_by_sign::<S, E>(simd, y, LeakyRelu::SLOPE));
+    Elu, false, true, |x| special::elu::<S, E>(x),
+        |_, y| if y > E::default() { E::ONE } else { y + E::ONE },
+        |simd, y, c| {
+            let one = E::splat(simd, E::ONE);
+            E::product(simd, c, E::where_positive(simd, y, one, E::sum(simd, y, one)))
+        };
+    Gelu, true, false, |x| special::gelu::<S, E>(x),
+        |x, _| special::gelu_derivative::<S, E>(x), |_, _, c| c;
+    Silu, true, false, |x| special::silu::<S, E>(x),
+        |x, _| special::silu_derivative::<S, E>(x), |_, _, c| c;
+    Softplus, true, false, |x| special::softplus::<S, E>(x), |x, _| x.sigmoid::<S>(),
+        |_, _, c| c;
+}
+
+/// One where `y > 0`, `left` elsewhere.
+#[inline(always)]
+fn derivative_by_sign<S: Simd, E: Real>(simd: S, y: E::Register<S>, left: f64) -> E::Register<S> {
+    let (one, left) = (E::splat(simd, E::ONE), E::splat(simd, E::from_f64(left)));
+    E::where_positive(simd, y, one, left)
 }
 
 /// The first `N` rows of `scratch` as a tile, and the rest.

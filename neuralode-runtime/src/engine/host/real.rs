@@ -13,6 +13,8 @@ use core::{
 
 use pulp::Simd;
 
+use super::special::Coefficients;
+
 /// Whether `a * b + c` is one instruction under `S`; where it is not, it is rounded twice rather than
 /// computed by a library call.
 pub const fn fused<S: Simd>() -> bool {
@@ -37,6 +39,7 @@ pub trait Real:
     + Mul<Output = Self>
     + Div<Output = Self>
     + Neg<Output = Self>
+    + Coefficients
 {
     /// One.
     const ONE: Self;
@@ -71,8 +74,13 @@ pub trait Real:
     fn product<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     /// The sum over the lanes, in an order of the processor's.
     fn reduce<S: Simd>(simd: S, a: Self::Register<S>) -> Self;
-    /// One where `a > 0`, zero elsewhere.
-    fn positive<S: Simd>(simd: S, a: Self::Register<S>) -> Self::Register<S>;
+    /// `x` where `a > 0`, `y` elsewhere.
+    fn where_positive<S: Simd>(
+        simd: S,
+        a: Self::Register<S>,
+        x: Self::Register<S>,
+        y: Self::Register<S>,
+    ) -> Self::Register<S>;
     /// `a + b` in every lane.
     fn sum<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
 
@@ -92,6 +100,10 @@ pub trait Real:
     fn sigmoid<S: Simd>(self) -> Self;
     /// `exp(x)` for `x <= 0`; within 5 units in the last place where the result is a normal number.
     fn exp_below_one<S: Simd>(self) -> Self;
+    /// `exp(x) - 1` for `x <= 0`; within 5 units in the last place.
+    fn exp_minus_one<S: Simd>(self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
     /// Sine, from the standard library.
     fn sin(self) -> Self;
     /// Cosine, from the standard library.
@@ -271,9 +283,13 @@ macro_rules! real {
                 simd.$reduce(a)
             }
             #[inline(always)]
-            fn positive<S: Simd>(simd: S, a: S::$register) -> S::$register {
-                let (zero, one) = (simd.$splat(0.0), simd.$splat(1.0));
-                simd.$select(simd.$greater(a, zero), one, zero)
+            fn where_positive<S: Simd>(
+                simd: S,
+                a: S::$register,
+                x: S::$register,
+                y: S::$register,
+            ) -> S::$register {
+                simd.$select(simd.$greater(a, simd.$splat(0.0)), x, y)
             }
             #[inline(always)]
             fn sum<S: Simd>(simd: S, a: S::$register, b: S::$register) -> S::$register {
@@ -345,6 +361,20 @@ macro_rules! real {
                 } else {
                     exp
                 }
+            }
+            #[inline(always)]
+            fn exp_minus_one<S: Simd>(self) -> Self {
+                let x = if self < -$exp_limit {
+                    -$exp_limit
+                } else {
+                    self
+                };
+                let (p, scale) = $parts::<S>(x);
+                Real::mul_add::<S>(scale, p, scale - 1.0)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                $t::sqrt(self)
             }
             #[inline(always)]
             fn sin(self) -> Self {
