@@ -29,8 +29,8 @@ pub trait RowScalar: Real + Pooled + Unit {
     /// Writes the first numbers of a register.
     fn store_partial<S: Simd>(simd: S, x: &mut [Self], v: Self::Register<S>);
 
-    /// `y = x W^T + b` for rows `x` of inputs and `y` of outputs. With `check` it says whether all of `x` are
-    /// finite, without another way through memory; otherwise it says yes.
+    /// `y = x W^T + b` for rows `x` of inputs and `y` of outputs. With `check` it says whether all of `y` are finite,
+    /// which they cannot be if a number of `x` is not; otherwise it says yes.
     fn affine(size: Size, x: &[Self], w: &[Self], b: &[Self], y: &mut [Self], check: bool) -> bool;
     /// Adds `c^T x` to the gradient `(outputs, inputs)` of the weights, where `c` is the cotangent of the affine map.
     fn add_weight_gradient(size: Size, x: &[Self], c: &[Self], weight_bar: &mut [Self]);
@@ -163,19 +163,14 @@ fn affine<E: RowScalar>(size: Size, x: &[E], w: &[E], b: &[E], y: &mut [E], chec
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) -> bool {
             let Self(size, x, w, b, y, check) = self;
-            let mut finite = true;
-            let chunks = x.chunks(CACHED_ROWS * size.inputs);
-            for (x, y) in chunks.zip(y.chunks_mut(CACHED_ROWS * size.outputs)) {
-                finite &= !check || is_finite::<S, E>(simd, x);
-                if S::REGISTER_COUNT < 32 {
-                    dots::<S, E, 2, 4>(simd, size, x, w, b, y);
-                } else if size.outputs.is_multiple_of(5) && !size.outputs.is_multiple_of(4) {
-                    dots::<S, E, 4, 5>(simd, size, x, w, b, y);
-                } else {
-                    dots::<S, E, 6, 4>(simd, size, x, w, b, y);
-                }
+            if S::REGISTER_COUNT < 32 {
+                dots::<S, E, 2, 4>(simd, size, x, w, b, y);
+            } else if size.outputs.is_multiple_of(5) && !size.outputs.is_multiple_of(4) {
+                dots::<S, E, 4, 5>(simd, size, x, w, b, y);
+            } else {
+                dots::<S, E, 6, 4>(simd, size, x, w, b, y);
             }
-            finite
+            !check || is_finite::<S, E>(simd, y)
         }
     }
 
@@ -223,55 +218,101 @@ fn dots_of_rows<S: Simd, E: RowScalar, const R: usize, const K: usize>(
     b: &[E],
     y: &mut [E],
 ) {
+    let x = lines(&x[row * size.inputs..], size.inputs);
+    let y = &mut y[row * size.outputs..][..R * size.outputs];
     let mut o = 0;
     while o + K <= size.outputs {
-        dot_block::<S, E, R, K>(simd, size, (row, o), x, w, b, y);
+        dot_block::<S, E, R, K>(simd, size, o, x, w, b, y);
         o += K;
     }
     while o < size.outputs {
-        dot_block::<S, E, R, 1>(simd, size, (row, o), x, w, b, y);
+        dot_block::<S, E, R, 1>(simd, size, o, x, w, b, y);
         o += 1;
     }
+}
+
+/// The first `R` rows of `length` scalars.
+#[inline(always)]
+fn lines<E, const R: usize>(x: &[E], length: usize) -> [&[E]; R] {
+    let mut lines = [&x[..length]; R];
+    for (r, line) in lines.iter_mut().enumerate().skip(1) {
+        *line = &x[r * length..][..length];
+    }
+    lines
+}
+
+/// Registers of a row between two checks of lengths.
+const UNCHECKED: usize = 4;
+
+type Group<E, S> = [<E as Real>::Register<S>; UNCHECKED];
+
+/// The whole groups of registers of each row, the registers behind them, and what is left. All rows have one length.
+#[inline(always)]
+#[allow(clippy::type_complexity, reason = "three parts, each by row")]
+fn grouped<'a, S: Simd, E: RowScalar, const R: usize>(
+    rows: [&'a [E]; R],
+) -> (
+    [&'a [Group<E, S>]; R],
+    [&'a [E::Register<S>]; R],
+    [&'a [E]; R],
+) {
+    let (mut groups, mut left, mut rest) = ([&[][..]; R], [&[][..]; R], [&[][..]; R]);
+    for r in 0..R {
+        let (registers, behind) = E::vectors::<S>(rows[r]);
+        (groups[r], left[r]) = registers.as_chunks::<UNCHECKED>();
+        rest[r] = behind;
+    }
+    (groups, left, rest)
 }
 
 #[inline(always)]
 fn dot_block<S: Simd, E: RowScalar, const R: usize, const K: usize>(
     simd: S,
     size: Size,
-    (row, o): (usize, usize),
-    x: &[E],
+    o: usize,
+    x: [&[E]; R],
     w: &[E],
     b: &[E],
     y: &mut [E],
 ) {
     let Size { inputs, outputs } = size;
-    let x: [_; R] = core::array::from_fn(|r| E::vectors::<S>(&x[(row + r) * inputs..][..inputs]));
-    let w: [_; K] = core::array::from_fn(|k| E::vectors::<S>(&w[(o + k) * inputs..][..inputs]));
+    let w = lines::<E, K>(&w[o * inputs..], inputs);
+    let (x_groups, x_left, x_rest) = grouped::<S, E, R>(x);
+    let (w_groups, w_left, w_rest) = grouped::<S, E, K>(w);
     let mut sums = [[E::splat(simd, E::default()); K]; R];
-    let count = inputs / E::lanes::<S>();
-    // Slices of one length, which spares checks.
-    let x_whole = x.map(|(x, _)| &x[..count]);
-    let w_whole = w.map(|(w, _)| &w[..count]);
-    for c in 0..count {
-        let w = w_whole.map(|w| w[c]);
+    for c in 0..w_groups[0].len() {
+        let (mut x, mut w) = ([&x_groups[0][c]; R], [&w_groups[0][c]; K]);
+        for r in 1..R {
+            x[r] = &x_groups[r][c];
+        }
+        for k in 1..K {
+            w[k] = &w_groups[k][c];
+        }
+        for u in 0..UNCHECKED {
+            for r in 0..R {
+                for k in 0..K {
+                    sums[r][k] = E::fma(simd, x[r][u], w[k][u], sums[r][k]);
+                }
+            }
+        }
+    }
+    for c in 0..w_left[0].len() {
         for r in 0..R {
-            let x = x_whole[r][c];
             for k in 0..K {
-                sums[r][k] = E::fma(simd, x, w[k], sums[r][k]);
+                sums[r][k] = E::fma(simd, x_left[r][c], w_left[k][c], sums[r][k]);
             }
         }
     }
     if !inputs.is_multiple_of(E::lanes::<S>()) {
-        let w: [_; K] = core::array::from_fn(|k| E::partial(simd, w[k].1));
         for r in 0..R {
-            let x = E::partial(simd, x[r].1);
+            let x = E::partial(simd, x_rest[r]);
             for k in 0..K {
-                sums[r][k] = E::fma(simd, x, w[k], sums[r][k]);
+                sums[r][k] = E::fma(simd, x, E::partial(simd, w_rest[k]), sums[r][k]);
             }
         }
     }
     for r in 0..R {
-        let y = &mut y[(row + r) * outputs + o..][..K];
+        let y = &mut y[r * outputs + o..][..K];
         let b = &b[o..][..K];
         for k in 0..K {
             y[k] = b[k] + E::reduce(simd, sums[r][k]);
