@@ -70,7 +70,7 @@ models! {
 }
 
 /// What emulates a launch: every block has threads of its own, and barriers do what the hardware does.
-const HOST: &str = r#"
+const HOST: &str = r"
 #include <barrier>
 #include <cmath>
 #include <cstdio>
@@ -90,7 +90,7 @@ struct Grid {
     void sync(const Block&) const { together->arrive_and_wait(); }
 };
 }
-"#;
+";
 
 /// Reads a problem, solves it, pulls a cotangent back, and prints everything.
 const MAIN: &str = r#"

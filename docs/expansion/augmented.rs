@@ -604,6 +604,16 @@ const _: () = {
                 kernel::copy(v_5, out);
             }
         }
+        fn cuda_source() -> Option<cuda::FieldSource> {
+            Some(
+                cuda::FieldSource::new("AugmentedOdeFieldKernel", 5)
+                    .resize(5, 6, true)
+                    .dense(6, 16, "Tanh", false)
+                    .dense(16, 16, "Tanh", false)
+                    .join(2usize)
+                    .dense(16, 5, "Identity", false),
+            )
+        }
         #[inline(always)]
         fn join<Num: Real>(sums: &[kernel::Sums<Num>], theta_bar: &mut [Num]) {
             <kernel::AppendTimeLayer as kernel::TileLayer<
@@ -759,6 +769,19 @@ const _: () = {
                     &self.ode.options,
                     has_kernels::<5, Elem, Dev, AugmentedOdeField<Elem, Dev>>(),
                 )
+        }
+        /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
+        /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
+        pub fn cuda_source(tile: usize) -> Vec<(&'static str, cuda::Program)> {
+            let programs: [(&'static str, Option<cuda::Program>); 1usize] = [
+                ("ode", cuda_program::<5, Elem, Dev, AugmentedOdeField<Elem, Dev>>(tile)),
+            ];
+            Iterator::collect(
+                Iterator::filter_map(
+                    IntoIterator::into_iter(programs),
+                    |(path, program)| Option::map(program, |program| (path, program)),
+                ),
+            )
         }
         /// Takes over how another model of this type, of any dtype and device, solves its blocks.
         /// dfdx's conversions return the declared options; this carries changed ones over.

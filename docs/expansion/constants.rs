@@ -491,6 +491,26 @@ const _: () = {
                 );
             vector::meet(&c_0)
         }
+        fn cuda_source() -> Option<cuda::FieldSource> {
+            Some(
+                cuda::FieldSource::new(
+                        "ConstantsOdeFieldKernel",
+                        Dim::size(&Const::<{ STATE }>),
+                    )
+                    .dense(
+                        Dim::size(&Const::<{ STATE }>),
+                        Dim::size(&Const::<{ sizes::HIDDEN }>),
+                        "Tanh",
+                        false,
+                    )
+                    .dense(
+                        Dim::size(&Const::<{ sizes::HIDDEN }>),
+                        Dim::size(&Const::<{ WIDTH }>),
+                        "Identity",
+                        false,
+                    ),
+            )
+        }
         #[inline(always)]
         fn join<Num: Real>(sums: &[kernel::Sums<Num>], theta_bar: &mut [Num]) {
             <kernel::DenseLayer<
@@ -631,6 +651,27 @@ const _: () = {
                     &self.ode.options,
                     has_kernels::<{ STATE }, Elem, Dev, ConstantsOdeField<Elem, Dev>>(),
                 )
+        }
+        /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
+        /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
+        pub fn cuda_source(tile: usize) -> Vec<(&'static str, cuda::Program)> {
+            let programs: [(&'static str, Option<cuda::Program>); 1usize] = [
+                (
+                    "ode",
+                    cuda_program::<
+                        { STATE },
+                        Elem,
+                        Dev,
+                        ConstantsOdeField<Elem, Dev>,
+                    >(tile),
+                ),
+            ];
+            Iterator::collect(
+                Iterator::filter_map(
+                    IntoIterator::into_iter(programs),
+                    |(path, program)| Option::map(program, |program| (path, program)),
+                ),
+            )
         }
         /// Takes over how another model of this type, of any dtype and device, solves its blocks.
         /// dfdx's conversions return the declared options; this carries changed ones over.

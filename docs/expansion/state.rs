@@ -413,6 +413,17 @@ const _: () = {
                 .state::<BatchNormState<4, Elem, Dev>>()
                 .block::<NoisyOdeField<Elem, Dev>>("ode", &self.ode.options, false)
         }
+        /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
+        /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
+        pub fn cuda_source(tile: usize) -> Vec<(&'static str, cuda::Program)> {
+            let programs: [(&'static str, Option<cuda::Program>); 0usize] = [];
+            Iterator::collect(
+                Iterator::filter_map(
+                    IntoIterator::into_iter(programs),
+                    |(path, program)| Option::map(program, |program| (path, program)),
+                ),
+            )
+        }
         /// Takes over how another model of this type, of any dtype and device, solves its blocks.
         /// dfdx's conversions return the declared options; this carries changed ones over.
         pub fn copy_options_from<E2: Dtype, D2: Device<E2>>(

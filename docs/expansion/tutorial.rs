@@ -573,6 +573,14 @@ const _: () = {
                 );
             vector::meet(&c_0)
         }
+        fn cuda_source() -> Option<cuda::FieldSource> {
+            Some(
+                cuda::FieldSource::new("MnistOdeOdeFieldKernel", 20)
+                    .dense(20, 10, "Tanh", false)
+                    .dense(10, 10, "Tanh", false)
+                    .dense(10, 20, "Tanh", false),
+            )
+        }
         #[inline(always)]
         fn join<Num: Real>(sums: &[kernel::Sums<Num>], theta_bar: &mut [Num]) {
             <kernel::DenseLayer<
@@ -720,6 +728,19 @@ const _: () = {
                     &self.ode.options,
                     has_kernels::<20, Elem, Dev, MnistOdeOdeField<Elem, Dev>>(),
                 )
+        }
+        /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
+        /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
+        pub fn cuda_source(tile: usize) -> Vec<(&'static str, cuda::Program)> {
+            let programs: [(&'static str, Option<cuda::Program>); 1usize] = [
+                ("ode", cuda_program::<20, Elem, Dev, MnistOdeOdeField<Elem, Dev>>(tile)),
+            ];
+            Iterator::collect(
+                Iterator::filter_map(
+                    IntoIterator::into_iter(programs),
+                    |(path, program)| Option::map(program, |program| (path, program)),
+                ),
+            )
         }
         /// Takes over how another model of this type, of any dtype and device, solves its blocks.
         /// dfdx's conversions return the declared options; this carries changed ones over.

@@ -321,7 +321,6 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
     let widths = &place.widths;
     let root = root();
     match &layer.kind {
-        LayerKind::Flatten | LayerKind::Reshape => pass(&place),
         LayerKind::Augment | LayerKind::Project => {
             general(&place, &quote!(#root::kernel::ResizeLayer), None)
         }
@@ -337,8 +336,11 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
                 None,
             )
         }
-        // `chain_lines` takes it apart; fields with state have no kernels.
-        LayerKind::Residual(_) | LayerKind::Stateful(_) => pass(&place),
+        // `chain_lines` takes residual layers apart; fields with state have no kernels.
+        LayerKind::Flatten
+        | LayerKind::Reshape
+        | LayerKind::Residual(_)
+        | LayerKind::Stateful(_) => pass(&place),
         LayerKind::Activation(activation) => {
             let (taken, activation) = (&widths.taken, activation_type(*activation));
             let Place { x_in, y, .. } = &place;

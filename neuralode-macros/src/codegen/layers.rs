@@ -112,9 +112,10 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
                 flat(layer.produced()),
                 meet(&[layer.produced()], &layer.output),
             );
-            let change = match layer.kind {
-                LayerKind::AppendTime => quote!(#root::append_time(t, x, #produced)?),
-                _ => quote!(#root::resize(x, #produced)?),
+            let change = if matches!(layer.kind, LayerKind::AppendTime) {
+                quote!(#root::append_time(t, x, #produced)?)
+            } else {
+                quote!(#root::resize(x, #produced)?)
             };
             quote!(#into let x = #change; #out)
         }
@@ -158,14 +159,13 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
 /// `check` it finds out whether the model's input is finite.
 pub(super) fn first_call(layer: &Layer, this: &TokenStream, check: bool) -> TokenStream {
     let root = root();
-    match &layer.kind {
-        LayerKind::Dense { .. } => quote!(let x = #root::enter_dense(entry, &#this, x, #check)?;),
-        _ => {
-            let call = call(layer, this);
-            quote! {
-                let x = #root::Entry::enter(entry, x);
-                #call
-            }
+    if matches!(layer.kind, LayerKind::Dense { .. }) {
+        quote!(let x = #root::enter_dense(entry, &#this, x, #check)?;)
+    } else {
+        let call = call(layer, this);
+        quote! {
+            let x = #root::Entry::enter(entry, x);
+            #call
         }
     }
 }
@@ -227,7 +227,9 @@ pub(super) fn summary(layer: &Layer, path: &str, this: &TokenStream) -> TokenStr
             .iter()
             .zip(places)
             .map(|(layer, (place, this))| {
-                let place: String = place.iter().map(|index| format!(".{index}")).collect();
+                let place = place
+                    .iter()
+                    .fold(String::new(), |path, index| format!("{path}.{index}"));
                 summary(layer, &format!("{path}.0{place}"), &this)
             });
         return inner.collect();

@@ -77,7 +77,7 @@ impl ToTokens for Size {
         match self {
             Self::Literal(_) => expression.to_tokens(tokens),
             Self::Constant(_) | Self::Product(_) | Self::Sum(_) => {
-                quote!({ #expression }).to_tokens(tokens)
+                quote!({ #expression }).to_tokens(tokens);
             }
         }
     }

@@ -60,7 +60,8 @@ impl Lowering<'_> {
         let momentum = arguments.setting("momentum");
         let momentum = momentum.and_then(|value| self.setting(value, "momentum", &check::MOMENTUM));
         let epsilon = arguments.setting("epsilon");
-        let epsilon = epsilon.and_then(|value| self.setting(value, "epsilon", &check::BATCH_EPSILON));
+        let epsilon =
+            epsilon.and_then(|value| self.setting(value, "epsilon", &check::BATCH_EPSILON));
         let shape = current?.clone();
         let kind = StatefulKind::BatchNorm {
             channels: shape.first()?.clone(),

@@ -24,7 +24,7 @@ marks! {
     /// Zeros behind the features of a sample: a larger state in which trajectories that would have to cross can pass
     /// each other. The mark of the place; [`resize`] does the work.
     ///
-    /// E. Dupont, A. Doucet, Y. W. Teh, "Augmented Neural ODEs", NeurIPS 2019, arXiv:1904.01681.
+    /// E. Dupont, A. Doucet, Y. W. Teh, "Augmented Neural ODEs", `NeurIPS` 2019, arXiv:1904.01681.
     Augment;
     /// The first features of a sample: what is left of an augmented state. The mark of the place; [`resize`] does the
     /// work.

@@ -69,7 +69,7 @@ rules! {
     /// Weights with orthonormal rows, or columns if there are more rows than columns, uniform among all such, and zero
     /// biases. Costs `O(rows * columns * min(rows, columns))`.
     ///
-    /// A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
+    /// A. M. Saxe, J. L. `McClelland`, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
     /// neural networks", ICLR 2014, arXiv:1312.6120. F. Mezzadri, "How to generate random matrices from the classical
     /// compact groups", Notices of the AMS 54 (2007), arXiv:math-ph/0609050.
     Orthogonal;
@@ -181,7 +181,9 @@ fn orthonormal<R: Rng + ?Sized>(length: usize, count: usize, rng: &mut R) -> Vec
         let square = dot(&vector, &vector);
         if square > 0.0 {
             let scale = (2.0 / square).sqrt();
-            vector.iter_mut().for_each(|x| *x *= scale);
+            for x in vector.iter_mut() {
+                *x *= scale;
+            }
         }
         reflections.push((vector, sign));
     }
@@ -213,7 +215,7 @@ pub(super) fn fill_bias<J: Initialisation, S: Shape, E: Dtype, D: Device<E>>(
     fan: Fan,
 ) -> Result<(), <D as HasErr>::Err> {
     draw(biases, |numbers, mut rng| {
-        J::fill_bias(numbers, fan, &mut rng)
+        J::fill_bias(numbers, fan, &mut rng);
     })
 }
 

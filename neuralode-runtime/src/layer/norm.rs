@@ -13,6 +13,7 @@ pub const DEFAULT_EPSILON: f64 = 1e-5;
 /// The bits of an epsilon, which must be positive.
 #[must_use]
 #[track_caller]
+#[allow(clippy::missing_panics_doc, reason = "while compiling alone")]
 pub const fn epsilon_bits(epsilon: f64) -> u64 {
     assert!(
         0.0 < epsilon && epsilon < f64::INFINITY,

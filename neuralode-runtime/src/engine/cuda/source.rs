@@ -256,8 +256,7 @@ impl FieldSource {
         Program {
             field: self.name.clone(),
             device: format!(
-                "constexpr int NEURALODE_STAGES = {stages};\n\n{}\nnamespace neuralode {{\n\n{definition}\n}}  // namespace neuralode\n",
-                DEVICE
+                "constexpr int NEURALODE_STAGES = {stages};\n\n{DEVICE}\nnamespace neuralode {{\n\n{definition}\n}}  // namespace neuralode\n"
             ),
             precision,
             tile,

@@ -249,13 +249,9 @@ type Group<E, S> = [<E as Real>::Register<S>; UNCHECKED];
 /// The whole groups of registers of each row, the registers behind them, and what is left. All rows have one length.
 #[inline(always)]
 #[allow(clippy::type_complexity, reason = "three parts, each by row")]
-fn grouped<'a, S: Simd, E: RowScalar, const R: usize>(
-    rows: [&'a [E]; R],
-) -> (
-    [&'a [Group<E, S>]; R],
-    [&'a [E::Register<S>]; R],
-    [&'a [E]; R],
-) {
+fn grouped<S: Simd, E: RowScalar, const R: usize>(
+    rows: [&[E]; R],
+) -> ([&[Group<E, S>]; R], [&[E::Register<S>]; R], [&[E]; R]) {
     let (mut groups, mut left, mut rest) = ([&[][..]; R], [&[][..]; R], [&[][..]; R]);
     for r in 0..R {
         let (registers, behind) = E::vectors::<S>(rows[r]);

@@ -14,10 +14,9 @@ pub struct ScaleLayer<const C: usize>;
 
 /// Scalars per channel.
 const fn run<const N: usize, const C: usize>() -> usize {
-    if C == 0 {
-        1
-    } else {
-        N / C
+    match N.checked_div(C) {
+        Some(run) => run,
+        None => 1,
     }
 }
 

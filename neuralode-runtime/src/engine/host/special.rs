@@ -206,9 +206,8 @@ fn normal<S: Simd, E: Real>(x: E) -> (E, E) {
     } else {
         E::ONE - tail
     };
-    /// `1 / sqrt(2 pi)`
-    const PEAK: f64 = 0.398_942_280_401_432_677_94;
-    (below, of(PEAK) * exp)
+    // `1 / sqrt(2 pi)`
+    (below, of(0.398_942_280_401_432_677_94) * exp)
 }
 
 /// `x Phi(x)` with the distribution function `Phi` of the normal distribution: the exact `gelu`, by `erf`, not by `tanh`.
@@ -231,6 +230,7 @@ pub fn gelu_derivative<S: Simd, E: Real>(x: E) -> E {
 }
 
 #[cfg(test)]
+#[allow(clippy::unreadable_literal, reason = "printed by the reference")]
 mod tests {
     use pulp::{Scalar, Scalar128b as Fused, Simd};
 
