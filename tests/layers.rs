@@ -35,6 +35,8 @@ models! {
     NormedBetween: 4, [Dense(4 => 9), LayerNorm, silu, Dense(9 => 4)];
     NormedImage: 12, [Reshape([3, 2, 2]), LayerNorm(epsilon: LARGE), Scale, Flatten];
     NormedResidual: 6, [Residual[LayerNorm, Dense(6 => 8, gelu), Dense(8 => 6)], Append(t), LayerNorm, Dense(7 => 6)];
+    // Far from samples of no variance, near which rounding noise grows without bound.
+    NormedSoftly: 6, [Residual[LayerNorm(epsilon: LARGE), Dense(6 => 8, gelu), Dense(8 => 6)], Append(t), LayerNorm(epsilon: LARGE), Dense(7 => 6)];
     Folded: 6, [Reshape([2, 3]), Append(t), Reshape([9]), Dense(9 => 6, sin), Residual[sin]];
 }
 
@@ -61,18 +63,21 @@ compare! {
     normalised_derivatives_agree: 18, NormedLastOdeField;
     normalised_layers_agree: 4, NormedBetweenOdeField;
     normalised_images_agree: 12, NormedImageOdeField;
-    normalised_residual_layers_agree: 6, NormedResidualOdeField;
+    normalised_residual_layers_agree: 6, NormedSoftlyOdeField;
     augmented_and_projected_states_agree: 3, ResizedOdeField;
     fields_that_read_the_time_agree: 3, TimedOdeField;
     residual_layers_agree: 4, SkipsOdeField;
     reshaped_states_agree: 6, FoldedOdeField;
 }
 
+/// In f32 its gradients are rounding noise in the fourth digit: the layers magnify it from step to step.
 #[test]
-fn temporary() {
-    for seed in [4, 9] {
-        support::kernels::instance::<6, f64, NormedResidualOdeField<f64, Cpu>, 32>(
-            "x", seed, 1e-30,
+fn normalised_residual_layers_agree_in_f64_where_variances_are_small() {
+    for seed in 0..10 {
+        support::kernels::instance::<6, f64, NormedResidualOdeField<f64, Cpu>, 16>(
+            "NormedResidual",
+            seed,
+            1e-10,
         );
     }
 }

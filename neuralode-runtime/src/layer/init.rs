@@ -181,7 +181,7 @@ fn orthonormal<R: Rng + ?Sized>(length: usize, count: usize, rng: &mut R) -> Vec
         let square = dot(&vector, &vector);
         if square > 0.0 {
             let scale = (2.0 / square).sqrt();
-            for x in vector.iter_mut() {
+            for x in &mut vector {
                 *x *= scale;
             }
         }
@@ -252,6 +252,7 @@ fn draw<S: Shape, E: Dtype, D: Device<E>>(
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss, reason = "small counts")]
 mod tests {
     use rand::{rngs::StdRng, SeedableRng};
 

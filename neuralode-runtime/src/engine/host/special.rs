@@ -230,7 +230,12 @@ pub fn gelu_derivative<S: Simd, E: Real>(x: E) -> E {
 }
 
 #[cfg(test)]
-#[allow(clippy::unreadable_literal, reason = "printed by the reference")]
+#[allow(
+    clippy::unreadable_literal,
+    clippy::approx_constant,
+    clippy::float_cmp,
+    reason = "numbers as the reference printed them; equal ones are the same bits"
+)]
 mod tests {
     use pulp::{Scalar, Scalar128b as Fused, Simd};
 
