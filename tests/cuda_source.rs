@@ -4,6 +4,11 @@
 //! Skips aloud where there is no C++ compiler (`CXX`, else `c++`) or no nvcc (on the `PATH`).
 
 #![allow(missing_docs, reason = "a test program")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::float_cmp,
+    reason = "numbers that both programs read, and counts"
+)]
 
 mod support;
 

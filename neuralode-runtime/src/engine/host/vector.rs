@@ -76,7 +76,7 @@ fn dot<S: Simd, E: Real>(a: &[E], b: &[E]) -> E {
 }
 
 impl<E: Real, const I: usize, const O: usize> DenseParams<'_, E, I, O> {
-    /// The argument `z = W x + b` and `y = A(z)`; `transposed` as [`Self::transpose`] arranges it.
+    /// The argument `z = W x + b` and `y = A(z)`; `transposed` by columns.
     #[inline(always)]
     pub fn forward_one<A: TileActivation, S: Simd>(
         &self,
