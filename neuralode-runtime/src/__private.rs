@@ -39,11 +39,11 @@ pub use crate::{
     error::SolveError,
     layer::{
         activation::{Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh},
-        append_time, apply, assert_sendable, branch, check_layer, epsilon_bits,
+        append_time, apply, apply_tiled, assert_sendable, branch, check_layer, epsilon_bits,
         init::{Dfdx, Glorot, Kaiming, Orthogonal, Zeros},
-        reshape, resize, seed_of, sum, AppendTime, Augment, BatchNorm, BatchNormState, Call,
-        Checked, Dense, Dropout, DropoutState, Flatten, Layer, LayerNorm, Mode, Pow, Project,
-        Reshape, Residual, Scale, Stateless,
+        reshape, resize, seed_of, sum, AppendTime, Augment, AvgPool2d, BatchNorm, BatchNormState,
+        Call, Checked, Conv2d, Dense, Dropout, DropoutState, Flatten, GlobalAvgPool, Layer,
+        LayerNorm, MaxPool2d, Mode, Pow, Project, Reshape, Residual, Scale, Stateless,
     },
     options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
     shape::{

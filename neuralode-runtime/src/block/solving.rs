@@ -89,6 +89,4 @@ solves! {
     solve_f64: Erased<f64, LANES_F64>;
 }
 
-/// Samples per tile: two vectors of the widest registers in either type.
-pub(super) const LANES_F32: usize = 32;
-pub(super) const LANES_F64: usize = 16;
+pub(super) use crate::engine::host::tiled::{LANES_F32, LANES_F64};

@@ -10,10 +10,12 @@ use core::ops::{Deref, DerefMut};
 use pulp::Simd;
 
 pub use super::{
+    conv::Conv2dLayer,
     dense::{DenseLayer, DenseParams},
     features::{AppendTimeLayer, ResizeLayer},
     layer::TileLayer,
     norm::LayerNormLayer,
+    pooling::{AvgPoolLayer, MaxPoolLayer},
     scale::ScaleLayer,
 };
 

@@ -20,6 +20,7 @@
 
 pub mod buffer;
 mod closure;
+pub mod conv;
 pub mod dense;
 pub(crate) mod erased;
 pub mod features;
@@ -33,6 +34,7 @@ pub mod norm;
 mod parallel;
 mod per_sample;
 pub(crate) mod point;
+pub mod pooling;
 pub mod pow;
 mod pullback;
 pub mod real;
@@ -40,6 +42,7 @@ pub mod rows;
 pub mod scale;
 pub mod special;
 pub(crate) mod storage;
+pub(crate) mod tiled;
 mod tiles;
 pub mod vector;
 

@@ -1,0 +1,435 @@
+//! Convolutions over tiles: the kernels of [`Conv2d`](crate::layer::Conv2d).
+//!
+//! Value, tangent and the cotangent of the input are one loop nest, [`correlate`], over the places of the result and,
+//! at each, over the places of the window that meet the image. A block of channels stays in registers meanwhile, so
+//! that a number of the image is loaded once for all of them, and a weight once for two registers of samples.
+
+use core::{array, marker::PhantomData};
+
+use pulp::Simd;
+
+use super::{
+    dense::argument,
+    kernel::{copy, scale_by_derivative, Row, Sums, Tile, TileActivation, SPAN, WIDTH},
+    layer::{Records, TileLayer},
+    real::Real,
+};
+
+/// The kernels of [`Conv2d`](crate::layer::Conv2d) with the activation `A`: from `CI` channels of `H` by `W` to `CO` of
+/// `OH` by `OW`, by windows of `K` by `K` places, `STRIDE` apart, on an image with `PADDING` zeros on each side.
+#[derive(Debug)]
+pub struct Conv2dLayer<
+    A,
+    const CI: usize,
+    const H: usize,
+    const W: usize,
+    const CO: usize,
+    const OH: usize,
+    const OW: usize,
+    const K: usize,
+    const STRIDE: usize,
+    const PADDING: usize,
+>(PhantomData<A>);
+
+/// The sizes of an image.
+#[derive(Clone, Copy)]
+struct Image {
+    channels: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Image {
+    const fn plane(self) -> usize {
+        self.height * self.width
+    }
+}
+
+/// For each place of a window along one axis: the index that it meets, if there is one.
+type Met<const K: usize> = [Option<usize>; K];
+
+/// What the window of the output `at` meets of an axis of so many inputs.
+#[inline(always)]
+fn inputs_of<const K: usize, const STRIDE: usize, const PADDING: usize>(
+    at: usize,
+    length: usize,
+) -> Met<K> {
+    array::from_fn(|k| {
+        let input = (at * STRIDE + k).checked_sub(PADDING);
+        input.filter(|input| *input < length)
+    })
+}
+
+/// The outputs, of so many, whose windows meet the input `at`, by the place where they do.
+#[inline(always)]
+fn outputs_of<const K: usize, const STRIDE: usize, const PADDING: usize>(
+    at: usize,
+    length: usize,
+) -> Met<K> {
+    array::from_fn(|k| {
+        let shifted = (at + PADDING).checked_sub(k)?;
+        let output = shifted / STRIDE;
+        (output * STRIDE == shifted && output < length).then_some(output)
+    })
+}
+
+/// What the sums of [`correlate`] begin with.
+#[derive(Clone, Copy)]
+enum Start<'b, E> {
+    Zero,
+    /// One number for each channel.
+    Bias(&'b [E]),
+    /// What stands there.
+    There,
+}
+
+/// `y[o] = start[o] + sum(weight[o][c][k] x[c][met(k)])` over the channels `c` of `x` and the places `k` of the window
+/// that meet it. `weight` has a row of `K` numbers for each `(o, c, k / K)`.
+#[inline(always)]
+fn correlate<S: Simd, E: Real, const K: usize, const L: usize>(
+    simd: S,
+    weight: &[E],
+    start: Start<'_, E>,
+    (from, x): (Image, &[Row<E, L>]),
+    (to, y): (Image, &mut [Row<E, L>]),
+    met: impl Fn(usize, usize) -> Met<K>,
+) {
+    let (weight, _) = weight.as_chunks::<K>();
+    for line in 0..to.height {
+        let lines = met(line, from.height);
+        for column in 0..to.width {
+            let window = (lines, met(column, from.width));
+            let at = line * to.width + column;
+            let mut channel = 0;
+            macro_rules! channels {
+                ($count:literal) => {
+                    while to.channels - channel >= $count {
+                        block::<S, E, K, $count, L>(
+                            simd,
+                            weight,
+                            start,
+                            (from, x),
+                            (channel * to.plane() + at, to.plane(), y),
+                            (channel, window),
+                        );
+                        channel += $count;
+                    }
+                };
+            }
+            if S::REGISTER_COUNT >= 32 {
+                channels!(8);
+            }
+            channels!(4);
+            channels!(2);
+            channels!(1);
+        }
+    }
+}
+
+/// `M` channels of one place of [`correlate`], from the given one on; `y` holds them at `first`, `step` rows apart.
+#[inline(always)]
+fn block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize>(
+    simd: S,
+    weight: &[[E; K]],
+    start: Start<'_, E>,
+    (from, x): (Image, &[Row<E, L>]),
+    (first, step, y): (usize, usize, &mut [Row<E, L>]),
+    (channel, (lines, columns)): (usize, (Met<K>, Met<K>)),
+) {
+    let rows_of_channel = from.channels * K;
+    let mut register = 0;
+    while register + SPAN <= L / E::lanes::<S>() {
+        let mut sum: [[E::Register<S>; SPAN]; M] = match start {
+            Start::Zero => [[E::splat(simd, E::default()); SPAN]; M],
+            Start::Bias(bias) => {
+                let bias = &bias[channel..channel + M];
+                array::from_fn(|m| [E::splat(simd, bias[m]); SPAN])
+            }
+            Start::There => array::from_fn(|m| {
+                let y = E::registers::<S>(&*y[first + m * step]);
+                array::from_fn(|s| y[register + s])
+            }),
+        };
+        for c in 0..from.channels {
+            for (k, line) in lines.iter().enumerate() {
+                let Some(line) = line else {
+                    continue;
+                };
+                let x = &x[c * from.plane() + line * from.width..][..from.width];
+                let weight: [&[E; K]; M] =
+                    array::from_fn(|m| &weight[(channel + m) * rows_of_channel + c * K + k]);
+                for k in 0..K {
+                    let Some(column) = columns[k] else {
+                        continue;
+                    };
+                    let x = &E::registers::<S>(&*x[column])[register..register + SPAN];
+                    for m in 0..M {
+                        let w = E::splat(simd, weight[m][k]);
+                        for s in 0..SPAN {
+                            sum[m][s] = E::fma(simd, w, x[s], sum[m][s]);
+                        }
+                    }
+                }
+            }
+        }
+        for m in 0..M {
+            let y = E::registers_mut::<S>(&mut *y[first + m * step]);
+            y[register..register + SPAN].copy_from_slice(&sum[m]);
+        }
+        register += SPAN;
+    }
+}
+
+/// Adds the products of `M` channels of cotangents, from `o` on, with what row `k` of the window meets of channel `c`
+/// to the sums from the places `sum_at(m)` on.
+#[inline(always)]
+fn gather_block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize>(
+    simd: S,
+    (from, x): (Image, &[Row<E, L>]),
+    (to, bar): (Image, &[Row<E, L>]),
+    (o, c, k): (usize, usize, usize),
+    met: impl Fn(usize, usize) -> Met<K>,
+    sum_at: impl Fn(usize) -> usize,
+    sums: &mut [Sums<E>],
+) {
+    let mut sum = [[E::splat(simd, E::default()); K]; M];
+    for line in 0..to.height {
+        let Some(met_line) = met(line, from.height)[k] else {
+            continue;
+        };
+        let x = &x[c * from.plane() + met_line * from.width..][..from.width];
+        let bar: [&[Row<E, L>]; M] =
+            array::from_fn(|m| &bar[(o + m) * to.plane() + line * to.width..][..to.width]);
+        for column in 0..to.width {
+            let columns = met(column, from.width);
+            let bar: [&[E::Register<S>]; M] =
+                array::from_fn(|m| E::registers::<S>(&*bar[m][column]));
+            for register in 0..L / E::lanes::<S>() {
+                let bar: [E::Register<S>; M] = array::from_fn(|m| bar[m][register]);
+                for k in 0..K {
+                    let Some(column) = columns[k] else {
+                        continue;
+                    };
+                    let x = E::registers::<S>(&*x[column])[register];
+                    for m in 0..M {
+                        sum[m][k] = E::fma(simd, bar[m], x, sum[m][k]);
+                    }
+                }
+            }
+        }
+    }
+    for (m, sum) in sum.iter().enumerate() {
+        for (k, sum) in sum.iter().enumerate() {
+            let at = sum_at(m) + k;
+            sums[at / WIDTH][at % WIDTH] += E::reduce(simd, *sum);
+        }
+    }
+}
+
+impl<
+        A,
+        const CI: usize,
+        const H: usize,
+        const W: usize,
+        const CO: usize,
+        const OH: usize,
+        const OW: usize,
+        const K: usize,
+        const STRIDE: usize,
+        const PADDING: usize,
+    > Conv2dLayer<A, CI, H, W, CO, OH, OW, K, STRIDE, PADDING>
+{
+    const FROM: Image = Image {
+        channels: CI,
+        height: H,
+        width: W,
+    };
+    const TO: Image = Image {
+        channels: CO,
+        height: OH,
+        width: OW,
+    };
+    /// Weights of a channel of the output.
+    const PER_OUTPUT: usize = CI * K * K;
+    const WEIGHTS: usize = CO * Self::PER_OUTPUT;
+
+    /// The convolution of `x` by the weights of `params`.
+    #[inline(always)]
+    fn convolve<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        params: &[E],
+        start: Start<'_, E>,
+        x: &[Row<E, L>],
+        y: &mut [Row<E, L>],
+    ) {
+        correlate(
+            simd,
+            &params[..Self::WEIGHTS],
+            start,
+            (Self::FROM, x),
+            (Self::TO, y),
+            inputs_of::<K, STRIDE, PADDING>,
+        );
+    }
+}
+
+impl<
+        A: TileActivation + 'static,
+        const CI: usize,
+        const H: usize,
+        const W: usize,
+        const CO: usize,
+        const OH: usize,
+        const OW: usize,
+        const K: usize,
+        const STRIDE: usize,
+        const PADDING: usize,
+        const I: usize,
+        const O: usize,
+    > TileLayer<I, O> for Conv2dLayer<A, CI, H, W, CO, OH, OW, K, STRIDE, PADDING>
+{
+    const PARAMS: usize = Self::WEIGHTS + CO;
+    const SUMS: usize = (Self::WEIGHTS + CO).div_ceil(WIDTH);
+    /// An activation counts as sixteen.
+    const PRODUCTS: usize = (Self::PER_OUTPUT + 16) * O;
+    /// The argument of the activation.
+    const KEPT: usize = if A::FROM_ARGUMENT { O } else { 0 };
+
+    /// The weights by channels of the input; biases stay.
+    fn transpose<E: Real>(params: &[E], out: &mut [E]) {
+        const {
+            assert!(I == CI * H * W && O == CO * OH * OW && K > 0 && STRIDE > 0);
+        }
+        out.copy_from_slice(params);
+        let (from, _) = params.as_chunks::<K>();
+        let (to, _) = out.as_chunks_mut::<K>();
+        for (index, row) in from[..CO * CI * K].iter().enumerate() {
+            let (o, c, k) = (index / (CI * K), index / K % CI, index % K);
+            to[(c * CO + o) * K + k] = *row;
+        }
+    }
+
+    #[inline(always)]
+    fn forward<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        params: &[E],
+        _t: &[f64; L],
+        x: &Tile<E, I, L>,
+        kept: &mut [Row<E, L>],
+        y: &mut Tile<E, O, L>,
+    ) {
+        let bias = Start::Bias(&params[Self::WEIGHTS..]);
+        Self::convolve(simd, params, bias, x, y);
+        if const { A::FROM_ARGUMENT } {
+            kept[..O].copy_from_slice(&*y);
+        }
+        for y in y {
+            for l in 0..L {
+                y[l] = A::value::<S, E>(y[l]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn recall<S: Simd, E: Real, const N: usize, const L: usize>(
+        simd: S,
+        params: &[E],
+        t: &[f64; L],
+        x: &Tile<E, I, L>,
+        value: Option<&Tile<E, N, L>>,
+        kept: &mut [Row<E, L>],
+        y: &mut Tile<E, O, L>,
+    ) {
+        match value {
+            _ if const { !A::FROM_ARGUMENT && !A::FROM_VALUE } => {}
+            Some(value) if const { !A::FROM_ARGUMENT } => copy(value, y),
+            _ => Self::forward(simd, params, t, x, kept, y),
+        }
+    }
+
+    #[inline(always)]
+    fn backward<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        _params: &[E],
+        transposed: &[E],
+        _x: &Tile<E, I, L>,
+        kept: &mut [Row<E, L>],
+        y: &Tile<E, O, L>,
+        c: &mut Tile<E, O, L>,
+        x_bar: &mut Tile<E, I, L>,
+    ) {
+        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(kept, y), y, c);
+        correlate(
+            simd,
+            &transposed[..Self::WEIGHTS],
+            Start::Zero,
+            (Self::TO, c),
+            (Self::FROM, x_bar),
+            outputs_of::<K, STRIDE, PADDING>,
+        );
+    }
+
+    #[inline(always)]
+    fn gather<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        (records, rows, x_at, c_at): Records<'_, E, L>,
+        sums: &mut [Sums<E>],
+        _scratch: &mut [Row<E, L>],
+    ) {
+        for record in records.chunks_exact(rows) {
+            let (x, c) = (&record[x_at..x_at + I], &record[c_at..c_at + O]);
+            let mut o = 0;
+            macro_rules! outputs {
+                ($count:literal) => {
+                    while CO - o >= $count {
+                        for row in 0..CI * K {
+                            gather_block::<S, E, K, $count, L>(
+                                simd,
+                                (Self::FROM, x),
+                                (Self::TO, c),
+                                (o, row / K, row % K),
+                                inputs_of::<K, STRIDE, PADDING>,
+                                |m| (o + m) * Self::PER_OUTPUT + row * K,
+                                sums,
+                            );
+                        }
+                        o += $count;
+                    }
+                };
+            }
+            if S::REGISTER_COUNT >= 32 {
+                outputs!(4);
+            }
+            outputs!(2);
+            outputs!(1);
+            for (o, plane) in c.chunks_exact(const { OH * OW }).enumerate() {
+                let mut sum = E::splat(simd, E::default());
+                for c in plane.iter().flat_map(|row| E::registers::<S>(&**row)) {
+                    sum = E::sum(simd, sum, *c);
+                }
+                let at = Self::WEIGHTS + o;
+                sums[at / WIDTH][at % WIDTH] += E::reduce(simd, sum);
+            }
+        }
+    }
+
+    /// Weights that rest cost nothing.
+    #[inline(always)]
+    fn tangent<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        params: &[E],
+        direction: &[E],
+        x: &Tile<E, I, L>,
+        v: &Tile<E, I, L>,
+        kept: &[Row<E, L>],
+        y: &Tile<E, O, L>,
+        out: &mut Tile<E, O, L>,
+    ) {
+        let (moving, bias) = direction.split_at(Self::WEIGHTS);
+        Self::convolve(simd, params, Start::Bias(bias), v, out);
+        if moving.iter().any(|w| *w != E::default()) {
+            Self::convolve(simd, moving, Start::There, x, out);
+        }
+        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(kept, y), y, out);
+    }
+}
