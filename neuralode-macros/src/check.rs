@@ -237,6 +237,7 @@ fn positive(
 pub(crate) fn feeds(
     produced: &Size,
     taken: &Written,
+    unit: &str,
     feeder: Feeder,
     diagnostics: &mut Diagnostics,
 ) -> Option<Condition> {
@@ -253,7 +254,7 @@ pub(crate) fn feeds(
         };
         diagnostics.error(
             &taken.tokens,
-            format!("this layer takes {size} inputs, but {feeder} {produced}"),
+            format!("this layer takes {size} {unit}, but {feeder} {produced}"),
             format!("write `{produced}` here, or `_` to infer it"),
         );
         return None;

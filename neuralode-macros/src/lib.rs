@@ -32,6 +32,7 @@ mod fallback;
 mod lower;
 mod model;
 mod parse;
+mod spatial;
 mod stateful;
 mod suggest;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use syn::{Attribute, Ident, Visibility};
 
 use crate::{
     ast::{plain, Value},
+    spatial::Spatial,
     stateful::Stateful,
 };
 
@@ -254,6 +255,8 @@ pub(crate) enum LayerKind {
         activation: Activation,
         init: Init,
     },
+    /// A layer over the places of an image.
+    Spatial(Spatial),
     /// A layer that is called with its state.
     Stateful(Stateful),
 }
@@ -262,6 +265,10 @@ impl LayerKind {
     /// All words that name a layer.
     pub(crate) const NAMES: &'static [&'static str] = &[
         "Dense",
+        "Conv2d",
+        "MaxPool2d",
+        "AvgPool2d",
+        "GlobalAvgPool",
         "Flatten",
         "Reshape",
         "Pow",
@@ -290,6 +297,7 @@ impl LayerKind {
         match self {
             Self::Dense { .. } | Self::Scale { .. } | Self::LayerNorm { .. } => true,
             Self::Residual(chain) => chain.layers.iter().any(|layer| layer.kind.has_parameters()),
+            Self::Spatial(layer) => layer.kind.has_parameters(),
             Self::Stateful(layer) => layer.kind.has_parameters(),
             Self::Flatten
             | Self::Reshape

@@ -10,7 +10,7 @@ use crate::{
     stateful::HasState,
 };
 
-use super::{batch_shape, kernel, layers, root, stateful, Storage};
+use super::{batch_shape, conv, kernel, layers, root, stateful, Storage};
 
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let methods = methods(model, storage);
@@ -437,6 +437,7 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let check = dense_reads_input(model);
     let mut entered = false;
     let mut body = TokenStream::new();
+    body.extend(conv::by_kernels(conv::chains(model), true));
     for storage in storage {
         let stage = &storage.stage.name;
         match &storage.stage.kind {
@@ -511,7 +512,10 @@ pub(super) fn field_calls(storage: &Storage<'_>, ode: &Ode) -> (TokenStream, Tok
     let mut shape = state.clone();
     let mut calls = chain_calls(storage, &quote!(self), &mut shape, (&mut true, false));
     calls.extend(layers::meet(&shape, &state));
-    (calls, tensor(&state, &quote!(Tp)))
+    // Fields without state have kernels of their own; their operations are for where these do not run.
+    let stateful = HasState::of_chain(&ode.field) > HasState::No;
+    let way = conv::by_kernels(core::iter::once(&ode.field), stateful);
+    (quote!(#way #calls), tensor(&state, &quote!(Tp)))
 }
 
 fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {

@@ -12,7 +12,7 @@ use syn::Ident;
 use crate::model::{Chain, Layer, LayerKind, Ode, Size};
 
 use super::{
-    cuda,
+    conv, cuda,
     layers::{activation_type, epsilon_bits},
     root,
 };
@@ -336,6 +336,7 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
                 None,
             )
         }
+        LayerKind::Spatial(spatial) => general(&place, &conv::kernels(spatial), None),
         // `chain_lines` takes residual layers apart; fields with state have no kernels.
         LayerKind::Flatten
         | LayerKind::Reshape

@@ -8,7 +8,7 @@ use crate::{
     model::{Activation, Init, Layer, LayerKind, Size},
 };
 
-use super::{batch_shape_value, nest, nested_places, root, size_value, stateful};
+use super::{batch_shape_value, conv, nest, nested_places, root, size_value, stateful};
 
 /// The type that holds the layer's parameters.
 pub(super) fn storage_type(layer: &Layer) -> TokenStream {
@@ -41,6 +41,7 @@ pub(super) fn storage_type(layer: &Layer) -> TokenStream {
             let (activation, init) = (activation_type(*activation), init_argument(*init));
             quote!(#root::Dense<#input, #output, #activation, Elem, Dev #init>)
         }
+        LayerKind::Spatial(spatial) => conv::storage_type(spatial),
         LayerKind::Stateful(stateful) => stateful::storage_type(layer, stateful),
     }
 }
@@ -151,6 +152,7 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
             quote!(let x = #root::apply(&#root::Pow::<#exponent>, x)?;)
         }
         LayerKind::Dense { .. } => quote!(let x = #root::apply(&#this, x)?;),
+        LayerKind::Spatial(spatial) => conv::call(layer, spatial, this),
         LayerKind::Stateful(stateful) => stateful::call(layer, stateful, this),
     }
 }
@@ -211,6 +213,7 @@ fn parameters(layer: &Layer, this: &TokenStream) -> TokenStream {
             let (input, output) = (size_value(input), size_value(output));
             quote!((#input + 1) * #output)
         }
+        LayerKind::Spatial(layer) => conv::parameters(layer),
         LayerKind::Stateful(layer) => stateful::parameters(layer, this),
     }
 }

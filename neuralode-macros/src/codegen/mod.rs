@@ -5,6 +5,7 @@
 //! `Batch` and `Tp`, which no constant of the user is.
 
 mod conditions;
+mod conv;
 mod cuda;
 mod forward;
 mod kernel;

@@ -13,6 +13,8 @@ pub(super) struct Arguments<'e> {
     pub(super) values: Vec<&'e Expr>,
     /// Those with a name that the layer knows.
     settings: Vec<(&'static str, &'e Expr)>,
+    /// Whether a name was reported, which may stand for one that is missing.
+    pub(super) misspelt: bool,
 }
 
 impl<'e> Arguments<'e> {
@@ -52,7 +54,7 @@ impl Lowering<'_> {
             // A misspelt setting is one mistake, whatever its value.
             match self.resolve(name, words, unknown) {
                 Some(word) if name == word => sorted.settings.push((word, value)),
-                _ => {}
+                _ => sorted.misspelt = true,
             }
         }
         check::no_duplicates(names.into_iter(), "setting", self.diagnostics);

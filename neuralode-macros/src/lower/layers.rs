@@ -14,7 +14,14 @@ use crate::{
     suggest,
 };
 
-use super::{arguments::Arguments, layers_of, ode::output_of, words::found, Lowering};
+use super::{
+    arguments::Arguments,
+    conv::{AVG_POOL, MAX_POOL},
+    layers_of,
+    ode::output_of,
+    words::found,
+    Lowering,
+};
 
 const DENSE: &str =
     "write `Dense(inputs => outputs, activation)`, `Dense(_ => outputs)` or `Dense(outputs)`";
@@ -132,6 +139,10 @@ impl Lowering<'_> {
         };
         match word {
             Some("Dense") => self.dense(name, arguments, current, feeder),
+            Some("Conv2d") => self.conv2d(name, arguments, current, feeder),
+            Some("MaxPool2d") => self.pool2d(name, arguments, current, &MAX_POOL),
+            Some("AvgPool2d") => self.pool2d(name, arguments, current, &AVG_POOL),
+            Some("GlobalAvgPool") => self.global_avg_pool(name, arguments, current),
             Some("Flatten") => self.flatten(name, arguments, current),
             Some("Reshape") => self.reshape(name, arguments, current),
             Some("Pow") => self.pow(name, arguments, current.as_ref()),
@@ -475,7 +486,7 @@ impl Lowering<'_> {
                 .error(name, "`Dense` needs its number of outputs", DENSE);
             return None;
         };
-        let activation = self.dense_activation(rest);
+        let activation = self.activation_of("Dense", rest, DENSE);
         let (declared, outputs) = match width {
             Expr::Edge(Value::Infer(_), outputs) | Expr::Value(outputs) => (None, outputs),
             Expr::Edge(inputs, outputs) => (Some(inputs), outputs),
@@ -497,7 +508,8 @@ impl Lowering<'_> {
             Some(written) => {
                 let written = written?;
                 if let Some(produced) = incoming {
-                    let condition = check::feeds(&produced, &written, feeder, self.diagnostics);
+                    let condition =
+                        check::feeds(&produced, &written, "inputs", feeder, self.diagnostics);
                     self.conditions.extend(condition);
                 }
                 written.size
@@ -517,15 +529,20 @@ impl Lowering<'_> {
         })
     }
 
-    /// The second argument of a `Dense`; there is no third.
-    fn dense_activation(&mut self, rest: &[&Expr]) -> Option<Activation> {
+    /// The second argument of the layer `layer`; there is no third.
+    pub(super) fn activation_of(
+        &mut self,
+        layer: &str,
+        rest: &[&Expr],
+        help: &str,
+    ) -> Option<Activation> {
         match rest {
             [] => Some(Activation::Identity),
             [word] => self.word(word, "an activation", Activation::NAMES, Activation::named),
             [_, surplus, ..] => {
                 if !matches!(surplus, Expr::Invalid) {
-                    self.diagnostics
-                        .error(surplus, "`Dense` takes no third argument", DENSE);
+                    let message = format!("`{layer}` takes no third argument");
+                    self.diagnostics.error(surplus, message, help);
                 }
                 None
             }

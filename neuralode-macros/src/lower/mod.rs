@@ -3,6 +3,7 @@
 //! mistake gives one message.
 
 mod arguments;
+mod conv;
 mod layers;
 mod norm;
 mod ode;

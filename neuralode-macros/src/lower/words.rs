@@ -46,7 +46,7 @@ impl Lowering<'_> {
             Value::Infer(_) => {
                 self.diagnostics.error(
                     value,
-                    "only the number of inputs of a `Dense` can be inferred",
+                    "only a number of inputs can be inferred",
                     format!("write a number such as `{example}`"),
                 );
                 return None;

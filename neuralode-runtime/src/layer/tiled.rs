@@ -26,15 +26,16 @@ use crate::{
 
 /// Applies `layer`, whose kernels are `K`, to samples of `I` numbers; `to` is the shape of the result, of samples of `O`.
 ///
-/// With `KERNELS` it is one operation on the tape where the processor has vector instructions. Elsewhere, and without,
+/// With `by_kernels` it is one operation on the tape where the processor has vector instructions. Elsewhere, and without,
 /// it consists of dfdx's operations. The two differ by rounding.
 ///
 /// # Errors
 /// [`SolveError::Device`] if the device fails.
-pub fn apply_tiled<const KERNELS: bool, K, const I: usize, const O: usize, M, X, Y, E, D, T>(
+pub fn apply_tiled<K, const I: usize, const O: usize, M, X, Y, E, D, T>(
     layer: &M,
     x: Tensor<X, E, D, T>,
     to: Y,
+    by_kernels: bool,
 ) -> Result<Tensor<Y, E, D, T>, SolveError>
 where
     K: TileLayer<I, O>,
@@ -47,7 +48,7 @@ where
     D: Device<E>,
     T: Tape<E, D>,
 {
-    if KERNELS && covers::<E, D>() && x.shape().num_elements() > 0 {
+    if by_kernels && covers::<E, D>() && x.shape().num_elements() > 0 {
         // Known while compiling, so that one of them is: `covers` lets no third type through.
         if const { size_of::<E>() == size_of::<f32>() } {
             run::<K, I, O, { LANES_F32 }, f32, _, _, _, _, _, _>(layer, x, to)
