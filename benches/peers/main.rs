@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "a benchmark")]
 
 mod compare;
+mod conv;
 mod gradients;
 mod lorenz;
 mod measure;
@@ -44,9 +45,10 @@ struct Cli {
     bench: bool,
 }
 
-const CASES: [&str; 7] = [
+const CASES: [&str; 8] = [
     "mnist",
     "mnist_large",
+    "conv",
     "spiral_grad",
     "small_node_grad",
     "wide_node_grad",
@@ -58,6 +60,7 @@ fn run(case: &str, cli: &Cli, results: &mut Results) -> Outcome {
     match case {
         "mnist" => mnist::run::<128>(case, cli.mnist.as_deref(), results),
         "mnist_large" => mnist::run::<4096>(case, cli.mnist.as_deref(), results),
+        "conv" => conv::run(case, cli.mnist.as_deref(), results),
         "spiral_grad" => gradients::spiral(case, results),
         "small_node_grad" => gradients::small_node(case, results),
         "wide_node_grad" => gradients::wide_node(case, results),

@@ -98,7 +98,7 @@ pub(crate) fn run<const BATCH: usize>(
 }
 
 /// `count` bytes of a packed file behind its header.
-fn unpack(file: &Path, header: usize, count: usize) -> Result<Vec<u8>, Box<dyn Error>> {
+pub(crate) fn unpack(file: &Path, header: usize, count: usize) -> Result<Vec<u8>, Box<dyn Error>> {
     let wrong = |error: std::io::Error| format!("{}: {error}", file.display());
     let mut unpacked = GzDecoder::new(File::open(file).map_err(wrong)?);
     let mut bytes = vec![0; header + count];
