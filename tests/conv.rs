@@ -374,7 +374,7 @@ fn loss_of(parameters: &[Vec<f64>], adjoint: Adjoint, vjp: Vjp) -> (f64, Vec<Vec
     let x: Tensor<Rank3<19, 6, 6>, f64, _> = dev.tensor_from_vec(numbers, Default::default());
     let y = model.forward(x.trace(model.alloc_grads()));
     let targets = dev
-        .one_hot_encode(Const::<4>, (0..19).map(|i| i % 4))
+        .one_hot_encode(Const::<4>, (0..19).map(|i| i % 4).collect::<Vec<usize>>())
         .realize::<Rank2<19, 4>>();
     let loss = softmax_cross_entropy(y, targets);
     let value = loss.array();
