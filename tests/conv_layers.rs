@@ -17,42 +17,26 @@ const CHANNELS: usize = 3;
 models! {
     // One pixel, and a window of one.
     Point: 2, [Reshape([2, 1, 1]), Conv2d(2 => 2, tanh, kernel: 1), Flatten];
-    // As a state keeps its shape: a window of three with one zero on each side.
-    Same: 50, [Reshape([2, 5, 5]), Conv2d(2 => 9, tanh, kernel: 3, padding: 1), Conv2d(9 => 2, kernel: 3, padding: 1), Flatten];
     // Blocks of eight, four, two and one channels.
     Wide: 12, [Reshape([1, 3, 4]), Conv2d(_ => 15, relu, kernel: 3, padding: 1), Conv2d(1, kernel: 3, padding: 1), Flatten];
     // No square, and a last line and column that no window reaches.
     Strided: 30, [Reshape([1, 5, 6]), Conv2d(4, sin, kernel: 2, stride: 2), Conv2d(5, kernel: 1), Flatten, Dense(30)];
     Leaping: 40, [Reshape([2, 4, 5]), Conv2d(3, gelu, kernel: 3, stride: 3, padding: 2), Flatten, Dense(18 => 40)];
-    // A window larger than the image itself.
-    Large: 18, [Reshape([2, 3, 3]), Conv2d(2, silu, kernel: 5, padding: 2), Flatten];
-    Constants: 12, [Reshape([CHANNELS, 2, 2]), Conv2d(CHANNELS => CHANNELS, tanh, kernel: 3, padding: 1), Flatten];
     AfterConstants: 12, [Reshape([3, 2, 2]), Conv2d(CHANNELS => 3, kernel: 2, padding: 1), Conv2d(3 => CHANNELS, kernel: 2), Flatten];
     Skip: 18, [Reshape([2, 3, 3]), Residual[Conv2d(4, tanh, kernel: 3, padding: 1), Conv2d(2, kernel: 3, padding: 1)], Conv2d(2, tanh, kernel: 3, padding: 1), Flatten];
-    Timed: 18, [Reshape([2, 3, 3]), Append(t), Reshape([3, 3, 3]), Conv2d(2, tanh, kernel: 3, padding: 1), Flatten];
-    Largest: 36, [Reshape([1, 6, 6]), Conv2d(2, kernel: 3, padding: 1), MaxPool2d(kernel: 2), Flatten, Dense(18 => 36)];
-    LargestOfState: 50, [Reshape([2, 5, 5]), MaxPool2d(kernel: 3, stride: 1), Flatten, Dense(18 => 50)];
-    Mean: 36, [Reshape([1, 6, 6]), Conv2d(2, tanh, kernel: 3, padding: 1), AvgPool2d(kernel: 2), Flatten, Dense(18 => 36)];
+    Largest: 50, [Reshape([2, 5, 5]), MaxPool2d(kernel: 3, stride: 1), Flatten, Dense(18 => 50)];
     Means: 70, [Reshape([2, 5, 7]), AvgPool2d(kernel: 3, stride: 2), Flatten, Dense(12 => 70)];
     Global: 24, [Reshape([2, 3, 4]), Conv2d(5, tanh, kernel: 2), GlobalAvgPool, Dense(5 => 24)];
-    Normed: 18, [Reshape([2, 3, 3]), Scale, Conv2d(2, kernel: 3, padding: 1), LayerNorm(epsilon: 0.5), Flatten];
 }
 
 compare! {
     single_pixels_agree: 2, PointOdeField;
-    images_of_one_shape_agree: 50, SameOdeField;
     blocks_of_channels_agree: 12, WideOdeField;
     windows_apart_agree: 30, StridedOdeField;
     windows_beside_the_image_agree: 40, LeapingOdeField;
-    windows_larger_than_the_image_agree: 18, LargeOdeField;
-    constant_channels_agree: 12, ConstantsOdeField;
     constant_channels_after_numbers_agree: 12, AfterConstantsOdeField;
     residual_convolutions_agree: 18, SkipOdeField;
-    convolutions_that_read_the_time_agree: 18, TimedOdeField;
-    largest_numbers_agree: 36, LargestOdeField;
-    largest_numbers_of_a_state_agree: 50, LargestOfStateOdeField;
-    means_agree: 36, MeanOdeField;
+    largest_numbers_of_a_state_agree: 50, LargestOdeField;
     means_of_a_state_agree: 70, MeansOdeField;
     means_of_channels_agree: 24, GlobalOdeField;
-    convolutions_among_other_layers_agree: 18, NormedOdeField;
 }

@@ -84,9 +84,9 @@ enum Start<'b, E> {
 }
 
 /// `y[o] = start[o] + sum(weight[o][c][k] x[c][met(k)])` over the channels `c` of `x` and the places `k` of the window
-/// that meet it. `weight` has a row of `K` numbers for each `(o, c, k / K)`.
+/// that meet it. `weight` has a row of `K` numbers for each `(o, c, k / K)`, and `y` so many `CHANNELS`.
 #[inline(always)]
-fn correlate<S: Simd, E: Real, const K: usize, const L: usize>(
+fn correlate<S: Simd, E: Real, const K: usize, const CHANNELS: usize, const L: usize>(
     simd: S,
     weight: &[E],
     start: Start<'_, E>,
@@ -101,27 +101,32 @@ fn correlate<S: Simd, E: Real, const K: usize, const L: usize>(
             let window = (lines, met(column, from.width));
             let at = line * to.width + column;
             let mut channel = 0;
+            // Only blocks that are needed are compiled.
             macro_rules! channels {
-                ($count:literal) => {
-                    while to.channels - channel >= $count {
-                        block::<S, E, K, $count, L>(
-                            simd,
-                            weight,
-                            start,
-                            (from, x),
-                            (channel * to.plane() + at, to.plane(), y),
-                            (channel, window),
-                        );
-                        channel += $count;
+                ($count:literal, $left:expr) => {
+                    if const { $left >= $count } {
+                        while CHANNELS - channel >= $count {
+                            block::<S, E, K, $count, L>(
+                                simd,
+                                weight,
+                                start,
+                                (from, x),
+                                (channel * to.plane() + at, to.plane(), y),
+                                (channel, window),
+                            );
+                            channel += $count;
+                        }
                     }
                 };
             }
-            if S::REGISTER_COUNT >= 32 {
-                channels!(8);
+            if const { S::REGISTER_COUNT >= 32 } {
+                channels!(8, CHANNELS);
+                channels!(4, CHANNELS % 8);
+            } else {
+                channels!(4, CHANNELS);
             }
-            channels!(4);
-            channels!(2);
-            channels!(1);
+            channels!(2, CHANNELS % 4);
+            channels!(1, CHANNELS % 2);
         }
     }
 }
@@ -262,7 +267,7 @@ impl<
         x: &[Row<E, L>],
         y: &mut [Row<E, L>],
     ) {
-        correlate(
+        correlate::<S, E, K, CO, L>(
             simd,
             &params[..Self::WEIGHTS],
             start,
@@ -359,7 +364,7 @@ impl<
         x_bar: &mut Tile<E, I, L>,
     ) {
         scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(kept, y), y, c);
-        correlate(
+        correlate::<S, E, K, CI, L>(
             simd,
             &transposed[..Self::WEIGHTS],
             Start::Zero,
@@ -380,28 +385,32 @@ impl<
             let (x, c) = (&record[x_at..x_at + I], &record[c_at..c_at + O]);
             let mut o = 0;
             macro_rules! outputs {
-                ($count:literal) => {
-                    while CO - o >= $count {
-                        for row in 0..CI * K {
-                            gather_block::<S, E, K, $count, L>(
-                                simd,
-                                (Self::FROM, x),
-                                (Self::TO, c),
-                                (o, row / K, row % K),
-                                inputs_of::<K, STRIDE, PADDING>,
-                                |m| (o + m) * Self::PER_OUTPUT + row * K,
-                                sums,
-                            );
+                ($count:literal, $left:expr) => {
+                    if const { $left >= $count } {
+                        while CO - o >= $count {
+                            for row in 0..CI * K {
+                                gather_block::<S, E, K, $count, L>(
+                                    simd,
+                                    (Self::FROM, x),
+                                    (Self::TO, c),
+                                    (o, row / K, row % K),
+                                    inputs_of::<K, STRIDE, PADDING>,
+                                    |m| (o + m) * Self::PER_OUTPUT + row * K,
+                                    sums,
+                                );
+                            }
+                            o += $count;
                         }
-                        o += $count;
                     }
                 };
             }
-            if S::REGISTER_COUNT >= 32 {
-                outputs!(4);
+            if const { S::REGISTER_COUNT >= 32 } {
+                outputs!(4, CO);
+                outputs!(2, CO % 4);
+            } else {
+                outputs!(2, CO);
             }
-            outputs!(2);
-            outputs!(1);
+            outputs!(1, CO % 2);
             for (o, plane) in c.chunks_exact(const { OH * OW }).enumerate() {
                 let mut sum = E::splat(simd, E::default());
                 for c in plane.iter().flat_map(|row| E::registers::<S>(&**row)) {
