@@ -20,7 +20,7 @@ impl Random {
 
 /// Words and marks that mean something to the macro, and literals of every kind.
 fn odd_tokens() -> Vec<TokenTree> {
-    let text = "input field span solver adjoint save_at rtol atol controller Ode Dense Flatten Reshape Residual Augment Project Append Pow BatchNorm Dropout Custom momentum epsilon Tsit5 tanh \
+    let text = "input field span solver adjoint save_at rtol atol controller Ode Dense Conv2d MaxPool2d AvgPool2d GlobalAvgPool kernel stride padding Flatten Reshape Residual Augment Project Append Pow BatchNorm Dropout Custom momentum epsilon Tsit5 tanh \
         PI End Interpolating struct enum union pub crate self super Self type async r#type where for fn _ \
         , ; : :: => -> = .. ..= ... < > - + * / # ! ? & | $ ~ @ 'a \
         0 1 20 0x10 0b1 1_000 20u32 20usize 1f32 1.5 1e-3 1e400 2. 99999999999999999999999999 1custom \

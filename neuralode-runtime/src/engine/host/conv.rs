@@ -4,7 +4,7 @@
 //! at each, over the places of the window that meet the image. A block of channels stays in registers meanwhile, so
 //! that a number of the image is loaded once for all of them, and a weight once for two registers of samples.
 
-use core::{array, marker::PhantomData};
+use core::marker::PhantomData;
 
 use pulp::Simd;
 
@@ -54,10 +54,14 @@ fn inputs_of<const K: usize, const STRIDE: usize, const PADDING: usize>(
     at: usize,
     length: usize,
 ) -> Met<K> {
-    array::from_fn(|k| {
-        let input = (at * STRIDE + k).checked_sub(PADDING);
-        input.filter(|input| *input < length)
-    })
+    let mut met = [None; K];
+    for (k, met) in met.iter_mut().enumerate() {
+        let padded = at * STRIDE + k;
+        if padded >= PADDING && padded - PADDING < length {
+            *met = Some(padded - PADDING);
+        }
+    }
+    met
 }
 
 /// The outputs, of so many, whose windows meet the input `at`, by the place where they do.
@@ -66,11 +70,14 @@ fn outputs_of<const K: usize, const STRIDE: usize, const PADDING: usize>(
     at: usize,
     length: usize,
 ) -> Met<K> {
-    array::from_fn(|k| {
-        let shifted = (at + PADDING).checked_sub(k)?;
-        let output = shifted / STRIDE;
-        (output * STRIDE == shifted && output < length).then_some(output)
-    })
+    let mut met = [None; K];
+    for (k, met) in met.iter_mut().enumerate() {
+        let padded = at + PADDING;
+        if padded >= k && (padded - k).is_multiple_of(STRIDE) && (padded - k) / STRIDE < length {
+            *met = Some((padded - k) / STRIDE);
+        }
+    }
+    met
 }
 
 /// What the sums of [`correlate`] begin with.
@@ -144,32 +151,40 @@ fn block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize>(
     let rows_of_channel = from.channels * K;
     let mut register = 0;
     while register + SPAN <= L / E::lanes::<S>() {
-        let mut sum: [[E::Register<S>; SPAN]; M] = match start {
-            Start::Zero => [[E::splat(simd, E::default()); SPAN]; M],
+        let mut sum = [[E::splat(simd, E::default()); SPAN]; M];
+        match start {
+            Start::Zero => {}
             Start::Bias(bias) => {
                 let bias = &bias[channel..channel + M];
-                array::from_fn(|m| [E::splat(simd, bias[m]); SPAN])
+                for m in 0..M {
+                    sum[m] = [E::splat(simd, bias[m]); SPAN];
+                }
             }
-            Start::There => array::from_fn(|m| {
-                let y = E::registers::<S>(&*y[first + m * step]);
-                array::from_fn(|s| y[register + s])
-            }),
-        };
+            Start::There => {
+                for m in 0..M {
+                    let y = E::registers::<S>(&*y[first + m * step]);
+                    sum[m].copy_from_slice(&y[register..register + SPAN]);
+                }
+            }
+        }
         for c in 0..from.channels {
             for (k, line) in lines.iter().enumerate() {
                 let Some(line) = line else {
                     continue;
                 };
                 let x = &x[c * from.plane() + line * from.width..][..from.width];
-                let weight: [&[E; K]; M] =
-                    array::from_fn(|m| &weight[(channel + m) * rows_of_channel + c * K + k]);
+                let row = channel * rows_of_channel + c * K + k;
+                let mut rows = [&weight[row]; M];
+                for m in 1..M {
+                    rows[m] = &weight[row + m * rows_of_channel];
+                }
                 for k in 0..K {
                     let Some(column) = columns[k] else {
                         continue;
                     };
                     let x = &E::registers::<S>(&*x[column])[register..register + SPAN];
                     for m in 0..M {
-                        let w = E::splat(simd, weight[m][k]);
+                        let w = E::splat(simd, rows[m][k]);
                         for s in 0..SPAN {
                             sum[m][s] = E::fma(simd, w, x[s], sum[m][s]);
                         }
@@ -203,14 +218,18 @@ fn gather_block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize
             continue;
         };
         let x = &x[c * from.plane() + met_line * from.width..][..from.width];
-        let bar: [&[Row<E, L>]; M] =
-            array::from_fn(|m| &bar[(o + m) * to.plane() + line * to.width..][..to.width]);
+        let first = o * to.plane() + line * to.width;
+        let mut bars = [&bar[first..][..to.width]; M];
+        for m in 1..M {
+            bars[m] = &bar[first + m * to.plane()..][..to.width];
+        }
         for column in 0..to.width {
             let columns = met(column, from.width);
-            let bar: [&[E::Register<S>]; M] =
-                array::from_fn(|m| E::registers::<S>(&*bar[m][column]));
             for register in 0..L / E::lanes::<S>() {
-                let bar: [E::Register<S>; M] = array::from_fn(|m| bar[m][register]);
+                let mut bar = [E::splat(simd, E::default()); M];
+                for m in 0..M {
+                    bar[m] = E::registers::<S>(&*bars[m][column])[register];
+                }
                 for k in 0..K {
                     let Some(column) = columns[k] else {
                         continue;
