@@ -4,11 +4,16 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{token, Attribute, Ident, Lit, Token, Visibility};
 
-/// `#[attributes] pub struct Name { entries }`
+use crate::generics::Generics;
+
+/// `#[attributes] pub struct Name<const N: usize> { entries }`
 pub(crate) struct Definition {
+    /// `#[neural_ode(crate = path)]`: where the library is.
+    pub(crate) crate_path: Option<syn::Path>,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) name: Ident,
+    pub(crate) generics: Generics,
     pub(crate) entries: Vec<Entry>,
 }
 

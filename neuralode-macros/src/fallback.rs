@@ -13,6 +13,7 @@ use crate::{
     ast::{Definition, Expr},
     codegen::root,
     diag::Diagnostics,
+    generics::Generics,
     stateful::STATEFUL,
 };
 
@@ -21,6 +22,7 @@ pub(crate) struct Stub {
     attributes: Vec<Attribute>,
     visibility: Visibility,
     name: Ident,
+    generics: Generics,
     stages: Vec<Ident>,
     /// Whether a layer with state is named somewhere, so that the model's state has a type.
     has_state: bool,
@@ -46,6 +48,7 @@ impl Stub {
                 .collect(),
             visibility: definition.visibility.clone(),
             name: definition.name.clone(),
+            generics: definition.generics.clone(),
             stages,
             has_state: definition
                 .entries
@@ -61,10 +64,13 @@ impl Stub {
             &self.visibility,
             format_ident!("{}State", self.name.unraw()),
         );
+        let generics = self.generics.constants();
+        let (declared, introduced, named) =
+            (generics.declared(), generics.introduced(), generics.named());
         quote! {
             #[allow(missing_docs, dead_code)]
             #[derive(#root::Clone, #root::Debug)]
-            #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
+            #visibility struct #name<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
                 #[doc(hidden)]
                 __marker: #root::PhantomData<(Elem, Dev)>,
             }
@@ -72,7 +78,7 @@ impl Stub {
             #[allow(dead_code, clippy::all, clippy::pedantic)]
             const _: () = {
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<Elem, Dev> {
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<#named Elem, Dev> {
                     type Target = #unknown;
 
                     fn deref(&self) -> &#unknown {
@@ -89,17 +95,20 @@ impl Stub {
             attributes,
             visibility,
             name,
+            generics,
             stages,
             has_state,
         } = self;
         let root = root();
+        let (declared, introduced, named) =
+            (generics.declared(), generics.introduced(), generics.named());
         let state = has_state.then(|| self.state(unknown));
         quote! {
             #state
 
             #(#attributes)*
             #[allow(missing_docs, dead_code)]
-            #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
+            #visibility struct #name<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
                 #(#visibility #stages: #unknown,)*
                 #[doc(hidden)]
                 __marker: #root::PhantomData<(Elem, Dev)>,
@@ -108,7 +117,7 @@ impl Stub {
             #[allow(dead_code, clippy::all, clippy::pedantic)]
             const _: () = {
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<Elem, Dev> {
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<#named Elem, Dev> {
                     /// Builds nothing: the declaration has errors.
                     pub fn build(_: &Dev) -> Self {
                         loop {}
@@ -121,7 +130,7 @@ impl Stub {
                 }
 
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<Elem, Dev> {
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<#named Elem, Dev> {
                     type Target = #unknown;
 
                     fn deref(&self) -> &#unknown {
@@ -130,10 +139,10 @@ impl Stub {
                 }
 
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorCollection<Elem, Dev>
-                    for #name<Elem, Dev>
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorCollection<Elem, Dev>
+                    for #name<#named Elem, Dev>
                 {
-                    type To<E2: #root::Dtype, D2: #root::Device<E2>> = #name<E2, D2>;
+                    type To<E2: #root::Dtype, D2: #root::Device<E2>> = #name<#named E2, D2>;
 
                     fn iter_tensors<V: #root::ModuleVisitor<Self, Elem, Dev>>(
                         _: &mut V,
@@ -143,15 +152,15 @@ impl Stub {
                 }
 
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>, E2: #root::Dtype, D2: #root::Device<E2>>
-                    #root::BuildOnDevice<D2, E2> for #name<Elem, Dev>
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>, E2: #root::Dtype, D2: #root::Device<E2>>
+                    #root::BuildOnDevice<D2, E2> for #name<#named Elem, Dev>
                 {
-                    type Built = #name<E2, D2>;
+                    type Built = #name<#named E2, D2>;
                 }
 
                 #[automatically_derived]
-                impl<Input, Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::Module<Input>
-                    for #name<Elem, Dev>
+                impl<#introduced Input, Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::Module<Input>
+                    for #name<#named Elem, Dev>
                 {
                     type Output = #unknown;
                     type Error = #root::SolveError;
@@ -162,8 +171,8 @@ impl Stub {
                 }
 
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::NonMutableModule
-                    for #name<Elem, Dev>
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::NonMutableModule
+                    for #name<#named Elem, Dev>
                 {
                 }
             };

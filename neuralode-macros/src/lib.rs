@@ -29,6 +29,7 @@ mod check;
 mod codegen;
 mod diag;
 mod fallback;
+mod generics;
 mod lower;
 mod model;
 mod parse;
@@ -39,7 +40,7 @@ mod tests;
 
 use proc_macro2::TokenStream;
 
-use crate::{diag::Diagnostics, fallback::Stub, model::Model};
+use crate::{ast::Definition, diag::Diagnostics, fallback::Stub, model::Model};
 
 /// Declares a Neural ODE model. The documentation is at `neuralode::neural_ode!`.
 #[proc_macro]
@@ -50,16 +51,26 @@ pub fn neural_ode(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 /// Analyses; then generates the model, or reports what was found.
 fn expand(input: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let (stubs, model) = analyse(input, &mut diagnostics);
-    match model {
+    let definitions = parse::parse(input, &mut diagnostics);
+    let crate_path = definitions
+        .first()
+        .and_then(|first| first.crate_path.clone());
+    let (stubs, model) = analyse(definitions, &mut diagnostics);
+    let items = match model {
         Some(model) if diagnostics.is_empty() => codegen::generate(&model),
         _ => fallback::generate(&stubs, diagnostics),
+    };
+    match crate_path {
+        Some(path) => codegen::rooted(items, &path),
+        None => items,
     }
 }
 
-/// Parses, lowers and checks. The model is complete only if nothing was reported.
-fn analyse(input: TokenStream, diagnostics: &mut Diagnostics) -> (Vec<Stub>, Option<Model>) {
-    let definitions = parse::parse(input, diagnostics);
+/// Lowers and checks. The model is complete only if nothing was reported.
+fn analyse(
+    definitions: Vec<Definition>,
+    diagnostics: &mut Diagnostics,
+) -> (Vec<Stub>, Option<Model>) {
     let stubs = definitions.iter().map(Stub::of).collect();
     // A second model was reported; it is judged once it stands alone.
     let first = definitions.into_iter().next();

@@ -6,6 +6,7 @@ use syn::{Attribute, Ident, Visibility};
 
 use crate::{
     ast::{plain, Value},
+    generics::Generics,
     stateful::Stateful,
 };
 
@@ -14,6 +15,8 @@ pub(crate) struct Model {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) name: Ident,
+    /// Parameters besides the dtype and the device.
+    pub(crate) generics: Generics,
     /// Shape of one sample.
     pub(crate) input: Shape,
     pub(crate) stages: Vec<Stage>,
@@ -31,6 +34,8 @@ pub(crate) enum Size {
     Literal(usize),
     /// A constant of the user's crate.
     Constant(syn::Path),
+    /// A generic parameter of the model.
+    Parameter(Ident),
     /// The number of scalars of a shape with constants in it.
     Product(Vec<Size>),
     /// A size and what was added to it.
@@ -42,13 +47,22 @@ impl Size {
     pub(crate) fn known(&self) -> Option<usize> {
         match self {
             Self::Literal(size) => Some(*size),
-            Self::Constant(_) => None,
+            Self::Constant(_) | Self::Parameter(_) => None,
             Self::Product(factors) => factors.iter().try_fold(1_usize, |product, factor| {
                 product.checked_mul(factor.known()?)
             }),
             Self::Sum(terms) => terms
                 .iter()
                 .try_fold(0_usize, |sum, term| sum.checked_add(term.known()?)),
+        }
+    }
+
+    /// Whether only the user of the model will say what it is.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Literal(_) | Self::Constant(_) => false,
+            Self::Parameter(_) => true,
+            Self::Product(sizes) | Self::Sum(sizes) => sizes.iter().any(Self::is_open),
         }
     }
 
@@ -75,6 +89,7 @@ impl Size {
     pub(crate) fn is_surely(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Constant(a), Self::Constant(b)) => same_path(a, b),
+            (Self::Parameter(a), Self::Parameter(b)) => a == b,
             (Self::Product(a), Self::Product(b)) | (Self::Sum(a), Self::Sum(b))
                 if self.known().is_none() =>
             {
@@ -90,6 +105,7 @@ impl core::fmt::Display for Size {
         match self {
             Self::Literal(size) => size.fmt(f),
             Self::Constant(path) => f.write_str(&Value::Path(path.clone()).text()),
+            Self::Parameter(name) => name.fmt(f),
             Self::Product(factors) => {
                 let factors: Vec<String> = factors.iter().map(Self::to_string).collect();
                 f.write_str(&factors.join(" * "))

@@ -10,6 +10,7 @@ mod forward;
 mod kernel;
 mod layers;
 mod options;
+mod root;
 mod stateful;
 mod structs;
 
@@ -17,12 +18,12 @@ use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, ToTokens};
 use syn::Ident;
 
-use crate::model::{Model, Shape, Size, Stage};
+use crate::{
+    generics::Generics,
+    model::{Model, Shape, Size, Stage},
+};
 
-/// The path under which generated code finds the runtime.
-pub(crate) fn root() -> TokenStream {
-    quote!(::neuralode::__private)
-}
+pub(crate) use root::{root, rooted};
 
 /// Generates all items of a model.
 pub(crate) fn generate(model: &Model) -> TokenStream {
@@ -56,6 +57,8 @@ struct Storage<'m> {
     stage: &'m Stage,
     /// Name of the struct generated for its layers, if one is needed.
     layers_struct: Option<Ident>,
+    /// What that struct has of the generic parameters of the model.
+    generics: Generics,
 }
 
 impl<'m> Storage<'m> {
@@ -66,6 +69,7 @@ impl<'m> Storage<'m> {
             layers_struct: stage
                 .struct_name(&model.name)
                 .map(|name| Ident::new(&name, Span::call_site())),
+            generics: model.generics.constants(),
         }
     }
 }
@@ -75,7 +79,7 @@ impl ToTokens for Size {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let expression = size_expression(self);
         match self {
-            Self::Literal(_) => expression.to_tokens(tokens),
+            Self::Literal(_) | Self::Parameter(_) => expression.to_tokens(tokens),
             Self::Constant(_) | Self::Product(_) | Self::Sum(_) => {
                 quote!({ #expression }).to_tokens(tokens);
             }
@@ -88,6 +92,7 @@ fn size_expression(size: &Size) -> TokenStream {
     match size {
         Size::Literal(size) => Literal::usize_unsuffixed(*size).into_token_stream(),
         Size::Constant(path) => path.to_token_stream(),
+        Size::Parameter(name) => name.to_token_stream(),
         Size::Product(factors) => {
             let mut factors = factors.iter().map(length);
             let first = factors.next();
@@ -112,7 +117,7 @@ fn length(size: &Size) -> TokenStream {
 fn size_value(size: &Size) -> TokenStream {
     match size {
         Size::Literal(size) => Literal::usize_unsuffixed(*size).into_token_stream(),
-        Size::Constant(_) | Size::Product(_) | Size::Sum(_) => {
+        Size::Constant(_) | Size::Parameter(_) | Size::Product(_) | Size::Sum(_) => {
             let root = root();
             quote!(#root::Dim::size(&#root::Const::<#size>))
         }

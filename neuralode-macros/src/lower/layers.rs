@@ -213,7 +213,8 @@ impl Lowering<'_> {
         let input = incoming?;
         let (entering, leaving) = (Size::of(&input), Size::of(&output));
         match (entering.known(), leaving.known()) {
-            (Some(entering), Some(leaving)) if entering != leaving => {
+            _ if entering.is_surely(&leaving) => {}
+            (Some(_), Some(_)) => {
                 self.diagnostics.error(
                     value,
                     format!(
@@ -223,7 +224,10 @@ impl Lowering<'_> {
                 );
                 return None;
             }
-            (Some(_), Some(_)) => {}
+            _ if entering.is_open() || leaving.is_open() => {
+                self.open(value, "`Reshape` compares sizes", &entering, &leaving);
+                return None;
+            }
             _ => self.conditions.push(Condition::new(
                 value,
                 ConditionKind::Holds { entering, leaving },
@@ -265,6 +269,15 @@ impl Lowering<'_> {
         current: &mut Option<Shape>,
     ) -> Option<Layer> {
         let (first, others) = incoming.split_first()?;
+        if first.is_open() || new.is_open() {
+            let open = if first.is_open() { first } else { new };
+            self.diagnostics.error(
+                name,
+                format!("`{name}` makes `{first} + {new}` features, and no size can be computed from the parameter `{open}`"),
+                "write a number or a constant instead of the parameter: stable Rust computes no sizes from parameters",
+            );
+            return None;
+        }
         let Some(first) = first.plus(new) else {
             self.diagnostics.error(
                 name,
@@ -316,6 +329,11 @@ impl Lowering<'_> {
                 return None;
             }
             (Some(_), Some(_)) => {}
+            _ if written.size.is_surely(first) => {}
+            _ if written.size.is_open() || first.is_open() => {
+                self.open(value, "`Project` compares sizes", &written.size, first);
+                return None;
+            }
             _ => self.conditions.push(Condition::new(
                 value,
                 ConditionKind::Keeps {
@@ -360,6 +378,16 @@ impl Lowering<'_> {
             &Size::Literal(1),
             current,
         )
+    }
+
+    /// A comparison of sizes of which one is a parameter.
+    fn open(&mut self, at: &Expr, what: &str, a: &Size, b: &Size) {
+        let open = if a.is_open() { a } else { b };
+        self.diagnostics.error(
+            at,
+            format!("{what}, and nobody knows here what the parameter `{open}` will be"),
+            "write a number or a constant instead of the parameter",
+        );
     }
 
     /// The only argument of a layer.
