@@ -14,7 +14,24 @@ pub(crate) struct Definition {
     pub(crate) visibility: Visibility,
     pub(crate) name: Ident,
     pub(crate) generics: Generics,
+    /// What a struct that the user wrote says besides; `None` if the macro writes the struct.
+    pub(crate) derived: Option<Derived>,
     pub(crate) entries: Vec<Entry>,
+}
+
+/// A struct that the user wrote.
+pub(crate) struct Derived {
+    /// The types of its stages.
+    pub(crate) types: Vec<(Ident, TokenStream)>,
+    /// Fields that are no stages.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// A field that is no stage.
+pub(crate) struct Skipped {
+    pub(crate) name: Ident,
+    /// Whether its type is the same for all dtypes and devices, so that it can be handed on.
+    pub(crate) is_copied: bool,
 }
 
 /// `name: value` or `name(parameters): value`

@@ -8,7 +8,9 @@ use crate::{
     ast::{digits, plain, Entry, Value},
     diag::Diagnostics,
     generics::{is_size, Generics},
-    model::{Condition, ConditionKind, Feeder, Method, Returned, Shape, Size, Stage, Written},
+    model::{
+        Condition, ConditionKind, Feeder, Method, Returned, Shape, Size, Stage, StageKind, Written,
+    },
 };
 
 /// Two stages, clauses or settings of one name: `head: ..., head: ...`
@@ -49,6 +51,26 @@ pub(crate) fn no_clash_with_state(model: &Ident, stages: &[Stage], diagnostics: 
             ),
             "write another name",
         );
+    }
+}
+
+/// Stages of a derived model whose layers are too many for a tuple that dfdx visits.
+pub(crate) fn tuples(stages: &[Stage], diagnostics: &mut Diagnostics) {
+    const LONGEST: usize = 6;
+    for stage in stages {
+        let StageKind::Layers(chain) = &stage.kind else {
+            continue;
+        };
+        let count = chain.layers.len();
+        if chain.sole_layer().is_none() && count > LONGEST {
+            diagnostics.error(
+                &stage.name,
+                format!(
+                    "a stage that you keep in a tuple has at most {LONGEST} layers, found {count}"
+                ),
+                "make two stages of it",
+            );
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! of it. The first message is emitted such that it makes a type of this kind; the stub's fields and outputs
 //! have it, and the stub dereferences to it, for names that are not known.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{ext::IdentExt, Attribute, Ident, Visibility};
 
@@ -14,6 +14,7 @@ use crate::{
     codegen::root,
     diag::Diagnostics,
     generics::Generics,
+    model::field_name,
     stateful::STATEFUL,
 };
 
@@ -24,6 +25,8 @@ pub(crate) struct Stub {
     name: Ident,
     generics: Generics,
     stages: Vec<Ident>,
+    /// Of a struct that the user wrote, the structs that its blocks' fields would have.
+    fields: Option<Vec<Ident>>,
     /// Whether a layer with state is named somewhere, so that the model's state has a type.
     has_state: bool,
 }
@@ -50,6 +53,15 @@ impl Stub {
             name: definition.name.clone(),
             generics: definition.generics.clone(),
             stages,
+            fields: definition.derived.is_some().then(|| {
+                let blocks = definition.entries.iter();
+                let blocks = blocks.filter(|entry| matches!(entry.value, Expr::Block(..)));
+                let names = blocks.filter_map(|entry| entry.name.as_ref());
+                let names = names.map(|name| field_name(&definition.name, name));
+                names
+                    .map(|name| Ident::new(&name, Span::call_site()))
+                    .collect()
+            }),
             has_state: definition
                 .entries
                 .iter()
@@ -97,27 +109,44 @@ impl Stub {
             name,
             generics,
             stages,
+            fields,
             has_state,
         } = self;
         let root = root();
         let (declared, introduced, named) =
             (generics.declared(), generics.introduced(), generics.named());
         let state = has_state.then(|| self.state(unknown));
+        let clause = generics.clause();
+        let structs = match fields {
+            None => quote! {
+                #(#attributes)*
+                #[allow(missing_docs, dead_code)]
+                #visibility struct #name<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
+                    #(#visibility #stages: #unknown,)*
+                    #[doc(hidden)]
+                    __marker: #root::PhantomData<(Elem, Dev)>,
+                }
+            },
+            Some(fields) => {
+                let declared = generics.constants().declared();
+                quote! {#(
+                    #[allow(missing_docs, dead_code)]
+                    #[derive(#root::Clone, #root::Debug)]
+                    #visibility struct #fields<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu>(
+                        #root::PhantomData<(Elem, Dev)>,
+                    );
+                )*}
+            }
+        };
         quote! {
             #state
 
-            #(#attributes)*
-            #[allow(missing_docs, dead_code)]
-            #visibility struct #name<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
-                #(#visibility #stages: #unknown,)*
-                #[doc(hidden)]
-                __marker: #root::PhantomData<(Elem, Dev)>,
-            }
+            #structs
 
             #[allow(dead_code, clippy::all, clippy::pedantic)]
             const _: () = {
                 #[automatically_derived]
-                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<#named Elem, Dev> {
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<#named Elem, Dev> #clause {
                     /// Builds nothing: the declaration has errors.
                     pub fn build(_: &Dev) -> Self {
                         loop {}
@@ -130,7 +159,7 @@ impl Stub {
                 }
 
                 #[automatically_derived]
-                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<#named Elem, Dev> {
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<#named Elem, Dev> #clause {
                     type Target = #unknown;
 
                     fn deref(&self) -> &#unknown {
@@ -141,6 +170,7 @@ impl Stub {
                 #[automatically_derived]
                 impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorCollection<Elem, Dev>
                     for #name<#named Elem, Dev>
+                #clause
                 {
                     type To<E2: #root::Dtype, D2: #root::Device<E2>> = #name<#named E2, D2>;
 
@@ -154,6 +184,7 @@ impl Stub {
                 #[automatically_derived]
                 impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>, E2: #root::Dtype, D2: #root::Device<E2>>
                     #root::BuildOnDevice<D2, E2> for #name<#named Elem, Dev>
+                #clause
                 {
                     type Built = #name<#named E2, D2>;
                 }
@@ -161,6 +192,7 @@ impl Stub {
                 #[automatically_derived]
                 impl<#introduced Input, Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::Module<Input>
                     for #name<#named Elem, Dev>
+                #clause
                 {
                     type Output = #unknown;
                     type Error = #root::SolveError;
@@ -173,6 +205,7 @@ impl Stub {
                 #[automatically_derived]
                 impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::NonMutableModule
                     for #name<#named Elem, Dev>
+                #clause
                 {
                 }
             };

@@ -1,15 +1,15 @@
 //! The generic parameters that a model declares, without its dtype and its device, which generated code calls `Elem`
 //! and `Dev`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{quote, ToTokens};
-use syn::{punctuated::Punctuated, GenericParam, Ident, Token, Type, TypeParam, WherePredicate};
+use syn::{GenericParam, Ident, Type, TypeParam, WherePredicate};
 
 /// Generic parameters, in all the forms in which generated code needs them.
 #[derive(Clone, Default)]
 pub(crate) struct Generics {
     pub(crate) parameters: Vec<GenericParam>,
-    pub(crate) bounds: Punctuated<WherePredicate, Token![,]>,
+    pub(crate) bounds: Vec<WherePredicate>,
 }
 
 impl Generics {
@@ -63,7 +63,7 @@ impl Generics {
         let constant = |parameter: &&GenericParam| matches!(parameter, GenericParam::Const(_));
         Self {
             parameters: self.parameters.iter().filter(constant).cloned().collect(),
-            bounds: Punctuated::new(),
+            bounds: Vec::new(),
         }
     }
 
@@ -107,8 +107,27 @@ pub(crate) fn is_size(kind: &Type) -> bool {
 /// Whether a name that fits occurs among tokens.
 pub(crate) fn mentions(tokens: &TokenStream, fits: &impl Fn(&Ident) -> bool) -> bool {
     tokens.clone().into_iter().any(|token| match token {
-        proc_macro2::TokenTree::Ident(name) => fits(&name),
-        proc_macro2::TokenTree::Group(group) => mentions(&group.stream(), fits),
+        TokenTree::Ident(name) => fits(&name),
+        TokenTree::Group(group) => mentions(&group.stream(), fits),
         _ => false,
     })
+}
+
+/// The same tokens with other names.
+pub(crate) fn renamed(tokens: TokenStream, names: &[(&Ident, &str)]) -> TokenStream {
+    let rename = |token: TokenTree| match token {
+        TokenTree::Ident(name) => {
+            let new = names.iter().find(|(old, _)| **old == name);
+            new.map_or(name.clone(), |(_, new)| Ident::new(new, name.span()))
+                .into()
+        }
+        TokenTree::Group(group) => {
+            let inner = renamed(group.stream(), names);
+            let mut renamed = Group::new(group.delimiter(), inner);
+            renamed.set_span(group.span());
+            renamed.into()
+        }
+        other => other,
+    };
+    tokens.into_iter().map(rename).collect()
 }

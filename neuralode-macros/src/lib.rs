@@ -48,10 +48,33 @@ pub fn neural_ode(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand(input.into()).into()
 }
 
+/// Makes a Neural ODE model of a struct. The documentation is at `neuralode::OdeModel`.
+#[proc_macro_derive(OdeModel, attributes(ode_model, layers, ode))]
+pub fn derive_ode_model(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    expand_derive(input.into()).into()
+}
+
 /// Analyses; then generates the model, or reports what was found.
 fn expand(input: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let definitions = parse::parse(input, &mut diagnostics);
+    finish(definitions, diagnostics)
+}
+
+/// The same for a struct.
+fn expand_derive(input: TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let definition = match syn::parse2(input) {
+        Ok(input) => parse::derive::derive(input, &mut diagnostics),
+        Err(error) => {
+            diagnostics.push(error);
+            None
+        }
+    };
+    finish(definition.into_iter().collect(), diagnostics)
+}
+
+fn finish(definitions: Vec<Definition>, mut diagnostics: Diagnostics) -> TokenStream {
     let crate_path = definitions
         .first()
         .and_then(|first| first.crate_path.clone());

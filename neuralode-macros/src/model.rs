@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::{Attribute, Ident, Visibility};
 
 use crate::{
-    ast::{plain, Value},
+    ast::{plain, Derived, Value},
     generics::Generics,
     stateful::Stateful,
 };
@@ -17,6 +17,8 @@ pub(crate) struct Model {
     pub(crate) name: Ident,
     /// Parameters besides the dtype and the device.
     pub(crate) generics: Generics,
+    /// The struct that the user wrote, if the macro does not.
+    pub(crate) derived: Option<Derived>,
     /// Shape of one sample.
     pub(crate) input: Shape,
     pub(crate) stages: Vec<Stage>,
@@ -158,13 +160,17 @@ impl Stage {
 
     /// Name of the struct that holds its layers in the model `model`, if one is needed.
     pub(crate) fn struct_name(&self, model: &Ident) -> Option<String> {
-        let (model, stage) = (plain(model), pascal_case(&self.name));
         match &self.kind {
             StageKind::Layers(chain) if chain.sole_layer().is_some() => None,
-            StageKind::Layers(_) => Some(format!("{model}{stage}")),
-            StageKind::Ode(_) => Some(format!("{model}{stage}Field")),
+            StageKind::Layers(_) => Some(format!("{}{}", plain(model), pascal_case(&self.name))),
+            StageKind::Ode(_) => Some(field_name(model, &self.name)),
         }
     }
+}
+
+/// Name of the struct of the vector field of a block `stage` in the model `model`.
+pub(crate) fn field_name(model: &Ident, stage: &Ident) -> String {
+    format!("{}{}Field", plain(model), pascal_case(stage))
 }
 
 /// `my_stage` to `MyStage`.

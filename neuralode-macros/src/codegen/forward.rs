@@ -10,7 +10,7 @@ use crate::{
     stateful::HasState,
 };
 
-use super::{batch_shape, kernel, layers, root, stateful, Storage};
+use super::{batch_shape, derived, kernel, layers, root, stateful, Storage};
 
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let methods = methods(model, storage);
@@ -110,6 +110,7 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         .map(|storage| &storage.stage.name)
         .collect();
     let summary = summary(model, storage);
+    let (accessors, copies) = (derived::accessors(model, storage), derived::copies(model));
     let (introduced, named) = (model.generics.introduced(), model.generics.named());
     let clause = model.generics.clause();
     let programs: Vec<TokenStream> = storage
@@ -154,6 +155,8 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 #root::BuildModule::try_build(device)
             }
 
+            #accessors
+
             #forward
 
             /// Stages, layers, static shapes and parameter counts.
@@ -180,6 +183,7 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 let _ = other;
                 #(self.#blocks.options = #root::Clone::clone(&other.#blocks.options);)*
                 #settings
+                #copies
             }
 
             /// A copy on another device, with the same options.
@@ -456,7 +460,7 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         let stage = &storage.stage.name;
         match &storage.stage.kind {
             StageKind::Layers(_) => {
-                let this = quote!(self.#stage);
+                let this = storage.place();
                 body.extend(stateful::begin(storage, &quote!(state.#stage)));
                 body.extend(chain_calls(
                     storage,
@@ -467,6 +471,7 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 body.extend(stateful::finish(storage));
             }
             StageKind::Ode(ode) => {
+                let place = storage.place();
                 let state = vec![ode.features()];
                 body.extend(layers::meet(&shape, &state));
                 if !core::mem::replace(&mut entered, true) {
@@ -476,10 +481,10 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                     let next = stateful::next_of(storage);
                     body.extend(quote! {
                         let (x, #next, solve) =
-                            self.#stage.try_forward_with_state(x, &state.#stage, mode)?;
+                            #place.try_forward_with_state(x, &state.#stage, mode)?;
                     });
                 } else {
-                    body.extend(quote!(let (x, solve) = self.#stage.try_forward_with_stats(x)?;));
+                    body.extend(quote!(let (x, solve) = #place.try_forward_with_stats(x)?;));
                 }
                 body.extend(quote!(stats += solve;));
                 body.extend(layers::meet(&state, &ode.state));
@@ -503,7 +508,7 @@ fn chain_calls(
 ) -> TokenStream {
     let mut calls = TokenStream::new();
     for (index, layer) in storage.stage.chain().layers.iter().enumerate() {
-        let place = if storage.layers_struct.is_some() {
+        let place = if storage.is_indexed() {
             let index = Literal::usize_unsuffixed(index);
             quote!(#this.#index)
         } else {
@@ -587,12 +592,12 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         .iter()
         .flat_map(|storage| {
             let name = &storage.stage.name;
-            let stage = plain(name);
+            let (stage, place) = (plain(name), storage.place());
             let (path, this) = match &storage.stage.kind {
-                StageKind::Layers(_) => (stage, quote!(self.#name)),
-                StageKind::Ode(_) => (format!("{stage}.field"), quote!(self.#name.field)),
+                StageKind::Layers(_) => (stage, place),
+                StageKind::Ode(_) => (format!("{stage}.field"), quote!(#place.field)),
             };
-            let sole = storage.layers_struct.is_none();
+            let sole = !storage.is_indexed();
             storage
                 .stage
                 .chain()
@@ -613,8 +618,11 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         let StageKind::Ode(ode) = &storage.stage.kind else {
             return None;
         };
-        let stage = &storage.stage.name;
-        let (path, field, state) = (plain(stage), &storage.layers_struct, &ode.features());
+        let (path, field, state) = (
+            plain(&storage.stage.name),
+            &storage.layers_struct,
+            &ode.features(),
+        );
         let named = storage.generics.named();
         let field = quote!(#field<#named Elem, Dev>);
         let kernels = if HasState::of_chain(&ode.field) > HasState::No {
@@ -622,7 +630,8 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         } else {
             quote!(#root::has_kernels::<#state, Elem, Dev, #field>())
         };
-        Some(quote!(.block::<#field>(#path, &self.#stage.options, #kernels)))
+        let place = storage.place();
+        Some(quote!(.block::<#field>(#path, &#place.options, #kernels)))
     });
     quote!(#root::Summary::new(#name) #(#lines)* #(#blocks)*)
 }

@@ -6,6 +6,7 @@
 
 mod conditions;
 mod cuda;
+mod derived;
 mod forward;
 mod kernel;
 mod layers;
@@ -20,7 +21,7 @@ use syn::Ident;
 
 use crate::{
     generics::Generics,
-    model::{Model, Shape, Size, Stage},
+    model::{Model, Shape, Size, Stage, StageKind},
 };
 
 pub(crate) use root::{root, rooted};
@@ -59,6 +60,8 @@ struct Storage<'m> {
     layers_struct: Option<Ident>,
     /// What that struct has of the generic parameters of the model.
     generics: Generics,
+    /// Whether the user wrote the struct of the model.
+    is_derived: bool,
 }
 
 impl<'m> Storage<'m> {
@@ -68,9 +71,29 @@ impl<'m> Storage<'m> {
             // Names made from names carry no span: editors colour one token of the source by one role.
             layers_struct: stage
                 .struct_name(&model.name)
+                // A user keeps layers in a tuple.
+                .filter(|_| model.derived.is_none() || matches!(stage.kind, StageKind::Ode(_)))
                 .map(|name| Ident::new(&name, Span::call_site())),
             generics: model.generics.constants(),
+            is_derived: model.derived.is_some(),
         }
+    }
+}
+
+impl Storage<'_> {
+    /// Whether its layers are fields `0`, `1` and so on; if not, the only one that has something to keep stands for all.
+    fn is_indexed(&self) -> bool {
+        self.layers_struct.is_some() || self.stage.chain().sole_layer().is_none()
+    }
+
+    /// The stage of the model `self`, to be read.
+    fn place(&self) -> TokenStream {
+        let stage = &self.stage.name;
+        if !self.is_derived {
+            return quote!(self.#stage);
+        }
+        let accessor = derived::accessor(stage);
+        quote!(self.#accessor())
     }
 }
 

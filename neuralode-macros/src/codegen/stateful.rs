@@ -179,9 +179,10 @@ fn leaves_of<'m>(storage: &Storage<'m>, this: &TokenStream) -> Vec<Leaf<'m>> {
     let places: Vec<TokenStream> = (0..chain.layers.len())
         .map(|index| {
             let index = Literal::usize_unsuffixed(index);
-            match storage.layers_struct {
-                Some(_) => quote!(#this.#index),
-                None => this.clone(),
+            if storage.is_indexed() {
+                quote!(#this.#index)
+            } else {
+                this.clone()
             }
         })
         .collect();
@@ -371,10 +372,11 @@ pub(super) fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         .collect();
     let initial = (0_u64..).zip(with_state(storage)).map(|(index, storage)| {
         let stage = &storage.stage.name;
+        let place = storage.place();
         let value = match storage.stage.kind {
-            StageKind::Layers(_) => initial(storage, &quote!(self.#stage)),
+            StageKind::Layers(_) => initial(storage, &place),
             StageKind::Ode(_) => {
-                quote!(#root::StatefulField::try_initial_state(&self.#stage.field, seed)?)
+                quote!(#root::StatefulField::try_initial_state(&#place.field, seed)?)
             }
         };
         quote!(#stage: {

@@ -10,7 +10,7 @@ use crate::{
     model::{Model, StageKind},
 };
 
-use super::{layers, nest, options, root, stateful, Storage};
+use super::{derived, layers, nest, options, root, stateful, Storage};
 
 /// The model and one tuple struct per stage or field with several layers.
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
@@ -67,6 +67,9 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         let text = format!("The Neural ODE model `{name}`.");
         quote!(#[doc = #text])
     });
+    if model.derived.is_some() {
+        return quote!(#(#stage_structs)*);
+    }
     let declared = model.generics.declared();
     quote! {
         #documentation
@@ -79,15 +82,17 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
-fn stage_type(storage: &Storage<'_>) -> TokenStream {
+/// The type of a stage.
+pub(super) fn stage_type(storage: &Storage<'_>) -> TokenStream {
     let root = root();
     let named = storage.generics.named();
     match (&storage.stage.kind, &storage.layers_struct) {
         (StageKind::Ode(_), field) => quote!(#root::NeuralOde<#field<#named Elem, Dev>>),
         (StageKind::Layers(_), Some(layers_struct)) => quote!(#layers_struct<#named Elem, Dev>),
-        (StageKind::Layers(chain), None) => chain
-            .sole_layer()
-            .map_or_else(TokenStream::new, layers::storage_type),
+        (StageKind::Layers(chain), None) => chain.sole_layer().map_or_else(
+            || nest(chain.layers.iter().map(layers::storage_type).collect()),
+            layers::storage_type,
+        ),
     }
 }
 
@@ -130,9 +135,11 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
             }
         }
     });
-    let marker = model_needs_phantom(storage).then(|| quote!(__marker: #root::PhantomData,));
+    let marker = (model.derived.is_none() && model_needs_phantom(storage))
+        .then(|| quote!(__marker: #root::PhantomData,));
+    let skipped = derived::defaults(model);
     let pattern = nest(stages.iter().map(|stage| quote!(#stage)).collect());
-    let build = quote!(#name { #(#bindings,)* #marker });
+    let build = quote!(#name { #(#bindings,)* #skipped #marker });
     let model_collection = collection(
         name,
         &model.generics,

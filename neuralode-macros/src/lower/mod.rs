@@ -63,6 +63,7 @@ impl Lowering<'_> {
             visibility,
             name,
             generics,
+            derived,
             entries,
         } = definition;
         let names = entries.iter().filter_map(|entry| entry.name.as_ref());
@@ -87,11 +88,15 @@ impl Lowering<'_> {
             }
         }
         check::no_clashes(&name, &stages, self.diagnostics);
+        if derived.is_some() {
+            check::tuples(&stages, self.diagnostics);
+        }
         let model = Model {
             attributes,
             visibility,
             name,
             generics,
+            derived,
             input: input?,
             stages,
             conditions: core::mem::take(&mut self.conditions),

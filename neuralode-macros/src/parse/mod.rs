@@ -3,6 +3,7 @@
 //! on, so that one run shows every mistake.
 
 mod attributes;
+pub(crate) mod derive;
 mod entries;
 mod generics;
 mod recover;
@@ -97,6 +98,7 @@ fn definition(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
         visibility,
         name,
         generics,
+        derived: None,
         entries,
     })
 }
