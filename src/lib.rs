@@ -19,8 +19,8 @@ pub use neuralode_runtime::{
     adjoint, engine, error, events, layer, ode, options, saved_points, sensitivity,
     softmax_cross_entropy, solve, state, step, stepper, tableau, take_backward_report, trajectory,
     try_backward, try_softmax_cross_entropy, vector_field, Adjoint, Controller, DenseOutput, Event,
-    FnField, Frozen, LayerSummary, Mode, NeuralOde, SaveAt, Solve, SolveError, SolveOptions,
-    Solver, StatefulField, Stats, StepSizes, Summary, TensorField, Vjp,
+    FnField, Frozen, LayerSummary, Mode, NeuralOde, OdeModel, SaveAt, Solve, SolveError,
+    SolveOptions, Solver, StatefulField, Stats, StepSizes, Summary, TensorField, Vjp,
 };
 
 #[doc(hidden)]
@@ -28,6 +28,9 @@ pub use neuralode_runtime::__private;
 
 #[doc = include_str!("../docs/dsl.md")]
 pub use neuralode_macros::neural_ode;
+
+#[doc = include_str!("../docs/derive.md")]
+pub use neuralode_macros::OdeModel;
 
 /// What a program that declares and trains models uses: this crate's names, and all of dfdx's prelude with
 /// its optimizers.
@@ -37,7 +40,8 @@ pub use neuralode_macros::neural_ode;
 pub mod prelude {
     pub use crate::{
         neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy, Event, FnField,
-        Mode, NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Stats, Summary, TensorField,
+        Mode, NeuralOde, OdeModel, SaveAt, Solve, SolveError, SolveOptions, Stats, Summary,
+        TensorField,
     };
     pub use dfdx::{
         data::OneHotEncode,

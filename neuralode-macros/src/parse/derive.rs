@@ -6,8 +6,8 @@
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{
-    parse::ParseStream, punctuated::Punctuated, spanned::Spanned, token, Attribute,
-    Data, DeriveInput, Fields, GenericParam, Ident, Path, Token, TypeParam, TypeParamBound,
+    parse::ParseStream, punctuated::Punctuated, spanned::Spanned, token, Attribute, Data,
+    DeriveInput, Fields, GenericParam, Ident, Path, Token, TypeParam, TypeParamBound,
     WherePredicate,
 };
 

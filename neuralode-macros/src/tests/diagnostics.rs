@@ -246,9 +246,13 @@ fn what_is_no_model_at_all_is_said_once() {
     );
     check(
         "struct Model<const N: usize> { input: [N], head: tanh }",
+        &[],
+    );
+    check(
+        "struct Model<T> { input: [4], head: tanh }",
         &[(
-            "generic parameters of a model are not supported, found some on `Model`",
-            "<const N: usize>",
+            "the generic parameters of `Model` are constants, found `T`",
+            "T",
         )],
     );
     check(
