@@ -27,7 +27,8 @@ const MODEL: &str = "
         folded: [Reshape([4, 5]), Augment(1), Flatten],
         decoder: [Dense(8, relu), Dense(8 => 3usize), sigmoid],
         noisy: [BatchNorm(epsilon: 1e-4), Dropout(RATE), Custom(own::Kind<2> => [3])],
-        head: [Dense(N), identity],
+        width: Dense(N),
+        head: identity,
     }";
 
 /// A struct under the derive.
