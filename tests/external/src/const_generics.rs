@@ -1,0 +1,3 @@
+//! A model with constant generic parameters. Still empty: the macro cannot do it yet.
+//!
+//! What comes here: the model, and `pub(crate) fn train()` as in `timed.rs`, named in `MODELS` of `main.rs`.
