@@ -43,7 +43,7 @@ pub(crate) fn train() -> Result<Losses, Box<dyn std::error::Error>> {
             .map_err(SolveError::device)?;
         state = next;
     }
-    assert_eq!((state.norm.batches, state.ode.0.batches), (10, 10));
+    assert_eq!((state.norm.batches, state.ode.batches), (10, 10));
     let (y, same, _) = model.try_forward_with_state(x.clone(), &state, Mode::Inference)?;
     let (again, _, _) = model.try_forward_with_state(x, &same, Mode::Inference)?;
     assert_eq!(y.as_vec(), again.as_vec());
