@@ -117,7 +117,7 @@ fn document() -> String {
     let mut text = format!(
         "# What the compiler says about wrong models\n\n\
          {total} messages from {count} cases, each with what to do about it and the case that shows it. Written by \
-         `scripts/bless.sh` from `tests/ui`; do not edit.\n"
+         `scripts/bless.sh` from `tests/ui`; do not edit. Where a message is the compiler's own, so is what stands behind it.\n"
     );
     for (class, messages) in classes {
         let _ = write!(
