@@ -86,7 +86,8 @@ fn messages(output: &str) -> Vec<Message> {
             label.map(|(_, label)| label.trim().to_owned())
         };
         let help = own.map(str::to_owned);
-        let help = help.or_else(|| after("= note: ").filter(|note| !note.starts_with("this error")));
+        let help =
+            help.or_else(|| after("= note: ").filter(|note| !note.starts_with("this error")));
         let help = help.or_else(label).unwrap_or_default();
         Message { text, help }
     });
@@ -124,7 +125,14 @@ fn document() -> String {
             text,
             "\n## {class}\n\n| message | what to do | shown by |\n|---|---|---|\n"
         );
-        for (Message { text: message, help }, cases) in messages {
+        for (
+            Message {
+                text: message,
+                help,
+            },
+            cases,
+        ) in messages
+        {
             let links: Vec<String> = cases
                 .iter()
                 .map(|(case, link)| format!("[{case}]({link})"))
