@@ -1,3 +1,3 @@
-//! A model derived from a struct that is written by hand. Still empty: the macro cannot do it yet.
+//! A model derived from a struct that is written by hand.
 //!
-//! What comes here: the model, and `pub(crate) fn train()` as in `timed.rs`, named in `MODELS` of `main.rs`.
+//! What comes here, once there is a derive: the struct, and `pub(crate) fn train()` as in the files beside this one.

@@ -10,16 +10,16 @@
 )]
 
 mod augmented;
-mod const_generics;
-mod convolution;
 mod custom;
-mod derived;
 mod in_function;
 mod state;
 mod timed;
 mod training;
 mod tutorial;
 mod two_blocks;
+
+// Prepared, each for a feature that the macro does not have yet: `const_generics`, `convolution` and `derived`. With the
+// feature comes `mod NAME;` above, and a line of `MODELS`.
 
 use training::Losses;
 
