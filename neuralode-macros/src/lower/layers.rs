@@ -252,14 +252,14 @@ impl Lowering<'_> {
             AUGMENT,
         )?;
         let new = self.size(value, "2")?;
-        self.longer(LayerKind::Augment, name, &incoming?, &new.size, current)
+        self.longer(LayerKind::Augment, value, &incoming?, &new.size, current)
     }
 
     /// A layer that makes the first axis longer.
     fn longer(
         &mut self,
         kind: LayerKind,
-        name: &Ident,
+        at: &impl ToTokens,
         incoming: &Shape,
         new: &Size,
         current: &mut Option<Shape>,
@@ -267,7 +267,7 @@ impl Lowering<'_> {
         let (first, others) = incoming.split_first()?;
         let Some(first) = first.plus(new) else {
             self.diagnostics.error(
-                name,
+                at,
                 format!("the number of features {first} + {new} overflows `usize`"),
                 "write a smaller number",
             );
