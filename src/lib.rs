@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 //!
 //! # Where things are
+//! * [`guide`] goes from a first model to everything around it, and translates from other libraries.
 //! * [`neural_ode!`] declares a model; [`prelude`] brings it, dfdx and the rest of daily use into scope.
 //! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand.
 //! * [`Solve`] solves any vector field, a closure ([`FnField`]) for example, with everything around it: output
@@ -31,6 +32,9 @@ pub use neuralode_macros::neural_ode;
 
 #[doc = include_str!("../docs/derive.md")]
 pub use neuralode_macros::OdeModel;
+
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
 
 /// What a program that declares and trains models uses: this crate's names, and all of dfdx's prelude with
 /// its optimizers.

@@ -23,29 +23,29 @@ neural_ode! {
         input: [3],
         lift: [Dense(3 => WIDTH, tanh), BatchNorm, Dropout(0.1)],
         ode: Ode {
-            field(t, y): [Dense(WIDTH => WIDTH, tanh), BatchNorm, Custom(Twice<WIDTH>)],
+            field(t, y): [Dense(WIDTH => WIDTH, tanh), BatchNorm, Custom(Squared<WIDTH>)],
             span: 0.0..1.0,
             solver: Rk4 { dt: 0.5 },
         },
-        head: [Dense(WIDTH => 2), Custom(Twice<2>)],
+        head: [Dense(WIDTH => 2), Custom(Squared<2>)],
     }
 }
 
-/// Twice what enters.
+/// The square of what enters.
 #[derive(Clone, Debug, Default)]
-struct Twice<const WIDTH: usize, E: Dtype, D: Device<E>>(std::marker::PhantomData<(E, D)>);
+struct Squared<const WIDTH: usize, E: Dtype, D: Device<E>>(std::marker::PhantomData<(E, D)>);
 
-impl<const WIDTH: usize, E: Dtype, D: Device<E>> TensorCollection<E, D> for Twice<WIDTH, E, D> {
-    type To<E2: Dtype, D2: Device<E2>> = Twice<WIDTH, E2, D2>;
+impl<const WIDTH: usize, E: Dtype, D: Device<E>> TensorCollection<E, D> for Squared<WIDTH, E, D> {
+    type To<E2: Dtype, D2: Device<E2>> = Squared<WIDTH, E2, D2>;
 
     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
         visitor: &mut V,
     ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields((), |()| Twice(std::marker::PhantomData))
+        visitor.visit_fields((), |()| Squared(std::marker::PhantomData))
     }
 }
 
-impl<const WIDTH: usize, E: Dtype, D: Device<E>> Layer<WIDTH, WIDTH, E, D> for Twice<WIDTH, E, D> {
+impl<const WIDTH: usize, E: Dtype, D: Device<E>> Layer<WIDTH, WIDTH, E, D> for Squared<WIDTH, E, D> {
     type State = ();
 
     fn try_initial_state(&self, _: u64) -> Result<(), SolveError> {
@@ -57,7 +57,7 @@ impl<const WIDTH: usize, E: Dtype, D: Device<E>> Layer<WIDTH, WIDTH, E, D> for T
         _: Call<'_, ()>,
         x: Tensor<(B, Const<WIDTH>), E, D, T>,
     ) -> Result<(Tensor<(B, Const<WIDTH>), E, D, T>, ()), SolveError> {
-        Ok((x * 2.0, ()))
+        Ok((x.square(), ()))
     }
 }
 

@@ -256,14 +256,14 @@ impl Lowering<'_> {
             AUGMENT,
         )?;
         let new = self.size(value, "2")?;
-        self.longer(LayerKind::Augment, name, &incoming?, &new.size, current)
+        self.longer(LayerKind::Augment, value, &incoming?, &new.size, current)
     }
 
     /// A layer that makes the first axis longer.
     fn longer(
         &mut self,
         kind: LayerKind,
-        name: &Ident,
+        at: &impl ToTokens,
         incoming: &Shape,
         new: &Size,
         current: &mut Option<Shape>,
@@ -280,7 +280,7 @@ impl Lowering<'_> {
         }
         let Some(first) = first.plus(new) else {
             self.diagnostics.error(
-                name,
+                at,
                 format!("the number of features {first} + {new} overflows `usize`"),
                 "write a smaller number",
             );
@@ -437,7 +437,10 @@ impl Lowering<'_> {
     ) -> Option<Layer> {
         self.no_arguments("Flatten", arguments);
         let input = current.take()?;
-        let product = Size::Product(input.clone());
+        let product = match input.as_slice() {
+            [features] => features.clone(),
+            axes => Size::Product(axes.to_vec()),
+        };
         let constant = input.iter().any(|size| size.known().is_none());
         let features = match product.known() {
             Some(features) => Size::Literal(features),
