@@ -149,8 +149,11 @@ pub(crate) fn alone_if_open(shape: &Shape, at: &[Value], diagnostics: &mut Diagn
     };
     diagnostics.error(
         at,
-        format!("the parameter `{size}` is one of {} axes, and no size can be computed from it", shape.len()),
-        format!("write a number or a constant, or `[{size}]` alone: stable Rust computes no sizes from parameters"),
+        format!(
+            "the parameter `{size}` is one of {} axes, and no size can be computed from it",
+            shape.len()
+        ),
+        format!("write a number or a constant, or `[{size}]` alone"),
     );
     false
 }

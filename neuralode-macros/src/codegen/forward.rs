@@ -41,6 +41,7 @@ fn module(model: &Model) -> TokenStream {
         HasState::No => TokenStream::new(),
         HasState::Perhaps => {
             let state = stateful::struct_name(model);
+            let named = model.generics.constants().named();
             quote!(#state<#named Elem, Dev>: #root::Stateless)
         }
         // Its forward pass takes more than an input.
@@ -289,7 +290,7 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
 /// The passes of a model whose state is empty, if that of its type `state` is.
 pub(super) fn without_state(model: &Model, state: &Ident) -> TokenStream {
     let root = root();
-    let named = model.generics.named();
+    let named = model.generics.constants().named();
     let pass = |entry: TokenStream| {
         quote!({
             let state = #root::Stateless::none();
@@ -311,7 +312,10 @@ pub(super) fn with_state(
     build: &TokenStream,
 ) -> TokenStream {
     let root = root();
-    let (state, named) = (stateful::struct_name(model), model.generics.named());
+    let (state, named) = (
+        stateful::struct_name(model),
+        model.generics.constants().named(),
+    );
     let state = quote!(#state<#named Elem, Dev>);
     let Passes {
         given,

@@ -93,7 +93,7 @@ impl Storage<'_> {
             return quote!(self.#stage);
         }
         let accessor = derived::accessor(stage);
-        quote!(self.#accessor())
+        quote!((*self.#accessor()))
     }
 }
 

@@ -272,9 +272,9 @@ impl Lowering<'_> {
         if first.is_open() || new.is_open() {
             let open = if first.is_open() { first } else { new };
             self.diagnostics.error(
-                name,
-                format!("`{name}` makes `{first} + {new}` features, and no size can be computed from the parameter `{open}`"),
-                "write a number or a constant instead of the parameter: stable Rust computes no sizes from parameters",
+                at,
+                format!("`{first} + {new}` features: no size can be computed from the parameter `{open}`"),
+                "write a number or a constant instead of the parameter",
             );
             return None;
         }
