@@ -42,6 +42,16 @@ pub(super) fn generics(
         );
     }
     check::parameters(&generics, diagnostics);
+    // The stub of a model with errors is declared with what is left.
+    let mut seen = Vec::new();
+    generics.parameters.retain(|parameter| {
+        let GenericParam::Const(parameter) = parameter else {
+            return true;
+        };
+        let is_new = !seen.contains(&parameter.ident);
+        seen.push(parameter.ident.clone());
+        is_new
+    });
     Ok(generics)
 }
 
@@ -53,20 +63,22 @@ fn parameter(
 ) -> syn::Result<Option<GenericParam>> {
     let help = "write `<const N: usize>`; the macro adds the dtype and the device";
     let place = input.span();
-    let found = found(input);
-    let parameter: GenericParam = input.parse().map_err(|_| {
-        at(
-            place,
-            format!("expected a constant such as `const N: usize`, found {found}"),
-            help,
+    let message = if input.peek(Token![const]) {
+        "expected a constant with its type".to_owned()
+    } else {
+        format!(
+            "expected a constant such as `const N: usize`, found {}",
+            found(input)
         )
-    })?;
+    };
+    let parameter: GenericParam = input.parse().map_err(|_| at(place, message, help))?;
     match parameter {
         GenericParam::Const(_) => Ok(Some(parameter)),
         other => {
+            let other = other.to_token_stream();
             diagnostics.error(
-                other.to_token_stream(),
-                format!("the generic parameters of `{name}` are constants, found {found}"),
+                &other,
+                format!("the generic parameters of `{name}` are constants, found `{other}`"),
                 help,
             );
             Ok(None)

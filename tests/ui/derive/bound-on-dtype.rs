@@ -1,7 +1,7 @@
 // A bound on the dtype that not every one fulfils.
 use neuralode::prelude::*;
 
-use neuralode::layer::{activation::{Identity, Tanh}, Dense};
+use neuralode::layer::{activation::Identity, Dense};
 
 #[derive(OdeModel)]
 #[ode_model(input: [4])]

@@ -1,7 +1,7 @@
 // A setting without its colon.
 use neuralode::prelude::*;
 
-use neuralode::layer::{activation::{Identity, Tanh}, Dense};
+use neuralode::layer::{activation::Identity, Dense};
 
 #[derive(OdeModel)]
 #[ode_model(input = [4])]

@@ -1,7 +1,7 @@
 // No input.
 use neuralode::prelude::*;
 
-use neuralode::layer::{activation::{Identity, Tanh}, Dense};
+use neuralode::layer::{activation::Identity, Dense};
 
 #[derive(OdeModel)]
 struct Model<E: Dtype, D: Device<E>> {

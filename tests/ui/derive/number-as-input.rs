@@ -1,7 +1,7 @@
 // A number instead of a setting.
 use neuralode::prelude::*;
 
-use neuralode::layer::{activation::{Identity, Tanh}, Dense};
+use neuralode::layer::{activation::Identity, Dense};
 
 #[derive(OdeModel)]
 #[ode_model(4)]

@@ -1,7 +1,7 @@
 // More than `skip`.
 use neuralode::prelude::*;
 
-use neuralode::layer::{activation::{Identity, Tanh}, Dense};
+use neuralode::layer::{activation::Identity, Dense};
 
 #[derive(OdeModel)]
 #[ode_model(input: [4])]

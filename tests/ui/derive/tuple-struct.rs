@@ -1,7 +1,7 @@
 // A struct whose fields have no names.
 use neuralode::prelude::*;
 
-use neuralode::layer::{activation::{Identity, Tanh}, Dense};
+use neuralode::layer::{activation::Identity, Dense};
 
 #[derive(OdeModel)]
 #[ode_model(input: [4])]
