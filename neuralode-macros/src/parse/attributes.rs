@@ -19,7 +19,7 @@ pub(super) fn crate_path(
         let mut path = None;
         let parsed = attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("crate") {
-                return Err(meta.error("not known"));
+                return Err(meta.error(String::new()));
             }
             meta.input.parse::<Token![=]>()?;
             path = Some(meta.input.call(Path::parse_mod_style)?);

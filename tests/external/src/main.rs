@@ -10,7 +10,9 @@
 )]
 
 mod augmented;
+mod const_generics;
 mod custom;
+mod derived;
 mod in_function;
 mod state;
 mod timed;
@@ -18,15 +20,15 @@ mod training;
 mod tutorial;
 mod two_blocks;
 
-// Prepared, each for a feature that the macro does not have yet: `const_generics`, `convolution` and `derived`. With the
-// feature comes `mod NAME;` above, and a line of `MODELS`.
+// Prepared, for a feature that the macro does not have yet: `convolution`. With the feature comes `mod NAME;` above, and a
+// line of `MODELS`.
 
 use training::Losses;
 
 type Train = fn() -> Result<Losses, Box<dyn std::error::Error>>;
 
 /// What is trained, by the name of its file.
-const MODELS: [(&str, Train); 7] = [
+const MODELS: [(&str, Train); 9] = [
     ("tutorial", tutorial::train),
     ("timed", timed::train),
     ("augmented", augmented::train),
@@ -34,6 +36,8 @@ const MODELS: [(&str, Train); 7] = [
     ("custom", custom::train),
     ("state", state::train),
     ("in_function", in_function::train),
+    ("const_generics", const_generics::train),
+    ("derived", derived::train),
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
