@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the expected messages of tests/ui anew. Read the difference like prose before you commit it.
+# Writes the expected messages of tests/ui anew, and their list, docs/diagnostics.md. Read the difference like prose before you commit it.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,4 +11,5 @@ if [ "$have" != "$want" ]; then
 fi
 
 TRYBUILD=overwrite cargo test --test ui wrong_models_are_explained
-git --no-pager diff --stat -- tests/ui
+BLESS=1 cargo test -p neuralode-macros --test diagnostics
+git --no-pager diff --stat -- tests/ui docs/diagnostics.md

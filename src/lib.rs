@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 //!
 //! # Where things are
+//! * [`guide`] goes from a first model to everything around it, and translates from other libraries.
 //! * [`neural_ode!`] declares a model; [`prelude`] brings it, dfdx and the rest of daily use into scope.
 //! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand.
 //! * [`Solve`] solves any vector field, a closure ([`FnField`]) for example, with everything around it: output
@@ -29,6 +30,12 @@ pub use neuralode_runtime::__private;
 #[doc = include_str!("../docs/dsl.md")]
 pub use neuralode_macros::neural_ode;
 
+#[doc = include_str!("../docs/derive.md")]
+pub use neuralode_macros::OdeModel;
+
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
+
 /// What a program that declares and trains models uses: this crate's names, and all of dfdx's prelude with
 /// its optimizers.
 ///
@@ -37,7 +44,8 @@ pub use neuralode_macros::neural_ode;
 pub mod prelude {
     pub use crate::{
         neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy, Event, FnField,
-        Mode, NeuralOde, SaveAt, Solve, SolveError, SolveOptions, Stats, Summary, TensorField,
+        Mode, NeuralOde, OdeModel, SaveAt, Solve, SolveError, SolveOptions, Stats, Summary,
+        TensorField,
     };
     pub use dfdx::{
         data::OneHotEncode,

@@ -13,7 +13,7 @@
 
 mod support;
 
-use neuralode::{prelude::*, Adjoint, Controller};
+use neuralode::{prelude::*, Adjoint, Controller, Solver, StepSizes};
 use support::relative_error;
 
 /// Sizes may be constants, of any path.
@@ -462,4 +462,61 @@ fn adjoints_are_declared_by_name_and_checkpoints_with_their_budget() {
             Adjoint::Backsolve,
         ]
     );
+}
+
+#[test]
+fn everything_that_a_block_declares_can_be_set_at_run_time() {
+    neural_ode! {
+        #[derive(Clone, Debug)]
+        struct Declared {
+            input: [2],
+            plain: Ode {
+                field(t, y): [Append(t), Dense(3 => 2, tanh)],
+                span: 0.0..1.0,
+                solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+            },
+            adaptive: Ode {
+                field(t, y): Dense(2 => 2),
+                span: 2.0..-1.0,
+                solver: Vern7 { rtol: 1e-6, atol: 1e-8, controller: PID { p: 0.2, i: 0.4 }, steps: PerSample },
+                adjoint: Gauss,
+            },
+            equal: Ode {
+                field(t, y): Dense(2 => 2),
+                span: 0.0..1.0,
+                solver: Rk4 { dt: 0.125 },
+                adjoint: Checkpointed { bytes: 4096 },
+                save_at: End,
+            },
+        }
+    }
+    let dev = Cpu::seed_from_u64(1);
+    let mut model = Declared::<f64, _>::build(&dev);
+    let (p, i, d) = (0.2, 0.4, 0.0);
+    let plain = model.plain.options.clone();
+    let adaptive = plain
+        .clone()
+        .with_span(2.0, -1.0)
+        .with_solver(Solver::Vern7)
+        .with_tolerances(1e-6, 1e-8)
+        .with_controller(Controller::Pid { p, i, d })
+        .with_steps(StepSizes::PerSample)
+        .with_adjoint(Adjoint::Gauss);
+    assert_eq!(adaptive, model.adaptive.options);
+    let equal = plain
+        .with_solver(Solver::Rk4)
+        .with_controller(Controller::Constant { dt: 0.125 })
+        .with_adjoint(Adjoint::Checkpointed { bytes: 4096 });
+    assert_eq!(equal, model.equal.options);
+
+    // The next call uses them.
+    let y0: Tensor<Rank2<3, 2>, f64, _> = dev.sample_normal();
+    let declared = model.plain.forward(y0.clone());
+    model.plain.options = equal;
+    let (set, stats) = model.plain.try_forward_with_stats(y0.clone()).unwrap();
+    assert_eq!((stats.accepted, stats.field_calls), (8, 33));
+    assert_ne!(set.array(), declared.array());
+    // What `save_at` declares is a matter of the call.
+    let (saved, _) = model.plain.try_forward_at(y0, &[0.5, 1.0]).unwrap();
+    assert_eq!(saved.as_vec()[6..], set.as_vec());
 }

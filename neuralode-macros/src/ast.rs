@@ -4,12 +4,34 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{token, Attribute, Ident, Lit, Token, Visibility};
 
-/// `#[attributes] pub struct Name { entries }`
+use crate::generics::Generics;
+
+/// `#[attributes] pub struct Name<const N: usize> { entries }`
 pub(crate) struct Definition {
+    /// `#[neural_ode(crate = path)]`: where the library is.
+    pub(crate) crate_path: Option<syn::Path>,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) name: Ident,
+    pub(crate) generics: Generics,
+    /// What a struct that the user wrote says besides; `None` if the macro writes the struct.
+    pub(crate) derived: Option<Derived>,
     pub(crate) entries: Vec<Entry>,
+}
+
+/// A struct that the user wrote.
+pub(crate) struct Derived {
+    /// The types of its stages.
+    pub(crate) types: Vec<(Ident, TokenStream)>,
+    /// Fields that are no stages.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// A field that is no stage.
+pub(crate) struct Skipped {
+    pub(crate) name: Ident,
+    /// Whether its type is the same for all dtypes and devices, so that it can be handed on.
+    pub(crate) is_copied: bool,
 }
 
 /// `name: value` or `name(parameters): value`

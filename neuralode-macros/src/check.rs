@@ -1,12 +1,16 @@
 //! The rules that a model must keep: one small function each, with the mistake it finds.
 
 use proc_macro2::TokenStream;
-use syn::{Attribute, Ident, Lit};
+use quote::ToTokens;
+use syn::{Attribute, GenericParam, Ident, Lit, Type};
 
 use crate::{
     ast::{digits, plain, Entry, Value},
     diag::Diagnostics,
-    model::{Condition, ConditionKind, Feeder, Method, Returned, Shape, Size, Stage, Written},
+    generics::{is_size, Generics},
+    model::{
+        Condition, ConditionKind, Feeder, Method, Returned, Shape, Size, Stage, StageKind, Written,
+    },
 };
 
 /// Two stages, clauses or settings of one name: `head: ..., head: ...`
@@ -50,6 +54,26 @@ pub(crate) fn no_clash_with_state(model: &Ident, stages: &[Stage], diagnostics: 
     }
 }
 
+/// Stages of a derived model whose layers are too many for a tuple that dfdx visits.
+pub(crate) fn tuples(stages: &[Stage], diagnostics: &mut Diagnostics) {
+    const LONGEST: usize = 6;
+    for stage in stages {
+        let StageKind::Layers(chain) = &stage.kind else {
+            continue;
+        };
+        let count = chain.layers.len();
+        if chain.sole_layer().is_none() && count > LONGEST {
+            diagnostics.error(
+                &stage.name,
+                format!(
+                    "a stage that you keep in a tuple has at most {LONGEST} layers, found {count}"
+                ),
+                "make two stages of it",
+            );
+        }
+    }
+}
+
 /// Stages whose layers would be kept in structs of one name: `block1: [...], block_1: [...]`
 pub(crate) fn no_clashes(model: &Ident, stages: &[Stage], diagnostics: &mut Diagnostics) {
     let mut seen: Vec<(String, &Ident)> = Vec::new();
@@ -71,6 +95,67 @@ pub(crate) fn no_clashes(model: &Ident, stages: &[Stage], diagnostics: &mut Diag
             None => seen.push((held_in, &stage.name)),
         }
     }
+}
+
+/// Names that generated code gives to its own generic parameters.
+const RESERVED: &[&str] = &[
+    "Elem", "Dev", "E2", "D2", "V", "Batch", "Tp", "Start", "Input", "Visitor", "Set", "Num",
+    "LANES",
+];
+
+/// Generic parameters under names that generated code uses: `struct Flow<const LANES: usize>`
+pub(crate) fn parameters(generics: &Generics, diagnostics: &mut Diagnostics) {
+    let mut seen: Vec<&Ident> = Vec::new();
+    for parameter in &generics.parameters {
+        let name = match parameter {
+            GenericParam::Const(parameter) => &parameter.ident,
+            GenericParam::Type(parameter) => &parameter.ident,
+            GenericParam::Lifetime(_) => continue,
+        };
+        if RESERVED.iter().any(|word| name == word) {
+            diagnostics.error(
+                name,
+                format!("generated code has a parameter `{name}` of its own"),
+                "write another name",
+            );
+        }
+        seen.push(name);
+    }
+    no_duplicates(seen.into_iter(), "parameter", diagnostics);
+}
+
+/// A parameter that is no size: `struct Flow<const DEEP: bool>`, `Dense(4 => DEEP)`
+pub(crate) fn parameter_is_size(name: &Ident, kind: &Type, diagnostics: &mut Diagnostics) -> bool {
+    if is_size(kind) {
+        return true;
+    }
+    let kind = kind.to_token_stream();
+    diagnostics.error(
+        name,
+        format!("sizes are `usize`, but the parameter `{name}` is a `{kind}`"),
+        format!("declare it as `const {name}: usize`"),
+    );
+    false
+}
+
+/// Parameters among several axes: `input: [28, N]`. Their product would be a size computed from them.
+pub(crate) fn alone_if_open(shape: &Shape, at: &[Value], diagnostics: &mut Diagnostics) -> bool {
+    if shape.len() == 1 {
+        return true;
+    }
+    let open = shape.iter().zip(at).find(|(size, _)| size.is_open());
+    let Some((size, at)) = open else {
+        return true;
+    };
+    diagnostics.error(
+        at,
+        format!(
+            "the parameter `{size}` is one of {} axes, and no size can be computed from it",
+            shape.len()
+        ),
+        format!("write a number or a constant, or `[{size}]` alone"),
+    );
+    false
 }
 
 /// Where attributes stand.
@@ -233,6 +318,14 @@ fn positive(
     None
 }
 
+/// Whether two sizes differ, or may: nobody knows what a parameter will be.
+fn differ(a: &Size, b: &Size) -> bool {
+    match (a.known(), b.known()) {
+        (Some(a), Some(b)) => a != b,
+        _ => (a.is_open() || b.is_open()) && !a.is_surely(b),
+    }
+}
+
 /// Layers that do not fit: `Dense(20 => 10), Dense(12 => 10)`
 pub(crate) fn feeds(
     produced: &Size,
@@ -244,7 +337,8 @@ pub(crate) fn feeds(
     if produced.is_surely(&taken.size) {
         return None;
     }
-    if let (Some(produced), Some(size)) = (produced.known(), taken.size.known()) {
+    if differ(produced, &taken.size) {
+        let size = &taken.size;
         let feeder = match feeder {
             Feeder::Input => "the input has",
             Feeder::State => "the state has",
@@ -284,11 +378,7 @@ pub(crate) fn returns(
         ),
         Returned::Residual => ("a `Residual` must return what enters it", "it takes"),
     };
-    let differ = |(a, b): (&Size, &Size)| {
-        let known = a.known().zip(b.known());
-        known.is_some_and(|(a, b)| a != b)
-    };
-    if produced.len() != taken.len() || produced.iter().zip(taken).any(differ) {
+    if produced.len() != taken.len() || produced.iter().zip(taken).any(|(a, b)| differ(a, b)) {
         let list = |shape: &Shape| {
             let sizes: Vec<String> = shape.iter().map(Size::to_string).collect();
             sizes.join(", ")

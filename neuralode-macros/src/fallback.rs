@@ -5,7 +5,7 @@
 //! of it. The first message is emitted such that it makes a type of this kind; the stub's fields and outputs
 //! have it, and the stub dereferences to it, for names that are not known.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{ext::IdentExt, Attribute, Ident, Visibility};
 
@@ -13,6 +13,8 @@ use crate::{
     ast::{Definition, Expr},
     codegen::root,
     diag::Diagnostics,
+    generics::Generics,
+    model::field_name,
     stateful::STATEFUL,
 };
 
@@ -21,7 +23,10 @@ pub(crate) struct Stub {
     attributes: Vec<Attribute>,
     visibility: Visibility,
     name: Ident,
+    generics: Generics,
     stages: Vec<Ident>,
+    /// Of a struct that the user wrote, the structs that its blocks' fields would have.
+    fields: Option<Vec<Ident>>,
     /// Whether a layer with state is named somewhere, so that the model's state has a type.
     has_state: bool,
 }
@@ -46,7 +51,17 @@ impl Stub {
                 .collect(),
             visibility: definition.visibility.clone(),
             name: definition.name.clone(),
+            generics: definition.generics.clone(),
             stages,
+            fields: definition.derived.is_some().then(|| {
+                let blocks = definition.entries.iter();
+                let blocks = blocks.filter(|entry| matches!(entry.value, Expr::Block(..)));
+                let names = blocks.filter_map(|entry| entry.name.as_ref());
+                let names = names.map(|name| field_name(&definition.name, name));
+                names
+                    .map(|name| Ident::new(&name, Span::call_site()))
+                    .collect()
+            }),
             has_state: definition
                 .entries
                 .iter()
@@ -61,10 +76,13 @@ impl Stub {
             &self.visibility,
             format_ident!("{}State", self.name.unraw()),
         );
+        let generics = self.generics.constants();
+        let (declared, introduced, named) =
+            (generics.declared(), generics.introduced(), generics.named());
         quote! {
             #[allow(missing_docs, dead_code)]
             #[derive(#root::Clone, #root::Debug)]
-            #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
+            #visibility struct #name<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
                 #[doc(hidden)]
                 __marker: #root::PhantomData<(Elem, Dev)>,
             }
@@ -72,7 +90,7 @@ impl Stub {
             #[allow(dead_code, clippy::all, clippy::pedantic)]
             const _: () = {
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<Elem, Dev> {
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<#named Elem, Dev> {
                     type Target = #unknown;
 
                     fn deref(&self) -> &#unknown {
@@ -89,26 +107,46 @@ impl Stub {
             attributes,
             visibility,
             name,
+            generics,
             stages,
+            fields,
             has_state,
         } = self;
         let root = root();
+        let (declared, introduced, named) =
+            (generics.declared(), generics.introduced(), generics.named());
         let state = has_state.then(|| self.state(unknown));
+        let clause = generics.clause();
+        let structs = match fields {
+            None => quote! {
+                #(#attributes)*
+                #[allow(missing_docs, dead_code)]
+                #visibility struct #name<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
+                    #(#visibility #stages: #unknown,)*
+                    #[doc(hidden)]
+                    __marker: #root::PhantomData<(Elem, Dev)>,
+                }
+            },
+            Some(fields) => {
+                let declared = generics.constants().declared();
+                quote! {#(
+                    #[allow(missing_docs, dead_code)]
+                    #[derive(#root::Clone, #root::Debug)]
+                    #visibility struct #fields<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu>(
+                        #root::PhantomData<(Elem, Dev)>,
+                    );
+                )*}
+            }
+        };
         quote! {
             #state
 
-            #(#attributes)*
-            #[allow(missing_docs, dead_code)]
-            #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
-                #(#visibility #stages: #unknown,)*
-                #[doc(hidden)]
-                __marker: #root::PhantomData<(Elem, Dev)>,
-            }
+            #structs
 
             #[allow(dead_code, clippy::all, clippy::pedantic)]
             const _: () = {
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<Elem, Dev> {
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<#named Elem, Dev> #clause {
                     /// Builds nothing: the declaration has errors.
                     pub fn build(_: &Dev) -> Self {
                         loop {}
@@ -121,7 +159,7 @@ impl Stub {
                 }
 
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<Elem, Dev> {
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> ::core::ops::Deref for #name<#named Elem, Dev> #clause {
                     type Target = #unknown;
 
                     fn deref(&self) -> &#unknown {
@@ -130,10 +168,11 @@ impl Stub {
                 }
 
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorCollection<Elem, Dev>
-                    for #name<Elem, Dev>
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorCollection<Elem, Dev>
+                    for #name<#named Elem, Dev>
+                #clause
                 {
-                    type To<E2: #root::Dtype, D2: #root::Device<E2>> = #name<E2, D2>;
+                    type To<E2: #root::Dtype, D2: #root::Device<E2>> = #name<#named E2, D2>;
 
                     fn iter_tensors<V: #root::ModuleVisitor<Self, Elem, Dev>>(
                         _: &mut V,
@@ -143,15 +182,17 @@ impl Stub {
                 }
 
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>, E2: #root::Dtype, D2: #root::Device<E2>>
-                    #root::BuildOnDevice<D2, E2> for #name<Elem, Dev>
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>, E2: #root::Dtype, D2: #root::Device<E2>>
+                    #root::BuildOnDevice<D2, E2> for #name<#named Elem, Dev>
+                #clause
                 {
-                    type Built = #name<E2, D2>;
+                    type Built = #name<#named E2, D2>;
                 }
 
                 #[automatically_derived]
-                impl<Input, Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::Module<Input>
-                    for #name<Elem, Dev>
+                impl<#introduced Input, Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::Module<Input>
+                    for #name<#named Elem, Dev>
+                #clause
                 {
                     type Output = #unknown;
                     type Error = #root::SolveError;
@@ -162,8 +203,9 @@ impl Stub {
                 }
 
                 #[automatically_derived]
-                impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::NonMutableModule
-                    for #name<Elem, Dev>
+                impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::NonMutableModule
+                    for #name<#named Elem, Dev>
+                #clause
                 {
                 }
             };

@@ -5,7 +5,8 @@ use quote::ToTokens;
 use syn::{Attribute, Ident, Visibility};
 
 use crate::{
-    ast::{plain, Value},
+    ast::{plain, Derived, Value},
+    generics::Generics,
     spatial::Spatial,
     stateful::Stateful,
 };
@@ -15,6 +16,10 @@ pub(crate) struct Model {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) name: Ident,
+    /// Parameters besides the dtype and the device.
+    pub(crate) generics: Generics,
+    /// The struct that the user wrote, if the macro does not.
+    pub(crate) derived: Option<Derived>,
     /// Shape of one sample.
     pub(crate) input: Shape,
     pub(crate) stages: Vec<Stage>,
@@ -32,6 +37,8 @@ pub(crate) enum Size {
     Literal(usize),
     /// A constant of the user's crate.
     Constant(syn::Path),
+    /// A generic parameter of the model.
+    Parameter(Ident),
     /// The number of scalars of a shape with constants in it.
     Product(Vec<Size>),
     /// A size and what was added to it.
@@ -43,13 +50,22 @@ impl Size {
     pub(crate) fn known(&self) -> Option<usize> {
         match self {
             Self::Literal(size) => Some(*size),
-            Self::Constant(_) => None,
+            Self::Constant(_) | Self::Parameter(_) => None,
             Self::Product(factors) => factors.iter().try_fold(1_usize, |product, factor| {
                 product.checked_mul(factor.known()?)
             }),
             Self::Sum(terms) => terms
                 .iter()
                 .try_fold(0_usize, |sum, term| sum.checked_add(term.known()?)),
+        }
+    }
+
+    /// Whether only the user of the model will say what it is.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Literal(_) | Self::Constant(_) => false,
+            Self::Parameter(_) => true,
+            Self::Product(sizes) | Self::Sum(sizes) => sizes.iter().any(Self::is_open),
         }
     }
 
@@ -76,6 +92,7 @@ impl Size {
     pub(crate) fn is_surely(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Constant(a), Self::Constant(b)) => same_path(a, b),
+            (Self::Parameter(a), Self::Parameter(b)) => a == b,
             (Self::Product(a), Self::Product(b)) | (Self::Sum(a), Self::Sum(b))
                 if self.known().is_none() =>
             {
@@ -91,6 +108,7 @@ impl core::fmt::Display for Size {
         match self {
             Self::Literal(size) => size.fmt(f),
             Self::Constant(path) => f.write_str(&Value::Path(path.clone()).text()),
+            Self::Parameter(name) => name.fmt(f),
             Self::Product(factors) => {
                 let factors: Vec<String> = factors.iter().map(Self::to_string).collect();
                 f.write_str(&factors.join(" * "))
@@ -143,13 +161,17 @@ impl Stage {
 
     /// Name of the struct that holds its layers in the model `model`, if one is needed.
     pub(crate) fn struct_name(&self, model: &Ident) -> Option<String> {
-        let (model, stage) = (plain(model), pascal_case(&self.name));
         match &self.kind {
             StageKind::Layers(chain) if chain.sole_layer().is_some() => None,
-            StageKind::Layers(_) => Some(format!("{model}{stage}")),
-            StageKind::Ode(_) => Some(format!("{model}{stage}Field")),
+            StageKind::Layers(_) => Some(format!("{}{}", plain(model), pascal_case(&self.name))),
+            StageKind::Ode(_) => Some(field_name(model, &self.name)),
         }
     }
+}
+
+/// Name of the struct of the vector field of a block `stage` in the model `model`.
+pub(crate) fn field_name(model: &Ident, stage: &Ident) -> String {
+    format!("{}{}Field", plain(model), pascal_case(stage))
 }
 
 /// `my_stage` to `MyStage`.

@@ -165,7 +165,21 @@ pub struct Tolerances {
 /// Everything about a solve but the field and the initial state.
 ///
 /// The fields are public: change one on a built model (`model.ode.options.rtol = 1e-6`) and the next
-/// call uses it.
+/// call uses it. Each has a method `with_...` as well, for options that are made in one expression. What a block
+/// returns is no option: [`NeuralOde::try_forward_at`](crate::NeuralOde::try_forward_at) returns other times than `t1`.
+///
+/// # Examples
+/// ```
+/// use neuralode_runtime::{Adjoint, Controller, SolveOptions, Solver};
+///
+/// let options = SolveOptions::default()
+///     .with_span(0.0, 10.0)
+///     .with_solver(Solver::Dopri8)
+///     .with_tolerances(1e-9, 1e-12)
+///     .with_controller(Controller::PI)
+///     .with_adjoint(Adjoint::Checkpointed { bytes: 1 << 20 });
+/// assert_eq!((options.t1, options.rtol), (10.0, 1e-9));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SolveOptions {
@@ -227,6 +241,22 @@ impl SolveOptions {
             jump_at: Cow::Borrowed(&[]),
             max_steps: 4096,
         }
+    }
+
+    /// The same options over another span, from `t0` to `t1`, either of which may be the later one.
+    #[must_use]
+    pub const fn with_span(mut self, t0: f64, t1: f64) -> Self {
+        self.t0 = t0;
+        self.t1 = t1;
+        self
+    }
+
+    /// The same options with other tolerances: `rtol` dimensionless, `atol` in units of `y`.
+    #[must_use]
+    pub const fn with_tolerances(mut self, rtol: f64, atol: f64) -> Self {
+        self.rtol = rtol;
+        self.atol = atol;
+        self
     }
 
     /// The same options with another method.

@@ -47,6 +47,21 @@ macro_rules! compare {
     )*};
 }
 
+/// One test per field, as `compare!` without the solves: what a solve adds is the same for all layers, and takes the
+/// compiler longest.
+#[macro_export]
+macro_rules! compare_products {
+    ($($test:ident: $n:expr, $field:ident;)*) => {$(
+        #[test]
+        fn $test() {
+            for seed in 0..10 {
+                $crate::support::kernels::products::<{ $n }, f64, $field<f64, Cpu>, 16>(stringify!($field), seed, 1e-12);
+                $crate::support::kernels::products::<{ $n }, f32, $field<f32, Cpu>, 32>(stringify!($field), seed, 1e-5);
+            }
+        }
+    )*};
+}
+
 /// Products and values of the kernels at one point, as rows.
 struct Products {
     dy: Vec<f64>,
@@ -183,16 +198,43 @@ pub fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f64)
     }
 }
 
+/// A field with random parameters, with states and cotangents for it.
+pub struct Instance<const N: usize, E: Dtype, F>
+where
+    Cpu: Device<E>,
+{
+    field: F,
+    y: Tensor<(usize, Const<N>), E, Cpu>,
+    c: Tensor<(usize, Const<N>), E, Cpu>,
+}
+
 /// One random instance of one model in type `E`: kernels and portable field, and solves with both.
 ///
 /// # Panics
 /// If they differ.
-#[allow(clippy::cast_possible_truncation, reason = "ten seeds")]
 pub fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
     name: &str,
     seed: u64,
     tolerance: f64,
 ) where
+    F: TensorField<N, E, Cpu> + BuildModule<Cpu, E>,
+    Cpu: Device<E>,
+{
+    let drawn = products::<N, E, F, L>(name, seed, tolerance);
+    solves(&drawn, &format!("{name}, seed {seed}"), tolerance);
+}
+
+/// One random instance of one model in type `E`: values and products of kernels and of the portable field.
+///
+/// # Panics
+/// If they differ.
+#[allow(clippy::cast_possible_truncation, reason = "ten seeds")]
+pub fn products<const N: usize, E: Dtype + Real, F, const L: usize>(
+    name: &str,
+    seed: u64,
+    tolerance: f64,
+) -> Instance<N, E, F>
+where
     F: TensorField<N, E, Cpu> + BuildModule<Cpu, E>,
     Cpu: Device<E>,
 {
@@ -276,7 +318,19 @@ pub fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
             what("tangent along parameters")
         );
     }
+    Instance { field, y, c }
+}
 
+/// Solves and gradients with kernels and with the portable field.
+fn solves<const N: usize, E: Dtype + Real, F>(
+    Instance { field, y, c }: &Instance<N, E, F>,
+    name: &str,
+    tolerance: f64,
+) where
+    F: TensorField<N, E, Cpu>,
+    Cpu: Device<E>,
+{
+    let what = |part: &str| format!("{name}: {part}");
     // Equal steps: an adaptive step size follows from rounding noise too, and the result from it. So do the pieces of
     // the adaptive quadrature, which is left out here, and the windows of a budget that is not enough for one: states in
     // tiles take more memory.
@@ -292,7 +346,7 @@ pub fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
             .with_adjoint(adjoint);
         let solve = |vjp| {
             let block = NeuralOde::new(field.clone(), options.clone().with_vjp(vjp));
-            differentiate(&block, &y, &c).unwrap()
+            differentiate(&block, y, c).unwrap()
         };
         let (found, expected) = (solve(Vjp::Generated), solve(Vjp::Tape));
         assert_eq!(found.forward, expected.forward, "{}", what("work"));

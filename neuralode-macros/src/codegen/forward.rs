@@ -10,7 +10,7 @@ use crate::{
     stateful::HasState,
 };
 
-use super::{batch_shape, conv, kernel, layers, root, stateful, Storage};
+use super::{batch_shape, conv, derived, kernel, layers, root, stateful, Storage};
 
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let methods = methods(model, storage);
@@ -35,15 +35,20 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
 fn module(model: &Model) -> TokenStream {
     let root = root();
     let name = &model.name;
+    let (introduced, named) = (model.generics.introduced(), model.generics.named());
+    let predicates = model.generics.predicates();
     let condition = match HasState::of(model) {
         HasState::No => TokenStream::new(),
         HasState::Perhaps => {
             let state = stateful::struct_name(model);
-            quote!(where #state<Elem, Dev>: #root::Stateless)
+            let named = model.generics.constants().named();
+            quote!(#state<#named Elem, Dev>: #root::Stateless)
         }
         // Its forward pass takes more than an input.
         HasState::Surely => return TokenStream::new(),
     };
+    let clause = quote!(#predicates #condition);
+    let clause = (!clause.is_empty()).then(|| quote!(where #clause));
     let tape = quote!(Tp);
     let (input, output) = (
         tensor(&model.input, &tape),
@@ -51,9 +56,9 @@ fn module(model: &Model) -> TokenStream {
     );
     quote! {
         #[automatically_derived]
-        impl<Batch: #root::Dim, Elem: #root::Dtype, Dev: #root::Device<Elem>, Tp: #root::Tape<Elem, Dev>>
-            #root::Module<#input> for #name<Elem, Dev>
-        #condition
+        impl<#introduced Batch: #root::Dim, Elem: #root::Dtype, Dev: #root::Device<Elem>, Tp: #root::Tape<Elem, Dev>>
+            #root::Module<#input> for #name<#named Elem, Dev>
+        #clause
         {
             type Output = #output;
             type Error = #root::SolveError;
@@ -65,7 +70,11 @@ fn module(model: &Model) -> TokenStream {
         }
 
         #[automatically_derived]
-        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::NonMutableModule for #name<Elem, Dev> {}
+        impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::NonMutableModule
+            for #name<#named Elem, Dev>
+        #clause
+        {
+        }
     }
 }
 
@@ -102,6 +111,9 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         .map(|storage| &storage.stage.name)
         .collect();
     let summary = summary(model, storage);
+    let (accessors, copies) = (derived::accessors(model, storage), derived::copies(model));
+    let (introduced, named) = (model.generics.introduced(), model.generics.named());
+    let clause = model.generics.clause();
     let programs: Vec<TokenStream> = storage
         .iter()
         .filter_map(|storage| {
@@ -117,14 +129,17 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 &storage.layers_struct,
                 ode.features(),
             );
-            let program = quote!(#root::cuda_program::<#state, Elem, Dev, #field<Elem, Dev>>(tile));
+            let field = quote!(#field<#named Elem, Dev>);
+            let program = quote!(#root::cuda_program::<#state, Elem, Dev, #field>(tile));
             Some(quote!((#path, #program)))
         })
         .collect();
     let block_count = programs.len();
     quote! {
         #[automatically_derived]
-        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<Elem, Dev> {
+        impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<#named Elem, Dev>
+        #clause
+        {
             /// Builds the model with fresh parameters from the device's random generator.
             ///
             /// # Panics
@@ -140,6 +155,8 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             pub fn try_build(device: &Dev) -> #root::Result<Self, #root::DeviceErr<Dev>> {
                 #root::BuildModule::try_build(device)
             }
+
+            #accessors
 
             #forward
 
@@ -162,11 +179,12 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             /// dfdx's conversions return the declared options; this carries changed ones over.
             pub fn copy_options_from<E2: #root::Dtype, D2: #root::Device<E2>>(
                 &mut self,
-                other: &#name<E2, D2>,
+                other: &#name<#named E2, D2>,
             ) {
                 let _ = other;
                 #(self.#blocks.options = #root::Clone::clone(&other.#blocks.options);)*
                 #settings
+                #copies
             }
 
             /// A copy on another device, with the same options.
@@ -176,7 +194,7 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             pub fn try_to_device<D2: #root::Device<Elem>>(
                 &self,
                 device: &D2,
-            ) -> #root::Result<#name<Elem, D2>, #root::DeviceErr<D2>> {
+            ) -> #root::Result<#name<#named Elem, D2>, #root::DeviceErr<D2>> {
                 let mut copy = #root::ToDevice::try_to_device(self, device)?;
                 copy.copy_options_from(self);
                 #root::Ok(copy)
@@ -186,7 +204,7 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             ///
             /// # Panics
             /// If the other device fails; see [`Self::try_to_device`].
-            pub fn to_device<D2: #root::Device<Elem>>(&self, device: &D2) -> #name<Elem, D2> {
+            pub fn to_device<D2: #root::Device<Elem>>(&self, device: &D2) -> #name<#named Elem, D2> {
                 let mut copy = #root::ToDevice::to_device(self, device);
                 copy.copy_options_from(self);
                 copy
@@ -272,6 +290,7 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
 /// The passes of a model whose state is empty, if that of its type `state` is.
 pub(super) fn without_state(model: &Model, state: &Ident) -> TokenStream {
     let root = root();
+    let named = model.generics.constants().named();
     let pass = |entry: TokenStream| {
         quote!({
             let state = #root::Stateless::none();
@@ -282,7 +301,7 @@ pub(super) fn without_state(model: &Model, state: &Ident) -> TokenStream {
     plain_passes(
         model,
         &pass,
-        &quote!(where #state<Elem, Dev>: #root::Stateless),
+        &quote!(where #state<#named Elem, Dev>: #root::Stateless),
     )
 }
 
@@ -293,7 +312,11 @@ pub(super) fn with_state(
     build: &TokenStream,
 ) -> TokenStream {
     let root = root();
-    let state = stateful::struct_name(model);
+    let (state, named) = (
+        stateful::struct_name(model),
+        model.generics.constants().named(),
+    );
+    let state = quote!(#state<#named Elem, Dev>);
     let Passes {
         given,
         given_output,
@@ -316,9 +339,9 @@ pub(super) fn with_state(
         pub fn try_forward_with_state<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
             &self,
             x: #given,
-            state: &#state<Elem, Dev>,
+            state: &#state,
             mode: #root::Mode,
-        ) -> #root::Result<(#given_output, #state<Elem, Dev>, #root::Stats), #root::SolveError> {
+        ) -> #root::Result<(#given_output, #state, #root::Stats), #root::SolveError> {
             self.__try_forward_from(#root::AsGiven::new(), x, state, mode)
         }
 
@@ -334,8 +357,8 @@ pub(super) fn with_state(
             &self,
             x: #data,
             gradients: #root::Gradients<Elem, Dev>,
-            state: &#state<Elem, Dev>,
-        ) -> #root::Result<(#data_output, #state<Elem, Dev>, #root::Stats), #root::SolveError> {
+            state: &#state,
+        ) -> #root::Result<(#data_output, #state, #root::Stats), #root::SolveError> {
             self.__try_forward_from(#root::Data::new(gradients), x, state, #root::Mode::Training)
         }
 
@@ -343,9 +366,9 @@ pub(super) fn with_state(
             &self,
             entry: Start,
             x: #before,
-            state: &#state<Elem, Dev>,
+            state: &#state,
             mode: #root::Mode,
-        ) -> #root::Result<(#after, #state<Elem, Dev>, #root::Stats), #root::SolveError> {
+        ) -> #root::Result<(#after, #state, #root::Stats), #root::SolveError> {
             // Outside of vector fields.
             let t = 0.0_f64;
             #body
@@ -442,7 +465,7 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         let stage = &storage.stage.name;
         match &storage.stage.kind {
             StageKind::Layers(_) => {
-                let this = quote!(self.#stage);
+                let this = storage.place();
                 body.extend(stateful::begin(storage, &quote!(state.#stage)));
                 body.extend(chain_calls(
                     storage,
@@ -453,6 +476,7 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 body.extend(stateful::finish(storage));
             }
             StageKind::Ode(ode) => {
+                let place = storage.place();
                 let state = vec![ode.features()];
                 body.extend(layers::meet(&shape, &state));
                 if !core::mem::replace(&mut entered, true) {
@@ -462,10 +486,10 @@ fn forward_body(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                     let next = stateful::next_of(storage);
                     body.extend(quote! {
                         let (x, #next, solve) =
-                            self.#stage.try_forward_with_state(x, &state.#stage, mode)?;
+                            #place.try_forward_with_state(x, &state.#stage, mode)?;
                     });
                 } else {
-                    body.extend(quote!(let (x, solve) = self.#stage.try_forward_with_stats(x)?;));
+                    body.extend(quote!(let (x, solve) = #place.try_forward_with_stats(x)?;));
                 }
                 body.extend(quote!(stats += solve;));
                 body.extend(layers::meet(&state, &ode.state));
@@ -489,7 +513,7 @@ fn chain_calls(
 ) -> TokenStream {
     let mut calls = TokenStream::new();
     for (index, layer) in storage.stage.chain().layers.iter().enumerate() {
-        let place = if storage.layers_struct.is_some() {
+        let place = if storage.is_indexed() {
             let index = Literal::usize_unsuffixed(index);
             quote!(#this.#index)
         } else {
@@ -527,7 +551,10 @@ fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
         "{}Kernel",
         field.as_ref().map_or_else(String::new, Ident::to_string)
     );
-    let kernel = kernel::generate(&kernel_name, ode);
+    let generics = &storage.generics;
+    let kernel = kernel::generate(&kernel_name, generics, ode);
+    let (introduced, named) = (generics.introduced(), generics.named());
+    let kernel_type = kernel::type_of(&kernel_name, generics);
     let lanes = match &ode.solver.steps {
         Steps::Adaptive {
             sizes: Sizes::PerSample,
@@ -541,15 +568,15 @@ fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
         #kernel
 
         #[automatically_derived]
-        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorField<#state, Elem, Dev>
-            for #field<Elem, Dev>
+        impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorField<#state, Elem, Dev>
+            for #field<#named Elem, Dev>
         {
             #lanes
 
             fn with_kernel<Visitor: #root::KernelVisitor<#state>>(
                 visitor: Visitor,
             ) -> #root::Result<Visitor::Output, Visitor> {
-                #root::Ok(visitor.visit::<#kernel_name>())
+                #root::Ok(visitor.visit::<#kernel_type>())
             }
 
             fn try_eval<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
@@ -573,12 +600,12 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         .iter()
         .flat_map(|storage| {
             let name = &storage.stage.name;
-            let stage = plain(name);
+            let (stage, place) = (plain(name), storage.place());
             let (path, this) = match &storage.stage.kind {
-                StageKind::Layers(_) => (stage, quote!(self.#name)),
-                StageKind::Ode(_) => (format!("{stage}.field"), quote!(self.#name.field)),
+                StageKind::Layers(_) => (stage, place),
+                StageKind::Ode(_) => (format!("{stage}.field"), quote!(#place.field)),
             };
-            let sole = storage.layers_struct.is_none();
+            let sole = !storage.is_indexed();
             storage
                 .stage
                 .chain()
@@ -599,15 +626,20 @@ fn summary(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         let StageKind::Ode(ode) = &storage.stage.kind else {
             return None;
         };
-        let stage = &storage.stage.name;
-        let (path, field, state) = (plain(stage), &storage.layers_struct, &ode.features());
-        let field = quote!(#field<Elem, Dev>);
+        let (path, field, state) = (
+            plain(&storage.stage.name),
+            &storage.layers_struct,
+            &ode.features(),
+        );
+        let named = storage.generics.named();
+        let field = quote!(#field<#named Elem, Dev>);
         let kernels = if HasState::of_chain(&ode.field) > HasState::No {
             quote!(false)
         } else {
             quote!(#root::has_kernels::<#state, Elem, Dev, #field>())
         };
-        Some(quote!(.block::<#field>(#path, &self.#stage.options, #kernels)))
+        let place = storage.place();
+        Some(quote!(.block::<#field>(#path, &#place.options, #kernels)))
     });
     quote!(#root::Summary::new(#name) #(#lines)* #(#blocks)*)
 }

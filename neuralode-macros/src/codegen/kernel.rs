@@ -9,7 +9,10 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::Ident;
 
-use crate::model::{Chain, Layer, LayerKind, Ode, Size};
+use crate::{
+    generics::Generics,
+    model::{Chain, Layer, LayerKind, Ode, Size},
+};
 
 use super::{
     conv, cuda,
@@ -18,8 +21,13 @@ use super::{
 };
 
 /// The unit struct `name` and its `TileField`, for the field of `ode`.
-pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
+pub(super) fn generate(name: &Ident, generics: &Generics, ode: &Ode) -> TokenStream {
     let root = root();
+    let kernel = type_of(name, generics);
+    let (declared, introduced) = match generics.introduced() {
+        none if none.is_empty() => (none.clone(), none),
+        some => (quote!(<#some>), quote!(<#some>)),
+    };
     let state = ode.features();
     let lines: Vec<Lines> = lines(ode);
     let count = lines.len();
@@ -42,10 +50,10 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
     let row = quote!(#root::kernel::Row<Num, LANES>);
     quote! {
         /// The vector field as kernels.
-        struct #name;
+        struct #name #declared;
 
         #[automatically_derived]
-        impl #name {
+        impl #introduced #kernel {
             const AT_0: usize = 0;
             const SUMS_0: usize = 0;
             const PRODUCTS_0: usize = 0;
@@ -58,7 +66,7 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
         }
 
         #[automatically_derived]
-        impl #root::TileField<#state> for #name {
+        impl #introduced #root::TileField<#state> for #kernel {
             const PARAMS: usize = Self::#at;
             const SUMS: usize = Self::#sums;
             const PRODUCTS: usize = Self::#products;
@@ -123,6 +131,15 @@ pub(super) fn generate(name: &Ident, ode: &Ode) -> TokenStream {
             }
         }
     }
+}
+
+/// The type of the kernels of this name.
+pub(super) fn type_of(name: &Ident, generics: &Generics) -> TokenStream {
+    let named = generics.named();
+    if named.is_empty() {
+        return quote!(#name);
+    }
+    quote!(#name<#named>)
 }
 
 /// The passes over tiles whose product is with a cotangent.

@@ -7,10 +7,12 @@
 mod conditions;
 mod conv;
 mod cuda;
+mod derived;
 mod forward;
 mod kernel;
 mod layers;
 mod options;
+mod root;
 mod stateful;
 mod structs;
 
@@ -18,12 +20,12 @@ use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, ToTokens};
 use syn::Ident;
 
-use crate::model::{Model, Shape, Size, Stage};
+use crate::{
+    generics::Generics,
+    model::{Model, Shape, Size, Stage, StageKind},
+};
 
-/// The path under which generated code finds the runtime.
-pub(crate) fn root() -> TokenStream {
-    quote!(::neuralode::__private)
-}
+pub(crate) use root::{root, rooted};
 
 /// Generates all items of a model.
 pub(crate) fn generate(model: &Model) -> TokenStream {
@@ -57,6 +59,10 @@ struct Storage<'m> {
     stage: &'m Stage,
     /// Name of the struct generated for its layers, if one is needed.
     layers_struct: Option<Ident>,
+    /// What that struct has of the generic parameters of the model.
+    generics: Generics,
+    /// Whether the user wrote the struct of the model.
+    is_derived: bool,
 }
 
 impl<'m> Storage<'m> {
@@ -66,8 +72,29 @@ impl<'m> Storage<'m> {
             // Names made from names carry no span: editors colour one token of the source by one role.
             layers_struct: stage
                 .struct_name(&model.name)
+                // A user keeps layers in a tuple.
+                .filter(|_| model.derived.is_none() || matches!(stage.kind, StageKind::Ode(_)))
                 .map(|name| Ident::new(&name, Span::call_site())),
+            generics: model.generics.constants(),
+            is_derived: model.derived.is_some(),
         }
+    }
+}
+
+impl Storage<'_> {
+    /// Whether its layers are fields `0`, `1` and so on; if not, the only one that has something to keep stands for all.
+    fn is_indexed(&self) -> bool {
+        self.layers_struct.is_some() || self.stage.chain().sole_layer().is_none()
+    }
+
+    /// The stage of the model `self`, to be read.
+    fn place(&self) -> TokenStream {
+        let stage = &self.stage.name;
+        if !self.is_derived {
+            return quote!(self.#stage);
+        }
+        let accessor = derived::accessor(stage);
+        quote!((*self.#accessor()))
     }
 }
 
@@ -76,7 +103,7 @@ impl ToTokens for Size {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let expression = size_expression(self);
         match self {
-            Self::Literal(_) => expression.to_tokens(tokens),
+            Self::Literal(_) | Self::Parameter(_) => expression.to_tokens(tokens),
             Self::Constant(_) | Self::Product(_) | Self::Sum(_) => {
                 quote!({ #expression }).to_tokens(tokens);
             }
@@ -89,6 +116,7 @@ fn size_expression(size: &Size) -> TokenStream {
     match size {
         Size::Literal(size) => Literal::usize_unsuffixed(*size).into_token_stream(),
         Size::Constant(path) => path.to_token_stream(),
+        Size::Parameter(name) => name.to_token_stream(),
         Size::Product(factors) => {
             let mut factors = factors.iter().map(length);
             let first = factors.next();
@@ -113,7 +141,7 @@ fn length(size: &Size) -> TokenStream {
 fn size_value(size: &Size) -> TokenStream {
     match size {
         Size::Literal(size) => Literal::usize_unsuffixed(*size).into_token_stream(),
-        Size::Constant(_) | Size::Product(_) | Size::Sum(_) => {
+        Size::Constant(_) | Size::Parameter(_) | Size::Product(_) | Size::Sum(_) => {
             let root = root();
             quote!(#root::Dim::size(&#root::Const::<#size>))
         }

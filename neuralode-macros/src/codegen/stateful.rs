@@ -7,6 +7,7 @@ use syn::{spanned::Spanned, Ident, PathArguments};
 
 use crate::{
     ast::plain,
+    generics::Generics,
     model::{Chain, Layer, LayerKind, Model, Ode, StageKind},
     stateful::{HasState, Stateful, StatefulKind},
 };
@@ -55,11 +56,11 @@ fn custom_type(path: &syn::Path, dtype: &TokenStream, device: &TokenStream) -> T
 }
 
 /// Constants that only layers have, for the user's types of a chain.
-fn checks(chain: &Chain, constants: &mut TokenStream) {
+fn checks(chain: &Chain, generics: &Generics, constants: &mut TokenStream) {
     let root = root();
     for layer in &chain.layers {
         match &layer.kind {
-            LayerKind::Residual(inner) => checks(inner, constants),
+            LayerKind::Residual(inner) => checks(inner, generics, constants),
             LayerKind::Stateful(Stateful {
                 kind: StatefulKind::Custom { path, check },
                 ..
@@ -68,6 +69,12 @@ fn checks(chain: &Chain, constants: &mut TokenStream) {
                 let (taken, produced) = (layer.taken(), layer.produced());
                 let called = quote!(#root::check_layer::<#kind, #taken, #produced>());
                 let called = conditions::located_at(called, path.span());
+                // A constant outside of the model cannot know its parameters: the compiler checks uses instead.
+                let called = if generics.occur_in(&called) {
+                    quote!(0)
+                } else {
+                    called
+                };
                 constants.extend(quote! {
                     #[doc(hidden)]
                     #[allow(non_upper_case_globals)]
@@ -172,9 +179,10 @@ fn leaves_of<'m>(storage: &Storage<'m>, this: &TokenStream) -> Vec<Leaf<'m>> {
     let places: Vec<TokenStream> = (0..chain.layers.len())
         .map(|index| {
             let index = Literal::usize_unsuffixed(index);
-            match storage.layers_struct {
-                Some(_) => quote!(#this.#index),
-                None => this.clone(),
+            if storage.is_indexed() {
+                quote!(#this.#index)
+            } else {
+                this.clone()
             }
         })
         .collect();
@@ -335,16 +343,17 @@ pub(super) fn state_struct(model: &Model, storage: &[Storage<'_>]) -> TokenStrea
         "The state of [`{model_name}`]: what goes into a call and comes out of it, for each stage the states of its \
          layers in their order."
     );
+    let declared = model.generics.constants().declared();
     let mut constants = TokenStream::new();
     for stage in &model.stages {
-        checks(stage.chain(), &mut constants);
+        checks(stage.chain(), &model.generics, &mut constants);
     }
     quote! {
         #constants
 
         #[doc = #text]
         #[derive(#root::Clone, #root::Debug)]
-        #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
+        #visibility struct #name<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
             #(#fields,)*
             #marker
         }
@@ -356,16 +365,18 @@ pub(super) fn state_struct(model: &Model, storage: &[Storage<'_>]) -> TokenStrea
 pub(super) fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let root = root();
     let name = struct_name(model);
+    let named = model.generics.constants().named();
     let marker = needs_phantom(storage).then(|| quote!(__marker: #root::PhantomData,));
     let stages: Vec<&Ident> = with_state(storage)
         .map(|storage| &storage.stage.name)
         .collect();
     let initial = (0_u64..).zip(with_state(storage)).map(|(index, storage)| {
         let stage = &storage.stage.name;
+        let place = storage.place();
         let value = match storage.stage.kind {
-            StageKind::Layers(_) => initial(storage, &quote!(self.#stage)),
+            StageKind::Layers(_) => initial(storage, &place),
             StageKind::Ode(_) => {
-                quote!(#root::StatefulField::try_initial_state(&self.#stage.field, seed)?)
+                quote!(#root::StatefulField::try_initial_state(&#place.field, seed)?)
             }
         };
         quote!(#stage: {
@@ -385,7 +396,7 @@ pub(super) fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         ///
         /// # Errors
         /// That of the device.
-        pub fn initial_state(&self, seed: u64) -> #root::Result<#name<Elem, Dev>, #root::SolveError> {
+        pub fn initial_state(&self, seed: u64) -> #root::Result<#name<#named Elem, Dev>, #root::SolveError> {
             #root::Ok(#name {
                 #(#initial,)*
                 #marker
@@ -409,10 +420,13 @@ pub(super) fn items(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         .map(|storage| &storage.stage.name)
         .collect();
     let types: Vec<TokenStream> = with_state(storage).filter_map(stage_state).collect();
+    let generics = model.generics.constants();
+    let (introduced, named) = (generics.introduced(), generics.named());
     let stateless = (has_state == HasState::Perhaps).then(|| {
         quote! {
             #[automatically_derived]
-            impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::Stateless for #name<Elem, Dev>
+            impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::Stateless
+                for #name<#named Elem, Dev>
             where
                 #(#types: #root::Stateless,)*
             {
@@ -426,10 +440,22 @@ pub(super) fn items(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         StageKind::Ode(_) => storage.layers_struct.as_ref(),
         StageKind::Layers(_) => None,
     });
+    let sendable = core::iter::once(&name).chain(fields).map(|name| {
+        let named = quote!(#name<#named f32, #root::Cpu>);
+        if generics.parameters.is_empty() {
+            return quote!(const _: fn() = #root::assert_sendable::<#named>;);
+        }
+        let check = format_ident!("__{name}IsSendable");
+        quote! {
+            #[allow(non_snake_case)]
+            fn #check<#introduced>() {
+                #root::assert_sendable::<#named>();
+            }
+        }
+    });
     quote! {
         #stateless
-        const _: fn() = #root::assert_sendable::<#name<f32, #root::Cpu>>;
-        #(const _: fn() = #root::assert_sendable::<#fields<f32, #root::Cpu>>;)*
+        #(#sendable)*
     }
 }
 
@@ -439,14 +465,15 @@ pub(super) fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let field = &storage.layers_struct;
     let state = &ode.features();
     let (calls, tensor) = forward::field_calls(storage, ode);
+    let (introduced, named) = (storage.generics.introduced(), storage.generics.named());
     let kind = stage_state(storage);
     let initial = initial(storage, &quote!(self));
     let begin = begin(storage, &quote!((*state)));
     let end = end(storage);
     quote! {
         #[automatically_derived]
-        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::StatefulField<#state, Elem, Dev>
-            for #field<Elem, Dev>
+        impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::StatefulField<#state, Elem, Dev>
+            for #field<#named Elem, Dev>
         {
             type State = #kind;
 

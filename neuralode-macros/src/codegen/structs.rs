@@ -6,10 +6,11 @@ use syn::Ident;
 
 use crate::{
     ast::plain,
+    generics::Generics,
     model::{Model, StageKind},
 };
 
-use super::{layers, nest, options, root, stateful, Storage};
+use super::{derived, layers, nest, options, root, stateful, Storage};
 
 /// The model and one tuple struct per stage or field with several layers.
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
@@ -44,11 +45,12 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 StageKind::Ode(_) => "The vector field of stage",
             };
             let text = format!("{what} `{}` of [`{name}`].", plain(&storage.stage.name));
+            let declared = storage.generics.declared();
             let phantom = needs_phantom(storage).then(|| quote!(#root::PhantomData<(Elem, Dev)>,));
             quote! {
                 #[doc = #text]
                 #[derive(#root::Clone, #root::Debug)]
-                #visibility struct #layers_struct<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu>(
+                #visibility struct #layers_struct<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu>(
                     #(#slots,)*
                     #phantom
                 );
@@ -65,10 +67,14 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         let text = format!("The Neural ODE model `{name}`.");
         quote!(#[doc = #text])
     });
+    if model.derived.is_some() {
+        return quote!(#(#stage_structs)*);
+    }
+    let declared = model.generics.declared();
     quote! {
         #documentation
         #(#attributes)*
-        #visibility struct #name<Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
+        #visibility struct #name<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu> {
             #(#fields,)*
             #phantom
         }
@@ -76,14 +82,17 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
-fn stage_type(storage: &Storage<'_>) -> TokenStream {
+/// The type of a stage.
+pub(super) fn stage_type(storage: &Storage<'_>) -> TokenStream {
     let root = root();
+    let named = storage.generics.named();
     match (&storage.stage.kind, &storage.layers_struct) {
-        (StageKind::Ode(_), field) => quote!(#root::NeuralOde<#field<Elem, Dev>>),
-        (StageKind::Layers(_), Some(layers_struct)) => quote!(#layers_struct<Elem, Dev>),
-        (StageKind::Layers(chain), None) => chain
-            .sole_layer()
-            .map_or_else(TokenStream::new, layers::storage_type),
+        (StageKind::Ode(_), field) => quote!(#root::NeuralOde<#field<#named Elem, Dev>>),
+        (StageKind::Layers(_), Some(layers_struct)) => quote!(#layers_struct<#named Elem, Dev>),
+        (StageKind::Layers(chain), None) => chain.sole_layer().map_or_else(
+            || nest(chain.layers.iter().map(layers::storage_type).collect()),
+            layers::storage_type,
+        ),
     }
 }
 
@@ -126,10 +135,18 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
             }
         }
     });
-    let marker = model_needs_phantom(storage).then(|| quote!(__marker: #root::PhantomData,));
+    let marker = (model.derived.is_none() && model_needs_phantom(storage))
+        .then(|| quote!(__marker: #root::PhantomData,));
+    let skipped = derived::defaults(model);
     let pattern = nest(stages.iter().map(|stage| quote!(#stage)).collect());
-    let build = quote!(#name { #(#bindings,)* #marker });
-    let model_collection = collection(name, &nest(fields.collect()), &pattern, &build);
+    let build = quote!(#name { #(#bindings,)* #skipped #marker });
+    let model_collection = collection(
+        name,
+        &model.generics,
+        &nest(fields.collect()),
+        &pattern,
+        &build,
+    );
 
     let stage_collections = storage
         .iter()
@@ -148,17 +165,26 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
             let build = quote!(#layers_struct(#(#names,)* #marker));
             let settings = stateful::settings(storage, &quote!(built));
             let build = with_settings(&build, &quote!(built), &settings).unwrap_or(build);
-            collection(layers_struct, &nest(fields.collect()), &nest(names), &build)
+            collection(
+                layers_struct,
+                &storage.generics,
+                &nest(fields.collect()),
+                &nest(names),
+                &build,
+            )
         });
+    let (introduced, named) = (model.generics.introduced(), model.generics.named());
+    let clause = model.generics.clause();
     quote! {
         #model_collection
         #(#stage_collections)*
 
         #[automatically_derived]
-        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>, E2: #root::Dtype, D2: #root::Device<E2>>
-            #root::BuildOnDevice<D2, E2> for #name<Elem, Dev>
+        impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>, E2: #root::Dtype, D2: #root::Device<E2>>
+            #root::BuildOnDevice<D2, E2> for #name<#named Elem, Dev>
+        #clause
         {
-            type Built = #name<E2, D2>;
+            type Built = #name<#named E2, D2>;
         }
     }
 }
@@ -184,21 +210,30 @@ fn visit_field(path: &str, place: &TokenStream) -> TokenStream {
 
 fn collection(
     name: &Ident,
+    generics: &Generics,
     fields: &TokenStream,
     pattern: &TokenStream,
     build: &TokenStream,
 ) -> TokenStream {
     let root = root();
+    let (introduced, named) = (generics.introduced(), generics.named());
+    let clause = generics.clause();
+    let positive = generics.sizes().map(|size| {
+        let text = format!("the parameter `{size}` of `{name}` is 0, but sizes are positive");
+        quote!(const { ::core::assert!(0 < #size, #text) };)
+    });
     quote! {
         #[automatically_derived]
-        impl<Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorCollection<Elem, Dev>
-            for #name<Elem, Dev>
+        impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorCollection<Elem, Dev>
+            for #name<#named Elem, Dev>
+        #clause
         {
-            type To<E2: #root::Dtype, D2: #root::Device<E2>> = #name<E2, D2>;
+            type To<E2: #root::Dtype, D2: #root::Device<E2>> = #name<#named E2, D2>;
 
             fn iter_tensors<V: #root::ModuleVisitor<Self, Elem, Dev>>(
                 visitor: &mut V,
             ) -> #root::Result<#root::Option<Self::To<V::E2, V::D2>>, V::Err> {
+                #(#positive)*
                 visitor.visit_fields(#fields, |#pattern| #build)
             }
         }

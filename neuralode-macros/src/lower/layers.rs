@@ -224,7 +224,8 @@ impl Lowering<'_> {
         let input = incoming?;
         let (entering, leaving) = (Size::of(&input), Size::of(&output));
         match (entering.known(), leaving.known()) {
-            (Some(entering), Some(leaving)) if entering != leaving => {
+            _ if entering.is_surely(&leaving) => {}
+            (Some(_), Some(_)) => {
                 self.diagnostics.error(
                     value,
                     format!(
@@ -234,7 +235,10 @@ impl Lowering<'_> {
                 );
                 return None;
             }
-            (Some(_), Some(_)) => {}
+            _ if entering.is_open() || leaving.is_open() => {
+                self.open(value, "`Reshape` compares sizes", &entering, &leaving);
+                return None;
+            }
             _ => self.conditions.push(Condition::new(
                 value,
                 ConditionKind::Holds { entering, leaving },
@@ -263,22 +267,31 @@ impl Lowering<'_> {
             AUGMENT,
         )?;
         let new = self.size(value, "2")?;
-        self.longer(LayerKind::Augment, name, &incoming?, &new.size, current)
+        self.longer(LayerKind::Augment, value, &incoming?, &new.size, current)
     }
 
     /// A layer that makes the first axis longer.
     fn longer(
         &mut self,
         kind: LayerKind,
-        name: &Ident,
+        at: &impl ToTokens,
         incoming: &Shape,
         new: &Size,
         current: &mut Option<Shape>,
     ) -> Option<Layer> {
         let (first, others) = incoming.split_first()?;
+        if first.is_open() || new.is_open() {
+            let open = if first.is_open() { first } else { new };
+            self.diagnostics.error(
+                at,
+                format!("`{first} + {new}` features: no size can be computed from the parameter `{open}`"),
+                "write a number or a constant instead of the parameter",
+            );
+            return None;
+        }
         let Some(first) = first.plus(new) else {
             self.diagnostics.error(
-                name,
+                at,
                 format!("the number of features {first} + {new} overflows `usize`"),
                 "write a smaller number",
             );
@@ -327,6 +340,11 @@ impl Lowering<'_> {
                 return None;
             }
             (Some(_), Some(_)) => {}
+            _ if written.size.is_surely(first) => {}
+            _ if written.size.is_open() || first.is_open() => {
+                self.open(value, "`Project` compares sizes", &written.size, first);
+                return None;
+            }
             _ => self.conditions.push(Condition::new(
                 value,
                 ConditionKind::Keeps {
@@ -371,6 +389,16 @@ impl Lowering<'_> {
             &Size::Literal(1),
             current,
         )
+    }
+
+    /// A comparison of sizes of which one is a parameter.
+    fn open(&mut self, at: &Expr, what: &str, a: &Size, b: &Size) {
+        let open = if a.is_open() { a } else { b };
+        self.diagnostics.error(
+            at,
+            format!("{what}, and nobody knows here what the parameter `{open}` will be"),
+            "write a number or a constant instead of the parameter",
+        );
     }
 
     /// The only argument of a layer.
@@ -420,7 +448,10 @@ impl Lowering<'_> {
     ) -> Option<Layer> {
         self.no_arguments("Flatten", arguments);
         let input = current.take()?;
-        let product = Size::Product(input.clone());
+        let product = match input.as_slice() {
+            [features] => features.clone(),
+            axes => Size::Product(axes.to_vec()),
+        };
         let constant = input.iter().any(|size| size.known().is_none());
         let features = match product.known() {
             Some(features) => Size::Literal(features),

@@ -16,6 +16,7 @@ use crate::{
     ast::{plain, Definition, Entry, Expr, Value},
     check::{self, Place},
     diag::Diagnostics,
+    generics::Generics,
     model::{Condition, Feeder, LayerKind, Model, Shape, Stage, StageKind, Written},
     stateful::HasState,
     suggest,
@@ -33,6 +34,7 @@ pub(crate) fn lower(definition: Definition, diagnostics: &mut Diagnostics) -> Op
         slots: 0,
         customs: 0,
         model: plain(&definition.name),
+        generics: definition.generics.clone(),
     };
     lowering.model(definition)
 }
@@ -50,14 +52,19 @@ struct Lowering<'d> {
     customs: usize,
     /// The name of the model.
     model: String,
+    /// The parameters of the model.
+    generics: Generics,
 }
 
 impl Lowering<'_> {
     fn model(&mut self, definition: Definition) -> Option<Model> {
         let Definition {
+            crate_path: _,
             attributes,
             visibility,
             name,
+            generics,
+            derived,
             entries,
         } = definition;
         let names = entries.iter().filter_map(|entry| entry.name.as_ref());
@@ -82,10 +89,15 @@ impl Lowering<'_> {
             }
         }
         check::no_clashes(&name, &stages, self.diagnostics);
+        if derived.is_some() {
+            check::tuples(&stages, self.diagnostics);
+        }
         let model = Model {
             attributes,
             visibility,
             name,
+            generics,
+            derived,
             input: input?,
             stages,
             conditions: core::mem::take(&mut self.conditions),
@@ -186,10 +198,12 @@ impl Lowering<'_> {
             return None;
         }
         let sizes: Vec<Option<Written>> = sizes.iter().map(|size| self.size(size, "28")).collect();
-        sizes
+        let sizes: Vec<Written> = sizes.into_iter().collect::<Option<_>>()?;
+        let (sizes, tokens): (Shape, Vec<Value>) = sizes
             .into_iter()
-            .map(|size| size.map(|written| written.size))
-            .collect()
+            .map(|written| (written.size, written.tokens))
+            .unzip();
+        check::alone_if_open(&sizes, &tokens, self.diagnostics).then_some(sizes)
     }
 
     fn stage(

@@ -386,14 +386,11 @@ fn is_missing(word: &str, words: &[Option<&str>]) -> bool {
         .all(|found| found.is_some_and(|found| found != word))
 }
 
-/// The output width that a `Dense` declares: what to underline if it is wrong. Of a `Conv2d` it may be the height.
+/// The output width that a `Dense` declares: what to underline if it is wrong.
 pub(super) fn output_of(layer: &Expr) -> Option<&Value> {
-    let Expr::Call(name, arguments) = layer else {
+    let Expr::Call(_, arguments) = layer else {
         return None;
     };
-    if name == "Conv2d" {
-        return None;
-    }
     match arguments.first()? {
         Expr::Edge(_, outputs) | Expr::Value(outputs) => Some(outputs),
         _ => None,

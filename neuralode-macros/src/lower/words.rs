@@ -1,6 +1,6 @@
 //! Single words and numbers: sizes, and names out of a closed set.
 
-use syn::Ident;
+use syn::{Ident, Type};
 
 use crate::{
     ast::{Expr, Value},
@@ -32,8 +32,22 @@ impl Lowering<'_> {
         self.written(value, "20")
     }
 
+    /// The parameter of the model that a path names, and its type.
+    fn parameter(&self, path: &syn::Path) -> Option<(Ident, Type)> {
+        let name = path.get_ident()?;
+        let kind = self.generics.constant(name)?;
+        Some((name.clone(), kind.clone()))
+    }
+
     fn written(&mut self, value: &Value, example: &'static str) -> Option<Written> {
         let size = match value {
+            Value::Path(path) if self.parameter(path).is_some() => {
+                let (name, kind) = self.parameter(path)?;
+                if !check::parameter_is_size(&name, &kind, self.diagnostics) {
+                    return None;
+                }
+                Size::Parameter(name)
+            }
             Value::Path(path) => {
                 // One message for a constant of zero, however often it is used.
                 if !self.constants.iter().any(|seen| same_path(seen, path)) {

@@ -2,12 +2,15 @@
 //! is plain (`->` for `=>`, a missing comma), an [`Expr::Invalid`] stands where it is not, and parsing goes
 //! on, so that one run shows every mistake.
 
+mod attributes;
+pub(crate) mod derive;
 mod entries;
+mod generics;
 mod recover;
 mod types;
 mod values;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use syn::{
     braced,
     ext::IdentExt,
@@ -21,7 +24,9 @@ use crate::{
 };
 
 use self::{
+    attributes::crate_path,
     entries::entries,
+    generics::generics,
     recover::{at, found, skip_all},
 };
 
@@ -57,7 +62,8 @@ pub(crate) fn parse(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Vec<D
 }
 
 fn definition(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Definition> {
-    let attributes = input.call(Attribute::parse_outer)?;
+    let mut attributes = input.call(Attribute::parse_outer)?;
+    let crate_path = crate_path(&mut attributes, diagnostics);
     let visibility: Visibility = input.parse()?;
     if !input.peek(Token![struct]) {
         let message = format!("expected `struct`, found {}", found(input));
@@ -74,17 +80,7 @@ fn definition(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
         return Err(at(input.span(), message, "write `struct Name { ... }`"));
     }
     let name: Ident = input.parse()?;
-    if input.peek(Token![<]) || input.peek(Token![where]) {
-        let mut generics = TokenStream::new();
-        while !input.is_empty() && !input.peek(token::Brace) {
-            generics.extend([input.parse::<TokenTree>()?]);
-        }
-        diagnostics.error(
-            generics,
-            format!("generic parameters of a model are not supported, found some on `{name}`"),
-            format!("write `struct {name} {{ ... }}`; the macro adds the dtype and the device"),
-        );
-    }
+    let generics = generics(&name, input, diagnostics)?;
     let entries = if input.peek(token::Brace) {
         let content;
         braced!(content in input);
@@ -97,9 +93,12 @@ fn definition(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
         vec![Entry::INVALID]
     };
     Ok(Definition {
+        crate_path,
         attributes,
         visibility,
         name,
+        generics,
+        derived: None,
         entries,
     })
 }

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// What stands between brackets or parentheses: `20 => 10, tanh, init: zeros`
-fn arguments(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Vec<Expr> {
+pub(super) fn arguments(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Vec<Expr> {
     let list = List {
         item: |input, diagnostics| {
             argument(input, diagnostics).unwrap_or_else(|error| {

@@ -3,7 +3,7 @@
 
 use proc_macro2::TokenStream;
 
-use crate::{analyse, diag::Diagnostics};
+use crate::{analyse, diag::Diagnostics, parse::parse};
 
 use super::MODEL;
 
@@ -11,7 +11,8 @@ use super::MODEL;
 fn diagnose(source: &str) -> Vec<(String, String)> {
     let tokens: TokenStream = source.parse().expect("tokens");
     let mut diagnostics = Diagnostics::default();
-    let _ = analyse(tokens, &mut diagnostics);
+    let definitions = parse(tokens, &mut diagnostics);
+    let _ = analyse(definitions, &mut diagnostics);
     diagnostics
         .into_errors()
         .iter()
@@ -245,9 +246,13 @@ fn what_is_no_model_at_all_is_said_once() {
     );
     check(
         "struct Model<const N: usize> { input: [N], head: tanh }",
+        &[],
+    );
+    check(
+        "struct Model<T> { input: [4], head: tanh }",
         &[(
-            "generic parameters of a model are not supported, found some on `Model`",
-            "<const N: usize>",
+            "the generic parameters of `Model` are constants, found `T`",
+            "T",
         )],
     );
     check(

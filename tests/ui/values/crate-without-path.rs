@@ -1,8 +1,9 @@
-// Generic parameters of a model.
+// The attribute of the macro without a path.
 use neuralode::prelude::*;
 
 neural_ode! {
-    struct Model<const N: usize> {
+    #[neural_ode(crate)]
+    struct Model {
         input: [4],
         head: Dense(4 => 2),
     }

@@ -1,0 +1,12 @@
+// A field that does not say what it is.
+use neuralode::prelude::*;
+
+use neuralode::layer::{activation::Identity, Dense};
+
+#[derive(OdeModel)]
+#[ode_model(input: [4])]
+struct Model<E: Dtype, D: Device<E>> {
+    head: Dense<4, 2, Identity, E, D>,
+}
+
+fn main() {}

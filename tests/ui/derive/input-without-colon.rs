@@ -1,0 +1,13 @@
+// A setting without its colon.
+use neuralode::prelude::*;
+
+use neuralode::layer::{activation::Identity, Dense};
+
+#[derive(OdeModel)]
+#[ode_model(input = [4])]
+struct Model<E: Dtype, D: Device<E>> {
+    #[layers(Dense(4 => 2))]
+    head: Dense<4, 2, Identity, E, D>,
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+// More than `skip`.
+use neuralode::prelude::*;
+
+use neuralode::layer::{activation::Identity, Dense};
+
+#[derive(OdeModel)]
+#[ode_model(input: [4])]
+struct Model<E: Dtype, D: Device<E>> {
+    #[layers(Dense(4 => 2))]
+    head: Dense<4, 2, Identity, E, D>,
+    #[ode_model(skip, name)]
+    name: String,
+}
+
+fn main() {}

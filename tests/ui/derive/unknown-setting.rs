@@ -1,0 +1,13 @@
+// A setting of a model that there is not.
+use neuralode::prelude::*;
+
+use neuralode::layer::{activation::Identity, Dense};
+
+#[derive(OdeModel)]
+#[ode_model(inputs: [4])]
+struct Model<E: Dtype, D: Device<E>> {
+    #[layers(Dense(4 => 2))]
+    head: Dense<4, 2, Identity, E, D>,
+}
+
+fn main() {}

@@ -1,0 +1,20 @@
+// A time where a choice of saved values should be.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        ode: Ode {
+            field(t, y): [Dense(4 => 8, tanh), Dense(8 => 4)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+            save_at: 1.0,
+        },
+        head: Dense(2),
+    }
+}
+
+fn main() {
+    let model = Model::<f32, _>::build(&Cpu::default());
+    println!("{}", model.summary());
+}

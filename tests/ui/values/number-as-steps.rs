@@ -1,0 +1,19 @@
+// A number where a choice of steps should be.
+use neuralode::prelude::*;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        ode: Ode {
+            field(t, y): [Dense(4 => 8, tanh), Dense(8 => 4)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3, steps: 10 },
+        },
+        head: Dense(2),
+    }
+}
+
+fn main() {
+    let model = Model::<f32, _>::build(&Cpu::default());
+    println!("{}", model.summary());
+}
