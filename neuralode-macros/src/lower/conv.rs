@@ -18,6 +18,9 @@ const CONV: &str = "write `Conv2d(inputs => outputs, activation, kernel: 3)`, `C
 
 const KERNEL: &str = "write the side of its window, such as `kernel: 3`";
 
+/// The largest padding: twice as much can be added to any image that can be held.
+const MOST: usize = usize::MAX / 4;
+
 /// A layer that makes one number of each window.
 pub(super) struct Pool {
     name: &'static str,
@@ -189,7 +192,16 @@ impl Lowering<'_> {
         let stride = arguments.setting("stride");
         let stride = stride.map(|value| self.count(value, "stride", false));
         let padding = arguments.setting("padding");
-        let padding = padding.map(|value| self.count(value, "padding", true));
+        let padding = padding.map(|value| {
+            let padding = self.count(value, "padding", true)?;
+            if padding > MOST {
+                let message = format!("the size `{padding}` overflows `usize`");
+                let help = format!("write a number up to {MOST}");
+                self.diagnostics.error(value, message, help);
+                return None;
+            }
+            Some(padding)
+        });
         let Some(kernel_at) = arguments.setting("kernel") else {
             if !arguments.misspelt {
                 let message = format!("`{layer}` needs the size of its window");
@@ -282,31 +294,24 @@ impl Lowering<'_> {
             kernel_at,
         } = *written;
         let places = |length: usize| {
-            let padded = padding.checked_mul(2)?.checked_add(length)?;
+            let padded = length.checked_add(2 * padding)?;
             Some(padded.checked_sub(kernel)? / stride + 1)
         };
         if let (Some(down), Some(right)) = (places(image.height), places(image.width)) {
             return Some((down, right));
         }
         let (height, width) = (image.height, image.width);
-        let zeros = match padding {
+        let padded = match padding {
             0 => String::new(),
-            1 => " with 1 zero on each side".to_owned(),
-            padding => format!(" with {padding} zeros on each side"),
+            padding => format!(" with a padding of {padding}"),
         };
-        let most = padding
-            .checked_mul(2)
-            .and_then(|padding| padding.checked_add(height.min(width)));
-        let help = most.map_or_else(
-            || "write a smaller `padding`".to_owned(),
-            |most| format!("write a number up to {most}"),
-        );
+        let most = height.min(width).saturating_add(2 * padding);
         self.diagnostics.error(
             kernel_at,
             format!(
-                "a window of {kernel} by {kernel} does not fit an image of {height} by {width}{zeros}"
+                "a window of {kernel} by {kernel} does not fit an image of {height} by {width}{padded}"
             ),
-            help,
+            format!("write a number up to {most}"),
         );
         None
     }
