@@ -175,8 +175,8 @@ fn block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize>(
                 let x = &x[c * from.plane() + line * from.width..][..from.width];
                 let row = channel * rows_of_channel + c * K + k;
                 let mut rows = [&weight[row]; M];
-                for m in 1..M {
-                    rows[m] = &weight[row + m * rows_of_channel];
+                for (m, rows) in rows.iter_mut().enumerate().skip(1) {
+                    *rows = &weight[row + m * rows_of_channel];
                 }
                 for k in 0..K {
                     let Some(column) = columns[k] else {
@@ -220,8 +220,8 @@ fn gather_block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize
         let x = &x[c * from.plane() + met_line * from.width..][..from.width];
         let first = o * to.plane() + line * to.width;
         let mut bars = [&bar[first..][..to.width]; M];
-        for m in 1..M {
-            bars[m] = &bar[first + m * to.plane()..][..to.width];
+        for (m, bars) in bars.iter_mut().enumerate().skip(1) {
+            *bars = &bar[first + m * to.plane()..][..to.width];
         }
         for column in 0..to.width {
             let columns = met(column, from.width);
