@@ -11,6 +11,7 @@
 
 mod augmented;
 mod const_generics;
+mod convolution;
 mod custom;
 mod derived;
 mod in_function;
@@ -20,15 +21,12 @@ mod training;
 mod tutorial;
 mod two_blocks;
 
-// Prepared, for a feature that the macro does not have yet: `convolution`. With the feature comes `mod NAME;` above, and a
-// line of `MODELS`.
-
 use training::Losses;
 
 type Train = fn() -> Result<Losses, Box<dyn std::error::Error>>;
 
 /// What is trained, by the name of its file.
-const MODELS: [(&str, Train); 9] = [
+const MODELS: [(&str, Train); 10] = [
     ("tutorial", tutorial::train),
     ("timed", timed::train),
     ("augmented", augmented::train),
@@ -38,6 +36,7 @@ const MODELS: [(&str, Train); 9] = [
     ("in_function", in_function::train),
     ("const_generics", const_generics::train),
     ("derived", derived::train),
+    ("convolution", convolution::train),
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
