@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1500, value_parser = at_least_two)]
     images: usize,
     /// Images per training step
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value = "64")]
     batch: std::num::NonZeroUsize,
     /// Passes over the training images
     #[arg(long, value_name = "N", default_value_t = 15)]
