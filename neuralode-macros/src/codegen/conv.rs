@@ -100,17 +100,16 @@ pub(super) fn call(layer: &Layer, spatial: &Spatial, this: &TokenStream) -> Toke
 
 /// Number of trainable scalars, as an expression.
 pub(super) fn parameters(layer: &Spatial) -> TokenStream {
-    match &layer.kind {
-        SpatialKind::Conv {
-            output,
-            window: Window { kernel, .. },
-            ..
-        } => {
-            let (channels, output) = (size_value(&layer.channels), size_value(output));
-            quote!((#channels * #kernel * #kernel + 1) * #output)
-        }
-        _ => quote!(0),
-    }
+    let SpatialKind::Conv {
+        output,
+        window: Window { kernel, .. },
+        ..
+    } = &layer.kind
+    else {
+        return quote!(0);
+    };
+    let (channels, output) = (size_value(&layer.channels), size_value(output));
+    quote!((#channels * #kernel * #kernel + 1) * #output)
 }
 
 /// Says before the calls of the layers of a function whether such layers run by kernels, if there are any.

@@ -22,19 +22,19 @@ const KERNEL: &str = "write the side of its window, such as `kernel: 3`";
 const MOST: usize = usize::MAX / 4;
 
 /// A layer that makes one number of each window.
-pub(super) struct Pool {
+struct Pool {
     name: &'static str,
     help: &'static str,
     kind: fn(Window) -> SpatialKind,
 }
 
-pub(super) const MAX_POOL: Pool = Pool {
+const MAX_POOL: Pool = Pool {
     name: "MaxPool2d",
     help: "write `MaxPool2d(kernel: 2)` or `MaxPool2d(kernel: 3, stride: 2)`",
     kind: SpatialKind::MaxPool,
 };
 
-pub(super) const AVG_POOL: Pool = Pool {
+const AVG_POOL: Pool = Pool {
     name: "AvgPool2d",
     help: "write `AvgPool2d(kernel: 2)` or `AvgPool2d(kernel: 3, stride: 2)`",
     kind: SpatialKind::AvgPool,
@@ -55,8 +55,25 @@ struct Written<'e> {
 }
 
 impl Lowering<'_> {
+    /// The layer that `word` means.
+    pub(super) fn spatial(
+        &mut self,
+        word: &str,
+        name: &Ident,
+        arguments: Option<&[Expr]>,
+        current: &mut Option<Shape>,
+        feeder: Feeder,
+    ) -> Option<Layer> {
+        match word {
+            "MaxPool2d" => self.pool2d(name, arguments, current, &MAX_POOL),
+            "AvgPool2d" => self.pool2d(name, arguments, current, &AVG_POOL),
+            "GlobalAvgPool" => self.global_avg_pool(name, arguments, current),
+            _ => self.conv2d(name, arguments, current, feeder),
+        }
+    }
+
     /// `Conv2d(1 => 8, relu, kernel: 3, stride: 2, padding: 1, init: kaiming)`
-    pub(super) fn conv2d(
+    fn conv2d(
         &mut self,
         name: &Ident,
         arguments: Option<&[Expr]>,
@@ -138,7 +155,7 @@ impl Lowering<'_> {
     }
 
     /// `MaxPool2d(kernel: 2)`, `AvgPool2d(kernel: 3, stride: 2)`
-    pub(super) fn pool2d(
+    fn pool2d(
         &mut self,
         name: &Ident,
         arguments: Option<&[Expr]>,
@@ -169,7 +186,7 @@ impl Lowering<'_> {
     }
 
     /// `GlobalAvgPool`
-    pub(super) fn global_avg_pool(
+    fn global_avg_pool(
         &mut self,
         name: &Ident,
         arguments: Option<&[Expr]>,

@@ -14,14 +14,7 @@ use crate::{
     suggest,
 };
 
-use super::{
-    arguments::Arguments,
-    conv::{AVG_POOL, MAX_POOL},
-    layers_of,
-    ode::output_of,
-    words::found,
-    Lowering,
-};
+use super::{arguments::Arguments, layers_of, ode::output_of, words::found, Lowering};
 
 const DENSE: &str =
     "write `Dense(inputs => outputs, activation)`, `Dense(_ => outputs)` or `Dense(outputs)`";
@@ -139,10 +132,9 @@ impl Lowering<'_> {
         };
         match word {
             Some("Dense") => self.dense(name, arguments, current, feeder),
-            Some("Conv2d") => self.conv2d(name, arguments, current, feeder),
-            Some("MaxPool2d") => self.pool2d(name, arguments, current, &MAX_POOL),
-            Some("AvgPool2d") => self.pool2d(name, arguments, current, &AVG_POOL),
-            Some("GlobalAvgPool") => self.global_avg_pool(name, arguments, current),
+            Some(word @ ("Conv2d" | "MaxPool2d" | "AvgPool2d" | "GlobalAvgPool")) => {
+                self.spatial(word, name, arguments, current, feeder)
+            }
             Some("Flatten") => self.flatten(name, arguments, current),
             Some("Reshape") => self.reshape(name, arguments, current),
             Some("Pow") => self.pow(name, arguments, current.as_ref()),
@@ -162,21 +154,29 @@ impl Lowering<'_> {
                 );
                 None
             }
-            Some(word) => {
-                let kind = LayerKind::Activation(Activation::named(word)?);
-                self.no_arguments(word, arguments);
-                let shape = current.clone()?;
-                Some(Layer {
-                    kind,
-                    input: shape.clone(),
-                    output: shape,
-                })
-            }
+            Some(word) => self.activation(word, arguments, current.as_ref()),
             None => {
                 *current = None;
                 None
             }
         }
+    }
+
+    /// An activation of its own.
+    fn activation(
+        &mut self,
+        word: &str,
+        arguments: Option<&[Expr]>,
+        current: Option<&Shape>,
+    ) -> Option<Layer> {
+        let kind = LayerKind::Activation(Activation::named(word)?);
+        self.no_arguments(word, arguments);
+        let shape = current?.clone();
+        Some(Layer {
+            kind,
+            input: shape.clone(),
+            output: shape,
+        })
     }
 
     /// `Residual[...]`: the shape that enters leaves it, whatever goes wrong inside.

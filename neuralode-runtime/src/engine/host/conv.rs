@@ -223,7 +223,8 @@ fn gather_block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize
         for (m, bars) in bars.iter_mut().enumerate().skip(1) {
             *bars = &bar[first + m * to.plane()..][..to.width];
         }
-        for column in 0..to.width {
+        let mut column = 0;
+        while column < to.width {
             let columns = met(column, from.width);
             for register in 0..L / E::lanes::<S>() {
                 let mut bar = [E::splat(simd, E::default()); M];
@@ -240,6 +241,7 @@ fn gather_block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize
                     }
                 }
             }
+            column += 1;
         }
     }
     for (m, sum) in sum.iter().enumerate() {
