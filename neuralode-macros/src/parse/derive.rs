@@ -258,7 +258,7 @@ fn generics(
     for predicate in clause.flat_map(|clause| &clause.predicates) {
         let of = |name: &Ident| match predicate {
             WherePredicate::Type(predicate) => {
-                predicate.bounded_ty.to_token_stream().to_string() == name.to_string()
+                *name == predicate.bounded_ty.to_token_stream().to_string()
             }
             _ => false,
         };

@@ -21,7 +21,7 @@ pub(crate) fn train() -> Result<Losses, Box<dyn std::error::Error>> {
     let dev = AutoDevice::seed_from_u64(7);
     let mut model = OdeNet::<f32, _>::build(&dev);
     let images: Tensor<Rank4<8, 1, 8, 8>, f32, _> = dev.sample_uniform();
-    let targets = dev.one_hot_encode(Const::<10>, (0..8).collect::<Vec<usize>>());
+    let targets = dev.one_hot_encode(Const::<10>, [0, 1, 2, 3, 4, 5, 6, 7]);
     training::train(&mut model, &images, |logits| {
         cross_entropy_with_logits_loss(logits, targets.clone())
     })
