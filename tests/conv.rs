@@ -173,7 +173,7 @@ macro_rules! convolutions {
                 let x: Tensor<(usize, Const<$ci>, Const<$h>, Const<$w>), f64, _> =
                     dev.tensor_from_vec(numbers.clone(), (samples, Const, Const, Const));
                 let expected = sizes.convolution(&parameters[0], &parameters[1], &numbers, $of);
-                let kernels = found(&model, &x, &c, |model, x| model.forward(x));
+                let kernels = found(&model, &x, &c, Module::forward);
                 let operations = found(&model, &x, &c, |model, x| model.layer.forward(x));
                 for found in [&kernels, &operations] {
                     let error = relative_error(&found.y, &expected);
@@ -260,7 +260,7 @@ macro_rules! pools {
                 let c = random(&mut rng, sizes.leaving_count());
                 let x: Tensor<(usize, Const<$ci>, Const<$h>, Const<$w>), f64, _> =
                     dev.tensor_from_vec(numbers.clone(), (samples, Const, Const, Const));
-                let kernels = found(&model, &x, &c, |model, x| model.forward(x));
+                let kernels = found(&model, &x, &c, Module::forward);
                 let operations = found(&model, &x, &c, |model, x| model.layer.forward(x));
                 let expected = sizes.pool(&numbers, $of);
                 let x_bar: Vec<f64> = (0..numbers.len())
@@ -322,7 +322,7 @@ fn a_global_pool_keeps_the_mean_of_each_channel() {
     let c = random(&mut StdRng::seed_from_u64(6), 21);
     let expected: Vec<f64> = numbers.chunks(20).map(mean).collect();
     let x_bar: Vec<f64> = c.iter().flat_map(|c| [c / 20.0; 20]).collect();
-    let kernels = found(&model, &x, &c, |model, x| model.forward(x));
+    let kernels = found(&model, &x, &c, Module::forward);
     let operations = found(&model, &x, &c, |model, x| model.layer.forward(x));
     for found in [kernels, operations] {
         assert!(relative_error(&found.y, &expected) <= 1e-14);
@@ -341,7 +341,7 @@ fn of_equal_numbers_the_first_takes_the_gradient() {
         let (channel, line, column) = (place / 6, place / 3 % 2, place % 3);
         expected[channel * 24 + line * 12 + column * 2] = *c;
     }
-    let kernels = found(&model, &x, &c, |model, x| model.forward(x));
+    let kernels = found(&model, &x, &c, Module::forward);
     let operations = found(&model, &x, &c, |model, x| model.layer.forward(x));
     assert_eq!(
         (kernels.x_bar, operations.x_bar),

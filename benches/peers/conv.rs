@@ -41,7 +41,10 @@ pub(crate) fn run(case: &str, folder: Option<&Path>, results: &mut Results) -> O
         dev.tensor_from_vec(pixels, (Const, Const, Const));
     let labels = unpack(&folder.join("train-labels-idx1-ubyte.gz"), 8, BATCH)?;
     let targets = dev
-        .one_hot_encode(Const::<10>, labels.into_iter().map(usize::from))
+        .one_hot_encode(
+            Const::<10>,
+            labels.into_iter().map(usize::from).collect::<Vec<_>>(),
+        )
         .realize::<Rank2<BATCH, 10>>();
     for adaptive in [false, true] {
         let mut model = ConvOde::<f32, _>::build(&dev);

@@ -63,7 +63,7 @@ pub(crate) fn derive(input: DeriveInput, diagnostics: &mut Diagnostics) -> Optio
         };
         match stage(name, &field.attrs, diagnostics) {
             Stage::Entry(entry) => {
-                stages.push(entry);
+                stages.push(*entry);
                 derived
                     .types
                     .push((name.clone(), field.ty.to_token_stream()));
@@ -165,7 +165,7 @@ fn ours<'a>(attributes: &'a [Attribute], name: &'a str) -> impl Iterator<Item = 
 
 /// What a field is.
 enum Stage {
-    Entry(Entry),
+    Entry(Box<Entry>),
     Skipped,
     Wrong,
 }
@@ -217,11 +217,11 @@ fn stage(name: &Ident, attributes: &[Attribute], diagnostics: &mut Diagnostics) 
         })
     });
     match value {
-        Ok(Some(value)) => Stage::Entry(Entry {
+        Ok(Some(value)) => Stage::Entry(Box::new(Entry {
             name: Some(name.clone()),
             value,
             ..Entry::INVALID
-        }),
+        })),
         Ok(None) => Stage::Skipped,
         Err(error) => {
             diagnostics.push(error);
