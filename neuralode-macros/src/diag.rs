@@ -27,6 +27,16 @@ impl Diagnostics {
         self.errors.push(error);
     }
 
+    /// How much was reported so far.
+    pub(crate) fn mark(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// Takes back what was reported since then.
+    pub(crate) fn forget_since(&mut self, mark: usize) {
+        self.errors.truncate(mark);
+    }
+
     /// Whether nothing was reported.
     pub(crate) fn is_empty(&self) -> bool {
         self.errors.is_empty()

@@ -130,6 +130,24 @@ impl Lowering<'_> {
             }
             _ => None,
         };
+        let mark = self.diagnostics.mark();
+        let layer = self.named(word, name, arguments, current, feeder);
+        if word.is_none_or(|word| name != word) {
+            // What a guess makes of the arguments is no second mistake.
+            self.diagnostics.forget_since(mark);
+        }
+        layer
+    }
+
+    /// The layer that a word means.
+    fn named(
+        &mut self,
+        word: Option<&'static str>,
+        name: &Ident,
+        arguments: Option<&[Expr]>,
+        current: &mut Option<Shape>,
+        feeder: Feeder,
+    ) -> Option<Layer> {
         match word {
             Some("Dense") => self.dense(name, arguments, current, feeder),
             Some(word @ ("Conv2d" | "MaxPool2d" | "AvgPool2d" | "GlobalAvgPool")) => {

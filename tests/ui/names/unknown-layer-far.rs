@@ -4,7 +4,7 @@ use neuralode::prelude::*;
 neural_ode! {
     struct Model {
         input: [4],
-        head: Conv(4 => 2),
+        head: Recurrent(4 => 2),
     }
 }
 
