@@ -30,13 +30,16 @@ models! {
 }
 
 compare! {
-    single_pixels_agree: 2, PointOdeField;
     blocks_of_channels_agree: 12, WideOdeField;
+    residual_convolutions_agree: 18, SkipOdeField;
+    largest_numbers_of_a_state_agree: 50, LargestOdeField;
+}
+
+compare_products! {
+    single_pixels_agree: 2, PointOdeField;
     windows_apart_agree: 30, StridedOdeField;
     windows_beside_the_image_agree: 40, LeapingOdeField;
     constant_channels_after_numbers_agree: 12, AfterConstantsOdeField;
-    residual_convolutions_agree: 18, SkipOdeField;
-    largest_numbers_of_a_state_agree: 50, LargestOdeField;
     means_of_a_state_agree: 70, MeansOdeField;
     means_of_channels_agree: 24, GlobalOdeField;
 }

@@ -1,6 +1,6 @@
 //! Convolutions over tiles: the kernels of [`Conv2d`](crate::layer::Conv2d).
 //!
-//! Value, tangent and the cotangent of the input are one loop nest, [`correlate`], over the places of the result and,
+//! Value, tangent and the cotangent of the input are one loop nest, `correlate`, over the places of the result and,
 //! at each, over the places of the window that meet the image. A block of channels stays in registers meanwhile, so
 //! that a number of the image is loaded once for all of them, and a weight once for two registers of samples.
 
