@@ -30,12 +30,12 @@ models! {
 }
 
 compare! {
-    blocks_of_channels_agree: 12, WideOdeField;
     residual_convolutions_agree: 18, SkipOdeField;
-    largest_numbers_of_a_state_agree: 50, LargestOdeField;
 }
 
 compare_products! {
+    largest_numbers_of_a_state_agree: 50, LargestOdeField;
+    blocks_of_channels_agree: 12, WideOdeField;
     single_pixels_agree: 2, PointOdeField;
     windows_apart_agree: 30, StridedOdeField;
     windows_beside_the_image_agree: 40, LeapingOdeField;
