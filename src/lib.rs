@@ -2,7 +2,8 @@
 //!
 //! # Where things are
 //! * [`guide`] goes from a first model to everything around it, and translates from other libraries.
-//! * [`neural_ode!`] declares a model; [`prelude`] brings it, dfdx and the rest of daily use into scope.
+//! * [`neural_ode!`] declares a model, [`OdeModel`](derive@OdeModel) makes one of a struct; [`prelude`] brings both, dfdx
+//!   and the rest of daily use into scope.
 //! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand.
 //! * [`Solve`] solves any vector field, a closure ([`FnField`]) for example, with everything around it: output
 //!   ([`SaveAt`]), [`events`], stops, hooks, and what a failing solve still gives.

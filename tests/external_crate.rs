@@ -36,6 +36,18 @@ fn a_users_crate_compiles_without_warnings_and_trains_its_models() {
     assert_eq!(printed.matches(": loss ").count(), 10, "{printed}");
 }
 
+/// The manifest of a crate whose only source is at `source`, with the library under the name `ode`.
+fn manifest(name: &str, edition: &str, source: &Path) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    format!(
+        "[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = {edition:?}\npublish = false\n\n\
+         [[bin]]\nname = {name:?}\npath = {source:?}\n\n\
+         [dependencies]\node = {{ package = \"neuralode\", path = {root:?} }}\n\n\
+         [workspace]\n\n\
+         [profile.dev]\ndebug = false\n[profile.dev.package.\"*\"]\nopt-level = 1\n",
+    )
+}
+
 #[test]
 fn models_compile_without_warnings_in_every_edition_and_under_another_name_of_the_library() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -43,14 +55,7 @@ fn models_compile_without_warnings_in_every_edition_and_under_another_name_of_th
     for edition in ["2018", "2021", "2024"] {
         let user_crate = root.join("target/external/editions").join(edition);
         fs::create_dir_all(&user_crate).unwrap();
-        let manifest = format!(
-            "[package]\nname = \"edition-{edition}\"\nversion = \"0.0.0\"\nedition = \"{edition}\"\n\
-             publish = false\n\n\
-             [[bin]]\nname = \"edition-{edition}\"\npath = {source:?}\n\n\
-             [dependencies]\node = {{ package = \"neuralode\", path = {root:?} }}\n\n\
-             [workspace]\n\n\
-             [profile.dev]\ndebug = false\n[profile.dev.package.\"*\"]\nopt-level = 1\n",
-        );
+        let manifest = manifest(&format!("edition-{edition}"), edition, &source);
         fs::write(user_crate.join("Cargo.toml"), manifest).unwrap();
         let output = run(&user_crate);
         let messages = String::from_utf8_lossy(&output.stderr);
@@ -60,4 +65,20 @@ fn models_compile_without_warnings_in_every_edition_and_under_another_name_of_th
             "edition {edition}: {messages}"
         );
     }
+}
+
+/// Only building finds it: checking does not compile functions that are generic over a constant.
+#[test]
+fn a_parameter_of_zero_does_not_compile() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let user_crate = root.join("target/external/parameter-of-zero");
+    fs::create_dir_all(&user_crate).unwrap();
+    let source = root.join("tests/external/parameter_of_zero.rs");
+    let manifest = manifest("parameter-of-zero", "2021", &source);
+    fs::write(user_crate.join("Cargo.toml"), manifest).unwrap();
+    let output = run(&user_crate);
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{messages}");
+    let expected = "the parameter `WIDTH` of `Flow` is 0, but sizes are positive";
+    assert!(messages.contains(expected), "{messages}");
 }

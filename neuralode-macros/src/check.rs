@@ -119,6 +119,16 @@ pub(crate) fn parameters(generics: &Generics, diagnostics: &mut Diagnostics) {
                 "write another name",
             );
         }
+        let text = name.to_string();
+        if text.starts_with(char::is_lowercase) {
+            diagnostics.error(
+                name,
+                format!(
+                    "the parameter `{name}` has a name like those of variables in generated code"
+                ),
+                format!("write `{}`", text.to_uppercase()),
+            );
+        }
         seen.push(name);
     }
     no_duplicates(seen.into_iter(), "parameter", diagnostics);
@@ -153,7 +163,7 @@ pub(crate) fn alone_if_open(shape: &Shape, at: &[Value], diagnostics: &mut Diagn
             "the parameter `{size}` is one of {} axes, and no size can be computed from it",
             shape.len()
         ),
-        format!("write a number or a constant, or `[{size}]` alone"),
+        "write a number or a constant; a parameter may be the only axis of a shape",
     );
     false
 }

@@ -42,6 +42,8 @@ where
     lift: (Dense<WIDTH, 8, Tanh, E, D>, BatchNorm<8, E, D>, Dropout),
     #[ode(field(t, y): [Dense(8 => WIDTH, tanh), BatchNorm, Dense(WIDTH => 8)], span: 0..1, solver: Rk4 { dt: 0.5 })]
     flow: NeuralOde<TaggedFlowField<WIDTH, E, D>>,
+    #[ode(field(t, y): Dense(8 => 8, tanh), span: 0..1, solver: Rk4 { dt: 0.5 })]
+    smooth: NeuralOde<TaggedSmoothField<WIDTH, E, D>>,
     #[layers(tanh, Flatten)]
     plain: (Tanh, Flatten),
     #[ode_model(skip)]

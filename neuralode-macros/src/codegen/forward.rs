@@ -129,6 +129,7 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 &storage.layers_struct,
                 ode.features(),
             );
+            let named = storage.generics.named();
             let field = quote!(#field<#named Elem, Dev>);
             let program = quote!(#root::cuda_program::<#state, Elem, Dev, #field>(tile));
             Some(quote!((#path, #program)))

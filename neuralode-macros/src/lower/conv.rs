@@ -128,30 +128,22 @@ impl Lowering<'_> {
         let written = window?;
         let (window, padding) = (written.window, written.padding);
         let to = self.places(&image, &written)?;
-        let output = output?.size;
+        let crate::model::Written {
+            size: output,
+            tokens: output_at,
+        } = output?;
         let leaving = vec![output.clone(), Size::Literal(to.0), Size::Literal(to.1)];
         self.countable(name, &leaving)?;
+        check::alone_if_open(&leaving, &[output_at], self.diagnostics).then_some(())?;
         *current = Some(leaving.clone());
-        Some(Layer {
-            input: vec![
-                channels.clone(),
-                Size::Literal(image.height),
-                Size::Literal(image.width),
-            ],
-            output: leaving,
-            kind: LayerKind::Spatial(Spatial {
-                channels,
-                from: (image.height, image.width),
-                to,
-                kind: SpatialKind::Conv {
-                    output,
-                    window,
-                    padding,
-                    activation: activation?,
-                    init: init?,
-                },
-            }),
-        })
+        let kind = SpatialKind::Conv {
+            output,
+            window,
+            padding,
+            activation: activation?,
+            init: init?,
+        };
+        Some(over(Image { channels, ..image }, to, leaving, kind))
     }
 
     /// `MaxPool2d(kernel: 2)`, `AvgPool2d(kernel: 3, stride: 2)`
@@ -349,7 +341,7 @@ impl Lowering<'_> {
     }
 }
 
-/// A layer from an image to this shape, without parameters.
+/// A layer from an image to this shape.
 fn over(image: Image, to: (usize, usize), leaving: Shape, kind: SpatialKind) -> Layer {
     let Image {
         channels,

@@ -216,7 +216,7 @@ impl<
         let x = x.try_permute::<(usize, usize), Axes2<1, 0>>()?;
         let zero: Tensor<(usize, usize), E, D> = device.try_zeros_like(&(1, samples * CI))?;
         let x = (x, zero.put_tape(T::default())).try_concat_along(Axis::<0>)?;
-        let met = pixels((H, W), (OH, OW), (K, K), STRIDE, PADDING);
+        let met = pixels((H, W), (OH, OW), K, STRIDE, PADDING);
         let count = met.len();
         let met = device.try_tensor_from_vec(met, (count,))?;
         let x: Tensor<(usize, usize), E, D, T> = x.try_gather(met)?;
@@ -245,20 +245,20 @@ pub(super) const fn places(length: usize, window: usize, stride: usize, padding:
     }
 }
 
-/// For each place of a window of `down` by `right` and, there, each number of the result, the index of the pixel that
+/// For each place of a window of `window` by `window` and, there, each number of the result, the index of the pixel that
 /// it meets; beside the image, the number of all pixels.
 pub(super) fn pixels(
     (height, width): (usize, usize),
     (lines, columns): (usize, usize),
-    (down, right): (usize, usize),
+    window: usize,
     stride: usize,
     padding: usize,
 ) -> Vec<usize> {
-    let mut met = Vec::with_capacity(down * right * lines * columns);
-    for k in 0..down * right {
+    let mut met = Vec::with_capacity(window * window * lines * columns);
+    for k in 0..window * window {
         for place in 0..lines * columns {
-            let line = place / columns * stride + k / right;
-            let column = place % columns * stride + k % right;
+            let line = place / columns * stride + k / window;
+            let column = place % columns * stride + k % window;
             let line = line.checked_sub(padding).filter(|line| *line < height);
             let column = column.checked_sub(padding).filter(|column| *column < width);
             met.push(match (line, column) {

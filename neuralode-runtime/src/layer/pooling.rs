@@ -103,7 +103,7 @@ macro_rules! pools {
                     );
                 }
                 let (batch, ..) = *x.shape();
-                let met = pixels((H, W), (OH, OW), (K, K), STRIDE, 0);
+                let met = pixels((H, W), (OH, OW), K, STRIDE, 0);
                 let planes = batch.size() * C;
                 let x = x.try_reshape_like(&(planes, H * W))?;
                 let y = Self::pool(x, &met)?;
