@@ -1,285 +1,58 @@
-//! The second lowering of a vector field: straight-line kernels over tiles of samples.
-//!
-//! One line per layer and pass, with sizes and offsets as constants; the arithmetic of a layer is in the
-//! runtime's `engine::host::kernel`. `x_k` is what enters layer `k`, `z_k` the argument of its activation,
-//! `c_k` the cotangent and `v_k` the tangent of `x_k`. The `z` and `v` are rows of `scratch`; the `x` and `c` are rows
-//! of `record`, at constant offsets, from which `gather` makes the parameters' cotangent later.
+//! What each layer adds to the passes: one line per pass.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::Ident;
 
-use crate::{
-    generics::Generics,
-    model::{Chain, Layer, LayerKind, Ode, Size},
-};
+use crate::model::{Chain, Layer, LayerKind, Ode, Size};
 
 use super::{
-    conv, cuda,
-    layers::{activation_type, epsilon_bits},
-    root,
+    super::{
+        conv,
+        layers::{activation_type, epsilon_bits},
+        root,
+    },
+    place::{carve, record, Place, Widths},
 };
 
-/// The unit struct `name` and its `TileField`, for the field of `ode`.
-pub(super) fn generate(name: &Ident, generics: &Generics, ode: &Ode) -> TokenStream {
-    let root = root();
-    let kernel = type_of(name, generics);
-    let (declared, introduced) = match generics.introduced() {
-        none if none.is_empty() => (none.clone(), none),
-        some => (quote!(<#some>), quote!(<#some>)),
-    };
-    let state = ode.features();
-    let lines: Vec<Lines> = lines(ode);
-    let count = lines.len();
-    let constants = lines.iter().map(|lines| &lines.constants);
-    let forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.forward).collect();
-    let tangent = lines.iter().map(|lines| &lines.tangent);
-    let one_sample = one_sample(ode, &lines);
-    let cuda = cuda::generate(&name.to_string(), ode);
-    let way_back = way_back(ode, &lines);
-    let scratch = lines.iter().map(|lines| &lines.scratch);
-    let transposes = lines.iter().map(|lines| &lines.transpose);
-    let joins = lines.iter().map(|lines| &lines.join);
-    let gather_scratch = lines.iter().map(|lines| &lines.gather_scratch);
-    let in_record = lines.iter().map(|lines| &lines.in_record);
-    let [at, sums, products] =
-        ["AT", "SUMS", "PRODUCTS"].map(|name| format_ident!("{name}_{count}"));
-    let [x, v] = ["x", "v"].map(|name| format_ident!("{name}_{count}"));
-    let produced = ode.produced();
-    let tile = quote!(#root::Tile<Num, #state, LANES>);
-    let row = quote!(#root::kernel::Row<Num, LANES>);
-    quote! {
-        /// The vector field as kernels.
-        struct #name #declared;
-
-        #[automatically_derived]
-        impl #introduced #kernel {
-            const AT_0: usize = 0;
-            const SUMS_0: usize = 0;
-            const PRODUCTS_0: usize = 0;
-            #(#constants)*
-            const LAYOUT: #root::kernel::Layout<#count> = #root::kernel::Layout::new(
-                #root::kernel::rows::<#state>(),
-                #root::kernel::rows::<#produced>(),
-                [#(#in_record),*],
-            );
-        }
-
-        #[automatically_derived]
-        impl #introduced #root::TileField<#state> for #kernel {
-            const PARAMS: usize = Self::#at;
-            const SUMS: usize = Self::#sums;
-            const PRODUCTS: usize = Self::#products;
-            const RECORD: usize = Self::LAYOUT.record;
-            const SCRATCH: usize = 0 #(+ #scratch)*;
-
-            fn gather_scratch(samples: usize) -> usize {
-                0 #(+ #gather_scratch)*
-            }
-
-            fn transpose<Num: #root::Real>(params: &[Num]) -> #root::Vec<Num> {
-                let mut transposed = params.to_vec();
-                #(#transposes)*
-                transposed
-            }
-
-            #[inline(always)]
-            fn eval<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
-                simd: Set,
-                params: &[Num],
-                t: &[f64; LANES],
-                x_0: &#tile,
-                dy: &mut #tile,
-                record: &mut [#row],
-                scratch: &mut [#row],
-            ) {
-                #(#forward)*
-                #root::kernel::copy(#x, dy);
-            }
-
-            #way_back
-
-            #[inline(always)]
-            fn eval_with_jvps<'d, Set: #root::Simd, Num: #root::Real, const LANES: usize>(
-                simd: Set,
-                params: &[Num],
-                t: &[f64; LANES],
-                x_0: &#tile,
-                dy: &mut #tile,
-                directions: impl #root::Iterator<Item = (&'d #tile, &'d [Num], &'d mut #tile)>,
-                record: &mut [#row],
-                scratch: &mut [#row],
-            ) {
-                #(#forward)*
-                #root::kernel::copy(#x, dy);
-                for (v_0, theta_dot, out) in directions {
-                    #(#tangent)*
-                    #root::kernel::copy(#v, out);
-                }
-            }
-
-            #one_sample
-
-            #cuda
-
-            #[inline(always)]
-            fn join<Num: #root::Real>(
-                sums: &[#root::kernel::Sums<Num>],
-                theta_bar: &mut [Num],
-            ) {
-                #(#joins)*
-            }
-        }
-    }
-}
-
-/// The type of the kernels of this name.
-pub(super) fn type_of(name: &Ident, generics: &Generics) -> TokenStream {
-    let named = generics.named();
-    if named.is_empty() {
-        return quote!(#name);
-    }
-    quote!(#name<#named>)
-}
-
-/// The passes over tiles whose product is with a cotangent.
-fn way_back(ode: &Ode, lines: &[Lines]) -> TokenStream {
-    let root = root();
-    let (state, produced) = (ode.features(), ode.produced());
-    let count = lines.len();
-    let recalled = lines.iter().enumerate().map(|(index, lines)| {
-        let is_last = index + 1 == count;
-        lines
-            .recall
-            .as_ref()
-            .filter(|_| is_last)
-            .unwrap_or(&lines.forward)
-    });
-    let backward = lines.iter().rev().map(|lines| &lines.backward);
-    let gathers = lines.iter().map(|lines| &lines.gather);
-    let c = format_ident!("c_{count}");
-    let tile = quote!(#root::Tile<Num, #state, LANES>);
-    let row = quote!(#root::kernel::Row<Num, LANES>);
-    quote! {
-        #[inline(always)]
-        fn vjp<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
-            simd: Set,
-            params: &[Num],
-            transposed: &[Num],
-            t: &[f64; LANES],
-            value: #root::Option<&#tile>,
-            c: &#tile,
-            y_bar: &mut #tile,
-            record: &mut [#row],
-            scratch: &mut [#row],
-        ) {
-            let (x_0, record) = #root::kernel::carve::<Num, #state, LANES>(record);
-            let x_0 = &*x_0;
-            #(#recalled)*
-            let (#c, record) = #root::kernel::carve::<Num, #produced, LANES>(record);
-            #root::kernel::copy(c, #c);
-            #(#backward)*
-            #root::kernel::copy(c_0, y_bar);
-        }
-
-        #[inline(always)]
-        fn gather<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
-            simd: Set,
-            records: &[#row],
-            sums: &mut [#root::kernel::Sums<Num>],
-            scratch: &mut [#row],
-        ) {
-            #(#gathers)*
-        }
-    }
-}
-
-/// The passes over one sample, if all layers have them.
-fn one_sample(ode: &Ode, lines: &[Lines]) -> Option<TokenStream> {
-    let root = root();
-    let state = ode.features();
-    let lines: Vec<&OneSample> = lines
-        .iter()
-        .map(|lines| lines.one_sample.as_ref())
-        .collect::<Option<_>>()?;
-    let one_forward: Vec<&TokenStream> = lines.iter().map(|lines| &lines.forward).collect();
-    let one_backward = lines.iter().rev().map(|lines| &lines.backward);
-    let count = lines.len();
-    let (x, c) = (format_ident!("x_{count}"), format_ident!("c_{count}"));
-    let produced = ode.produced();
-    Some(quote! {
-        const POINT: bool = true;
-
-        #[inline(always)]
-        fn eval_one<Set: #root::Simd, Num: #root::Real>(
-            simd: Set,
-            params: &[Num],
-            transposed: &[Num],
-            _t: f64,
-            x_0: &[Num; #state],
-        ) -> [Num; #state] {
-            let x_0 = *x_0;
-            #(#one_forward)*
-            #root::vector::meet(&#x)
-        }
-
-        #[inline(always)]
-        fn vjp_one<Set: #root::Simd, Num: #root::Real>(
-            simd: Set,
-            params: &[Num],
-            transposed: &[Num],
-            _t: f64,
-            x_0: &[Num; #state],
-            c: &[Num; #state],
-            theta_bar: &mut [Num],
-        ) -> [Num; #state] {
-            let x_0 = *x_0;
-            #(#one_forward)*
-            let #c: [Num; #produced] = #root::vector::meet(c);
-            #(#one_backward)*
-            #root::vector::meet(&c_0)
-        }
-    })
-}
-
 /// What one layer adds to the passes.
-struct Lines {
+pub(super) struct Lines {
     /// Where the next layer's parameters and sums begin, and the products so far.
-    constants: TokenStream,
+    pub(super) constants: TokenStream,
     /// The rows that it takes in the record.
-    in_record: TokenStream,
+    pub(super) in_record: TokenStream,
     /// From `x_k` to `x_{k+1}`.
-    forward: TokenStream,
+    pub(super) forward: TokenStream,
     /// The same for the last layer before its way back, which needs `x_{k+1}` at most in the derivative of
     /// the activation and may know it as `value`; `None` if that saves nothing.
-    recall: Option<TokenStream>,
+    pub(super) recall: Option<TokenStream>,
     /// From the cotangent `c_{k+1}` to `c_k`.
-    backward: TokenStream,
+    pub(super) backward: TokenStream,
     /// From the tangent `v_k` to `v_{k+1}`.
-    tangent: TokenStream,
+    pub(super) tangent: TokenStream,
     /// The same for one sample, if there are kernels for that.
-    one_sample: Option<OneSample>,
+    pub(super) one_sample: Option<OneSample>,
     /// Rows of scratch space that a pass takes, besides those of the record.
-    scratch: TokenStream,
+    pub(super) scratch: TokenStream,
     /// Its part of the transposed parameters.
-    transpose: TokenStream,
+    pub(super) transpose: TokenStream,
     /// Adds its part of the parameters' cotangent from records.
-    gather: TokenStream,
+    pub(super) gather: TokenStream,
     /// Rows of scratch space that this takes.
-    gather_scratch: TokenStream,
+    pub(super) gather_scratch: TokenStream,
     /// Its part of the joined sums.
-    join: TokenStream,
+    pub(super) join: TokenStream,
 }
 
 /// What a layer adds to the passes over one sample.
-struct OneSample {
+pub(super) struct OneSample {
     /// From `x_k` to `x_{k+1}`.
-    forward: TokenStream,
+    pub(super) forward: TokenStream,
     /// From `c_{k+1}` to `c_k`.
-    backward: TokenStream,
+    pub(super) backward: TokenStream,
 }
 
-fn lines(ode: &Ode) -> Vec<Lines> {
+pub(super) fn lines(ode: &Ode) -> Vec<Lines> {
     let mut lines = Vec::new();
     chain_lines(&ode.field, ode.features(), &mut lines);
     lines
@@ -322,15 +95,6 @@ fn chain_lines(chain: &Chain, mut before: Size, lines: &mut Vec<Lines>) -> Size 
         before = produced;
     }
     before
-}
-
-/// The width that the layer before produced, and those that a layer takes and produces. The first two are
-/// equal, if only by a condition on constants, which the compiler checks elsewhere.
-#[derive(Clone)]
-struct Widths {
-    before: Size,
-    taken: Size,
-    produced: Size,
 }
 
 fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
@@ -412,131 +176,6 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
             ..
         } => dense(&place, input, output, &activation_type(*activation)),
     }
-}
-
-/// The names and widths that the lines of one layer share.
-struct Place {
-    index: usize,
-    widths: Widths,
-    /// Whether the layer takes as many features as came, for sure. Otherwise tiles are restated where a
-    /// condition on constants makes the widths equal; the layer before keeps its own.
-    sure: bool,
-    x_in: Ident,
-    v_in: Ident,
-    c_in: Ident,
-    y: Ident,
-}
-
-impl Place {
-    fn new(index: usize, widths: Widths) -> Self {
-        let sure = widths.before.is_surely(&widths.taken);
-        let entering = |letter: &str, what: &str| {
-            if sure {
-                format_ident!("{letter}_{index}")
-            } else {
-                format_ident!("{what}_{letter}_{index}")
-            }
-        };
-        Self {
-            index,
-            widths,
-            sure,
-            x_in: entering("x", "entering"),
-            v_in: entering("v", "entering"),
-            c_in: entering("c", "leaving"),
-            y: format_ident!("x_{}", index + 1),
-        }
-    }
-
-    /// What belongs to this layer.
-    fn name(&self, letter: &str) -> Ident {
-        format_ident!("{letter}_{}", self.index)
-    }
-
-    /// What belongs to the next layer.
-    fn next(&self, letter: &str) -> Ident {
-        format_ident!("{letter}_{}", self.index + 1)
-    }
-
-    /// Tiles restated before and behind the layer: of the input, its tangent and its cotangent.
-    fn restated(&self) -> [Option<TokenStream>; 3] {
-        let restate = |from: &Ident, to: &Ident, carve: TokenStream| {
-            let root = root();
-            quote!(#carve #root::kernel::copy(#from, #to);)
-        };
-        let [x, v, c] = ["x", "v", "c"].map(|letter| self.name(letter));
-        let Widths { before, taken, .. } = &self.widths;
-        [
-            (!self.sure).then(|| restate(&x, &self.x_in, record(&self.x_in, taken))),
-            (!self.sure).then(|| restate(&v, &self.v_in, carve(&self.v_in, taken))),
-            (!self.sure).then(|| restate(&self.c_in, &c, record(&c, before))),
-        ]
-    }
-
-    /// The same of the input and its cotangent for one sample.
-    fn restated_one(&self) -> [Option<TokenStream>; 2] {
-        let restate = |from: &Ident, to: &Ident, width: &Size| {
-            let root = root();
-            quote!(let #to: [Num; #width] = #root::vector::meet(&#from);)
-        };
-        [
-            (!self.sure).then(|| restate(&self.name("x"), &self.x_in, &self.widths.taken)),
-            (!self.sure).then(|| restate(&self.c_in, &self.name("c"), &self.widths.before)),
-        ]
-    }
-
-    /// Rows of scratch space for the restated tangent.
-    fn entering_rows(&self) -> TokenStream {
-        let (root, taken) = (root(), &self.widths.taken);
-        if self.sure {
-            quote!(0)
-        } else {
-            quote!(#root::kernel::rows::<#taken>())
-        }
-    }
-
-    /// The rows that the layer takes in the record: `forth` of them for what it produces and `back` for the cotangent of
-    /// what it takes, where it does not pass tiles on.
-    fn in_record(&self, forth: Option<&Size>, back: Option<&Size>) -> TokenStream {
-        let root = root();
-        let rows = |size: Option<&Size>| {
-            size.map_or_else(|| quote!(0), |size| quote!(#root::kernel::rows::<#size>()))
-        };
-        let restated = |size| Some(size).filter(|_| !self.sure);
-        let entering = rows(restated(&self.widths.taken));
-        let leaving = rows(restated(&self.widths.before));
-        let (forth, back) = (rows(forth), rows(back));
-        quote! {
-            #root::kernel::LayerRows {
-                entering: #entering,
-                forth: #forth,
-                back: #back,
-                leaving: #leaving,
-            }
-        }
-    }
-
-    /// The offsets behind a layer without parameters.
-    fn same_offsets(&self) -> TokenStream {
-        let (at, at_next) = (self.name("AT"), self.next("AT"));
-        let (sums, sums_next) = (self.name("SUMS"), self.next("SUMS"));
-        quote! {
-            const #at_next: usize = Self::#at;
-            const #sums_next: usize = Self::#sums;
-        }
-    }
-}
-
-/// Takes a tile of this width from the scratch space.
-fn carve(tile: &Ident, width: &Size) -> TokenStream {
-    let root = root();
-    quote!(let (#tile, scratch) = #root::kernel::carve::<Num, #width, LANES>(scratch);)
-}
-
-/// Takes a tile of this width from the record.
-fn record(tile: &Ident, width: &Size) -> TokenStream {
-    let root = root();
-    quote!(let (#tile, record) = #root::kernel::carve::<Num, #width, LANES>(record);)
 }
 
 /// A layer that only tells shapes apart: a tile has none.
