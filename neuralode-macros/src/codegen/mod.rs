@@ -15,6 +15,7 @@ mod options;
 mod root;
 mod stateful;
 mod structs;
+mod summary;
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, ToTokens};

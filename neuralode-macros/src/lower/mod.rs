@@ -7,6 +7,7 @@ mod conv;
 mod layers;
 mod norm;
 mod ode;
+mod shapes;
 mod stateful;
 mod words;
 
