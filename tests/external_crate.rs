@@ -38,7 +38,8 @@ fn a_users_crate_compiles_without_warnings_and_trains_its_models() {
 
 /// The manifest of a crate whose only source is at `source`, with the library under the name `ode`.
 fn manifest(name: &str, edition: &str, source: &Path) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = env!("CARGO_MANIFEST_DIR");
+    let source = source.to_str().expect("a path of UTF-8");
     format!(
         "[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = {edition:?}\npublish = false\n\n\
          [[bin]]\nname = {name:?}\npath = {source:?}\n\n\
