@@ -10,6 +10,10 @@ use neuralode::{
     Adjoint, Frozen, StatefulField, StepSizes, Vjp,
 };
 
+mod support;
+
+use support::kernels::{instance_of, random_module};
+
 mod gates {
     //! Layers as a user writes them.
 
@@ -722,16 +726,111 @@ fn the_summary_says_what_state_is_made_of() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
-    assert!(text.contains("vjp Tape"), "{text}");
+    assert!(
+        text.contains("vjp Generated in inference, Tape in training"),
+        "{text}"
+    );
     assert_eq!(model.ode.options.vjp, Vjp::Generated);
     assert!(!text.contains("dyn") && !text.contains("Box"), "{text}");
     let count = 6 + (16 + 20 + 8) + (30 + 12 + 32) + 10;
     assert_eq!(model.summary().parameters(), count);
     let counted = Counted::<f32, _>::build(&Cpu::default()).summary();
+    assert!(counted.to_string().contains("vjp Tape"), "{counted}");
     assert!(counted
         .layers
         .iter()
         .any(|layer| layer.state.as_deref() == Some("Calls")));
+}
+
+// Kernels.
+
+neural_ode! {
+    /// Batch normalisation by channel, inside of a residual layer and as the last layer.
+    #[derive(Clone, Debug)]
+    struct Channels {
+        input: [2, 3, 2],
+        ode: Ode {
+            field(t, y): [Residual[BatchNorm(epsilon: 1e-2), Dropout(0.3), tanh], Dropout(0.5), BatchNorm],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-6, atol: 1e-6 },
+        },
+    }
+}
+
+/// Running statistics of a field that has seen something.
+fn wander<const C: usize>(state: &mut BatchNormState<C, f64, Cpu>, dev: &Cpu) {
+    let spread: Tensor<Rank1<C>, f64, _> = dev.sample_uniform();
+    state.mean = dev.sample_normal();
+    state.variance = spread + 0.1;
+}
+
+#[test]
+fn kernels_of_fields_with_state_agree_with_their_operations_in_inference() {
+    for seed in 0..10 {
+        let dev = Cpu::seed_from_u64(seed);
+        let field: FullOdeField<f64, Cpu> = random_module(seed);
+        let mut state = StatefulField::try_initial_state(&field, seed).unwrap();
+        wander(&mut state.0, &dev);
+        let mode = Mode::Inference;
+        let field = Frozen { field, state, mode };
+        instance_of::<4, f64, _, 16>(field, "Full", seed, 1e-12);
+
+        let field: ChannelsOdeField<f64, Cpu> = random_module(seed);
+        let mut state = StatefulField::try_initial_state(&field, seed).unwrap();
+        wander(&mut state.0, &dev);
+        wander(&mut state.3, &dev);
+        let field = Frozen { field, state, mode };
+        instance_of::<12, f64, _, 16>(field, "Channels", seed, 1e-12);
+    }
+}
+
+#[test]
+fn settings_outside_of_their_domains_are_errors_of_kernels_too() {
+    let dev = Cpu::seed_from_u64(1);
+    let mut model = Full::<f64, _>::build(&dev);
+    let state = model.initial_state(0).unwrap();
+    model.ode.field.1.epsilon = -1.0;
+    let y0 = normal::<3, 4>(&dev);
+    let solved = model
+        .ode
+        .try_forward_with_state(y0, &state.ode, Mode::Inference);
+    let error = solved.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            SolveError::InvalidSetting {
+                name: "epsilon",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_field_with_state_has_kernels_in_inference_alone() {
+    let field: FullOdeField<f64, Cpu> = random_module(0);
+    let state = StatefulField::try_initial_state(&field, 0).unwrap();
+    let frozen = |mode| Frozen {
+        field: field.clone(),
+        state: state.clone(),
+        mode,
+    };
+    assert!(frozen(Mode::Inference)
+        .kernel_parameters()
+        .unwrap()
+        .is_some());
+    assert!(frozen(Mode::Training)
+        .kernel_parameters()
+        .unwrap()
+        .is_none());
+    let own: GainedOdeField<f64, Cpu> = random_module(0);
+    let frozen = Frozen {
+        state: StatefulField::try_initial_state(&own, 0).unwrap(),
+        field: own,
+        mode: Mode::Inference,
+    };
+    assert!(frozen.kernel_parameters().unwrap().is_none());
 }
 
 // Use.

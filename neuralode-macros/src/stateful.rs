@@ -50,6 +50,15 @@ pub(crate) enum HasState {
     Surely,
 }
 
+/// Whether all layers of a chain have kernels where their state is constant.
+pub(crate) fn can_fold(chain: &Chain) -> bool {
+    chain.layers.iter().all(|layer| match &layer.kind {
+        LayerKind::Residual(inner) => can_fold(inner),
+        LayerKind::Stateful(stateful) => !matches!(stateful.kind, StatefulKind::Custom { .. }),
+        _ => true,
+    })
+}
+
 impl HasState {
     pub(crate) fn of_chain(chain: &Chain) -> Self {
         let of_layer = |kind: &LayerKind| match kind {

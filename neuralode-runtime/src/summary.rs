@@ -42,6 +42,17 @@ pub struct LayerSummary {
     pub state: Option<String>,
 }
 
+/// When generated kernels solve a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernels {
+    /// There are none, here or at all.
+    Never,
+    /// Where the state of its field is constant.
+    InInference,
+    /// In every call.
+    Always,
+}
+
 impl Summary {
     /// A summary without layers yet.
     pub fn new(model: &str) -> Self {
@@ -81,13 +92,16 @@ impl Summary {
         self
     }
 
-    /// Adds how the block at `path` with a field of type `F` is solved; `kernels` says whether generated kernels can do
-    /// it.
+    /// Adds how the block at `path` with a field of type `F` is solved; `kernels` says when generated kernels can do it.
     #[must_use]
-    pub fn block<F>(mut self, path: &str, options: &SolveOptions, kernels: bool) -> Self {
-        let vjp = if kernels { options.vjp } else { Vjp::Tape };
+    pub fn block<F>(mut self, path: &str, options: &SolveOptions, kernels: Kernels) -> Self {
+        let vjp = match (options.vjp, kernels) {
+            (Vjp::Generated, Kernels::Always) => "Generated",
+            (Vjp::Generated, Kernels::InInference) => "Generated in inference, Tape in training",
+            (Vjp::Tape, _) | (_, Kernels::Never) => "Tape",
+        };
         let solved = format!(
-            "{:?} over {:?}..{:?}, rtol {:e}, atol {:e}, controller {:?}, adjoint {:?}, vjp {vjp:?}",
+            "{:?} over {:?}..{:?}, rtol {:e}, atol {:e}, controller {:?}, adjoint {:?}, vjp {vjp}",
             options.solver,
             options.t0,
             options.t1,

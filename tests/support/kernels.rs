@@ -219,7 +219,23 @@ pub fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
     F: TensorField<N, E, Cpu> + BuildModule<Cpu, E>,
     Cpu: Device<E>,
 {
-    let drawn = products::<N, E, F, L>(name, seed, tolerance);
+    instance_of::<N, E, F, L>(random_module(seed), name, seed, tolerance);
+}
+
+/// The same of a field.
+///
+/// # Panics
+/// If they differ.
+pub fn instance_of<const N: usize, E: Dtype + Real, F, const L: usize>(
+    field: F,
+    name: &str,
+    seed: u64,
+    tolerance: f64,
+) where
+    F: TensorField<N, E, Cpu>,
+    Cpu: Device<E>,
+{
+    let drawn = products_of::<N, E, F, L>(field, name, seed, tolerance);
     solves(&drawn, &format!("{name}, seed {seed}"), tolerance);
 }
 
@@ -227,7 +243,6 @@ pub fn instance<const N: usize, E: Dtype + Real, F, const L: usize>(
 ///
 /// # Panics
 /// If they differ.
-#[allow(clippy::cast_possible_truncation, reason = "ten seeds")]
 pub fn products<const N: usize, E: Dtype + Real, F, const L: usize>(
     name: &str,
     seed: u64,
@@ -237,23 +252,55 @@ where
     F: TensorField<N, E, Cpu> + BuildModule<Cpu, E>,
     Cpu: Device<E>,
 {
+    products_of::<N, E, F, L>(random_module(seed), name, seed, tolerance)
+}
+
+/// `count` numbers from `-size` to `size`.
+fn random(rng: &mut StdRng, count: usize, size: f64) -> Vec<f64> {
+    (0..count)
+        .map(|_| size * rng.gen_range(-1.0..1.0))
+        .collect()
+}
+
+/// A module with random numbers in all of its tensors.
+pub fn random_module<E: Dtype, M>(seed: u64) -> M
+where
+    M: TensorCollection<E, Cpu> + BuildModule<Cpu, E>,
+    Cpu: Device<E>,
+{
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut random = |count: usize, size: f64| -> Vec<f64> {
-        (0..count)
-            .map(|_| size * rng.gen_range(-1.0..1.0))
-            .collect()
-    };
-    let mut field: F = BuildModule::build(&Cpu::seed_from_u64(seed));
-    let jittered: Vec<Vec<f64>> = parameters_of(&field)
+    let mut module: M = BuildModule::build(&Cpu::seed_from_u64(seed));
+    let jittered: Vec<Vec<f64>> = parameters_of(&module)
         .into_iter()
         .map(|p| {
             p.iter()
-                .zip(random(p.len(), 0.3))
+                .zip(random(&mut rng, p.len(), 0.3))
                 .map(|(a, b)| a + b)
                 .collect()
         })
         .collect();
-    set_parameters(&mut field, &jittered);
+    set_parameters(&mut module, &jittered);
+    module
+}
+
+/// Values and products of the kernels of `field` and of its operations, at random states.
+///
+/// # Panics
+/// If they differ.
+#[allow(clippy::cast_possible_truncation, reason = "ten seeds")]
+pub fn products_of<const N: usize, E: Dtype + Real, F, const L: usize>(
+    field: F,
+    name: &str,
+    seed: u64,
+    tolerance: f64,
+) -> Instance<N, E, F>
+where
+    F: TensorField<N, E, Cpu>,
+    Cpu: Device<E>,
+{
+    let mut rng = StdRng::seed_from_u64(!seed);
+    let mut random = |count: usize, size: f64| random(&mut rng, count, size);
+    let params: Vec<E> = field.kernel_parameters().unwrap().expect("no kernels");
     // Batches of 1, of less than a tile, of a whole one, and of several with a rest.
     let rows = [1, 3, L, L + 1, 2 * L + 5][seed as usize % 5];
     let (y, c) = (random(rows * N, 1.5), random(rows * N, 1.0));
@@ -264,11 +311,7 @@ where
 
     let evaluate = Evaluate::<E, L> {
         instructions: 0,
-        params: jittered
-            .iter()
-            .flatten()
-            .map(|&x| <E as Real>::from_f64(x))
-            .collect(),
+        params: params.clone(),
         y: y.as_vec(),
         c: c.as_vec(),
     };
@@ -279,9 +322,16 @@ where
             instructions,
             ..evaluate.clone()
         };
-        let Ok(found) = F::with_kernel(evaluate) else {
+        let Ok(mut found) = F::with_kernel(evaluate) else {
             panic!("{name} has no kernels");
         };
+        let mut theta_bar: Vec<E> = found
+            .theta_bar
+            .iter()
+            .map(|&x| <E as Real>::from_f64(x))
+            .collect();
+        field.pull_back_parameters(&mut theta_bar);
+        found.theta_bar = to_f64(&theta_bar);
         let what = |part: &str| format!("{}, instructions {instructions}", what(part));
         assert_close(&what("value"), &found.dy, &expected.dy, tolerance);
         assert_close(
@@ -299,11 +349,10 @@ where
         assert_close(&what("tangent"), &found.jvp, &expected.jvp, tolerance);
     }
 
-    let parameters: usize = jittered.iter().map(Vec::len).sum();
     let numbers = |values: Vec<f64>| values.into_iter().map(<E as Real>::from_f64).collect();
     let duality = Duality::<E, L> {
-        params: evaluate.params.clone(),
-        direction: numbers(random(parameters, 1.0)),
+        params: params.clone(),
+        direction: numbers(random(params.len(), 1.0)),
         y: evaluate.y.clone(),
         v: numbers(random(rows * N, 1.0)),
         c: evaluate.c.clone(),

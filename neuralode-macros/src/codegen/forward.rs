@@ -543,42 +543,70 @@ pub(super) fn field_calls(storage: &Storage<'_>, ode: &Ode) -> (TokenStream, Tok
     (quote!(#way #calls), tensor(&state, &quote!(Tp)))
 }
 
+/// The kernels of a field.
+pub(super) struct Kernels {
+    /// The type of the kernels and what it does.
+    pub(super) items: TokenStream,
+    /// What the field's trait says of them.
+    pub(super) members: TokenStream,
+    /// The name of the type.
+    pub(super) name: TokenStream,
+}
+
+impl Kernels {
+    pub(super) fn of(storage: &Storage<'_>, ode: &Ode) -> Self {
+        let root = root();
+        let (field, generics) = (&storage.layers_struct, &storage.generics);
+        let kernel = format_ident!(
+            "{}Kernel",
+            field.as_ref().map_or_else(String::new, Ident::to_string)
+        );
+        let name = kernel::type_of(&kernel, generics);
+        let state = &ode.features();
+        let lanes = matches!(
+            ode.solver.steps,
+            Steps::Adaptive {
+                sizes: Sizes::PerSample,
+                ..
+            }
+        );
+        let lanes = lanes.then(|| {
+            quote!(
+                const LANES: bool = true;
+            )
+        });
+        Self {
+            items: kernel::generate(&kernel, generics, ode),
+            members: quote! {
+                #lanes
+
+                fn with_kernel<Visitor: #root::KernelVisitor<#state>>(
+                    visitor: Visitor,
+                ) -> #root::Result<Visitor::Output, Visitor> {
+                    #root::Ok(visitor.visit::<#name>())
+                }
+            },
+            name,
+        }
+    }
+}
+
 fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let root = root();
     let field = &storage.layers_struct;
     let state = &ode.features();
     let (calls, tensor) = field_calls(storage, ode);
-    let kernel_name = format_ident!(
-        "{}Kernel",
-        field.as_ref().map_or_else(String::new, Ident::to_string)
-    );
+    let Kernels { items, members, .. } = Kernels::of(storage, ode);
     let generics = &storage.generics;
-    let kernel = kernel::generate(&kernel_name, generics, ode);
     let (introduced, named) = (generics.introduced(), generics.named());
-    let kernel_type = kernel::type_of(&kernel_name, generics);
-    let lanes = match &ode.solver.steps {
-        Steps::Adaptive {
-            sizes: Sizes::PerSample,
-            ..
-        } => quote!(
-            const LANES: bool = true;
-        ),
-        _ => TokenStream::new(),
-    };
     quote! {
-        #kernel
+        #items
 
         #[automatically_derived]
         impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorField<#state, Elem, Dev>
             for #field<#named Elem, Dev>
         {
-            #lanes
-
-            fn with_kernel<Visitor: #root::KernelVisitor<#state>>(
-                visitor: Visitor,
-            ) -> #root::Result<Visitor::Output, Visitor> {
-                #root::Ok(visitor.visit::<#kernel_type>())
-            }
+            #members
 
             fn try_eval<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
                 &self,

@@ -9,10 +9,14 @@ use crate::{
     ast::plain,
     generics::Generics,
     model::{Chain, Layer, LayerKind, Model, Ode, StageKind},
-    stateful::{HasState, Stateful, StatefulKind},
+    stateful::{can_fold, HasState, Stateful, StatefulKind},
 };
 
-use super::{conditions, forward, layers, nest, nested_places, options, root, size_value, Storage};
+use super::{
+    conditions,
+    forward::{self, Kernels},
+    kernel, layers, nest, nested_places, options, root, size_value, Storage,
+};
 
 /// The type that holds a layer's parameters and settings.
 pub(super) fn storage_type(layer: &Layer, stateful: &Stateful) -> TokenStream {
@@ -459,6 +463,41 @@ pub(super) fn items(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
+/// How the layers of a field turn their parameters into those of its kernels, and their cotangents back.
+fn folds(storage: &Storage<'_>, ode: &Ode, kernels: &TokenStream) -> TokenStream {
+    let root = root();
+    let leaves = leaves_of(storage, &quote!(self));
+    let places: Vec<&TokenStream> = leaves.iter().map(|leaf| &leaf.place).collect();
+    let states = nested_places(places.len()).into_iter().map(|path| {
+        let path = path.into_iter().map(Literal::usize_unsuffixed);
+        quote!(state #(.#path)*)
+    });
+    let states: Vec<TokenStream> = states.collect();
+    let ranges = kernel::lines_with_state(&ode.field)
+        .into_iter()
+        .map(|line| {
+            let (at, at_next) = (format_ident!("AT_{line}"), format_ident!("AT_{}", line + 1));
+            quote!(<#kernels>::#at..<#kernels>::#at_next)
+        });
+    let ranges: Vec<TokenStream> = ranges.collect();
+    quote! {
+        fn try_fold(
+            &self,
+            mode: #root::Mode,
+            state: &Self::State,
+            params: &mut [Elem],
+        ) -> #root::Result<bool, #root::SolveError> {
+            #root::Ok(
+                #(#root::Fold::try_fold(&#places, mode, &#states, &mut params[#ranges])?)&&*
+            )
+        }
+
+        fn unfold(&self, state: &Self::State, theta_bar: &mut [Elem]) {
+            #(#root::Fold::unfold(&#places, &#states, &mut theta_bar[#ranges]);)*
+        }
+    }
+}
+
 /// A vector field with state.
 pub(super) fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let root = root();
@@ -470,12 +509,22 @@ pub(super) fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let initial = initial(storage, &quote!(self));
     let begin = begin(storage, &quote!((*state)));
     let end = end(storage);
+    let folded = can_fold(&ode.field).then(|| Kernels::of(storage, ode));
+    let (items, members) = folded.map_or_else(Default::default, |kernels| {
+        let folds = folds(storage, ode, &kernels.name);
+        let members = &kernels.members;
+        (kernels.items, quote!(#members #folds))
+    });
     quote! {
+        #items
+
         #[automatically_derived]
         impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::StatefulField<#state, Elem, Dev>
             for #field<#named Elem, Dev>
         {
             type State = #kind;
+
+            #members
 
             fn try_initial_state(&self, seed: u64) -> #root::Result<Self::State, #root::SolveError> {
                 #root::Ok(#initial)

@@ -53,7 +53,7 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         let named = storage.generics.named();
         let field = quote!(#field<#named Elem, Dev>);
         let kernels = if HasState::of_chain(&ode.field) > HasState::No {
-            quote!(false)
+            quote!(#root::has_kernels_at_state::<#state, Elem, Dev, #field>())
         } else {
             quote!(#root::has_kernels::<#state, Elem, Dev, #field>())
         };

@@ -10,7 +10,14 @@ use dfdx::{
 };
 
 use crate::{
-    engine::tensor::TensorField, error::SolveError, layer::Mode, options::StepSizes, stats::Stats,
+    engine::{
+        host::kernel::TileField,
+        tensor::{flat_parameters, KernelVisitor, TensorField},
+    },
+    error::SolveError,
+    layer::Mode,
+    options::StepSizes,
+    stats::Stats,
 };
 
 use super::NeuralOde;
@@ -24,6 +31,38 @@ pub trait StatefulField<const N: usize, E: Dtype, D: Device<E>>:
 {
     /// The states of its layers.
     type State: Clone + fmt::Debug + 'static;
+
+    /// See [`TensorField::LANES`].
+    const LANES: bool = false;
+
+    /// Shows the kernels of the field at a constant state to `visitor`, if there are any: see
+    /// [`TensorField::with_kernel`].
+    ///
+    /// # Errors
+    /// The visitor itself, if there are none.
+    fn with_kernel<V: KernelVisitor<N>>(visitor: V) -> Result<V::Output, V> {
+        Err(visitor)
+    }
+
+    /// Turns the field's parameters into those of its kernels at `state`, layer by layer ([`crate::layer::Fold`]);
+    /// whether that is possible.
+    ///
+    /// # Errors
+    /// Those of its layers.
+    fn try_fold(
+        &self,
+        mode: Mode,
+        state: &Self::State,
+        params: &mut [E],
+    ) -> Result<bool, SolveError> {
+        let _ = (mode, state, params);
+        Ok(false)
+    }
+
+    /// Turns the cotangent of the kernels' parameters into that of the field's.
+    fn unfold(&self, state: &Self::State, theta_bar: &mut [E]) {
+        let _ = (state, theta_bar);
+    }
 
     /// The state before the first solve.
     ///
@@ -77,6 +116,34 @@ impl<const N: usize, E: Dtype, D: Device<E>, F> TensorField<N, E, D> for Frozen<
 where
     F: StatefulField<N, E, D>,
 {
+    const LANES: bool = F::LANES;
+
+    fn with_kernel<V: KernelVisitor<N>>(visitor: V) -> Result<V::Output, V> {
+        F::with_kernel(visitor)
+    }
+
+    fn kernel_parameters(&self) -> Result<Option<Vec<E>>, SolveError> {
+        struct Count;
+
+        impl<const N: usize> KernelVisitor<N> for Count {
+            type Output = usize;
+
+            fn visit<K: TileField<N>>(self) -> usize {
+                K::PARAMS
+            }
+        }
+
+        let mut params = flat_parameters(&self.field)?;
+        // Others than those of the kernels if tensors are frozen.
+        let complete = F::with_kernel(Count).is_ok_and(|count| count == params.len());
+        let folded = complete && self.field.try_fold(self.mode, &self.state, &mut params)?;
+        Ok(folded.then_some(params))
+    }
+
+    fn pull_back_parameters(&self, theta_bar: &mut [E]) {
+        self.field.unfold(&self.state, theta_bar);
+    }
+
     fn try_eval<B: Dim, T: Tape<E, D>>(
         &self,
         t: f64,
@@ -114,8 +181,9 @@ impl<F> NeuralOde<F> {
     /// forward solve.
     ///
     /// The next state is that behind one more evaluation at the start, `(t0, y0)`, which the statistics count, however
-    /// many the solve took: one solve is one call. Every adjoint differentiates through the solve. Fields with state
-    /// have no kernels; they run through dfdx's operations.
+    /// many the solve took: one solve is one call. Every adjoint differentiates through the solve. In inference
+    /// the state is constant and generated kernels solve the block, as they solve one without state; in training, and with
+    /// layers of your own, dfdx's operations do.
     ///
     /// # Errors
     /// Those of [`crate::solve::solve`] and of the layers; [`SolveError::SharedStepsOnly`] for step sizes for each sample

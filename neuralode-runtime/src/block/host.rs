@@ -20,10 +20,7 @@ use crate::{
             storage::{numbers_mut, read, same},
             AnyPerSample, Erased, Generated, HostEngine, Params, PointEngine, Tiles, ANY,
         },
-        tensor::{
-            accumulate_numbers, accumulate_params, flat_parameters, DeviceErr, KernelVisitor,
-            TensorField,
-        },
+        tensor::{accumulate_numbers, accumulate_params, DeviceErr, KernelVisitor, TensorField},
     },
     error::SolveError,
     options::{Adjoint, StepSizes},
@@ -88,7 +85,8 @@ where
         self,
         solve: Solve<Erased<R, L>>,
     ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
-        let params = same::<Vec<E>, Vec<R>>(flat_parameters(&self.block.field)?);
+        let params = self.block.field.kernel_parameters()?;
+        let params = params.and_then(same::<Vec<E>, Vec<R>>);
         let rows = read::<_, _, _, _, R>(&self.y0);
         let (Some(params), Some(rows)) = (params, rows) else {
             return self.solve_portably();
@@ -124,7 +122,7 @@ where
         }
     }
 
-    /// The field's tensors are not those of its kernels: one is frozen, say.
+    /// The field's tensors are not those of its kernels (one is frozen, say), or kernels cannot do what it does.
     fn solve_portably(self) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
         portable::forward(self.block, self.saved, self.y0)
     }
@@ -387,6 +385,7 @@ where
     report(outcome);
     let y_bar = same::<Vec<R>, Vec<E>>(y_bar).unwrap_or_default();
     accumulate_numbers(y0, &y_bar, gradients)?;
-    let theta_bar = same::<Vec<R>, Vec<E>>(theta_bar).unwrap_or_default();
+    let mut theta_bar = same::<Vec<R>, Vec<E>>(theta_bar).unwrap_or_default();
+    field.pull_back_parameters(&mut theta_bar);
     accumulate_params(field, &theta_bar, gradients)
 }

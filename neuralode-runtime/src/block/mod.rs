@@ -23,6 +23,7 @@ use crate::{
     error::SolveError,
     options::{SolveOptions, Vjp},
     stats::Stats,
+    summary::Kernels,
 };
 
 use saved::{At, End, Saved};
@@ -82,26 +83,45 @@ pub struct NeuralOde<F> {
     pub options: SolveOptions,
 }
 
-/// Whether generated kernels can solve a field on this device and dtype.
-pub fn has_kernels<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E, D>>() -> bool {
-    struct Look;
-
-    impl<const N: usize> KernelVisitor<N> for Look {
-        type Output = ();
-
-        fn visit<K: TileField<N>>(self) {}
+/// When generated kernels solve a field on this device and dtype.
+pub fn has_kernels<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E, D>>() -> Kernels {
+    if storage::covers::<E, D>() && F::with_kernel(Look).is_ok() {
+        Kernels::Always
+    } else {
+        Kernels::Never
     }
+}
 
-    storage::covers::<E, D>() && F::with_kernel(Look).is_ok()
+/// The same of a field with state.
+pub fn has_kernels_at_state<const N: usize, E, D, F>() -> Kernels
+where
+    E: Dtype,
+    D: Device<E>,
+    F: StatefulField<N, E, D>,
+{
+    if storage::covers::<E, D>() && F::with_kernel(Look).is_ok() {
+        Kernels::InInference
+    } else {
+        Kernels::Never
+    }
+}
+
+/// Asks whether there are kernels.
+struct Look;
+
+impl<const N: usize> KernelVisitor<N> for Look {
+    type Output = ();
+
+    fn visit<K: TileField<N>>(self) {}
 }
 
 /// The CUDA program of a field, in this dtype and for methods of up to 14 stages, if device code has all of its layers.
 pub fn cuda_program<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E, D>>(
     tile: usize,
 ) -> Option<Program> {
-    struct Look;
+    struct Source;
 
-    impl<const N: usize> KernelVisitor<N> for Look {
+    impl<const N: usize> KernelVisitor<N> for Source {
         type Output = Option<FieldSource>;
 
         fn visit<K: TileField<N>>(self) -> Self::Output {
@@ -109,7 +129,7 @@ pub fn cuda_program<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E,
         }
     }
 
-    let source = F::with_kernel(Look).ok().flatten()?;
+    let source = F::with_kernel(Source).ok().flatten()?;
     let precision = match size_of::<E>() {
         4 => Precision::F32,
         8 => Precision::F64,

@@ -86,7 +86,7 @@ impl<const C: usize, E: Dtype, D: Device<E>> TensorCollection<E, D> for BatchNor
 type Channels<const C: usize> = (usize, Const<C>, usize);
 
 impl<const C: usize, E: Dtype, D: Device<E>> BatchNorm<C, E, D> {
-    fn check_settings(&self) -> Result<(), SolveError> {
+    pub(super) fn check_settings(&self) -> Result<(), SolveError> {
         let (name, found, expected) = if !(0.0..=1.0).contains(&self.momentum) {
             let expected = "a number from 0 to 1, such as 0.1";
             ("momentum", self.momentum, expected)

@@ -60,6 +60,18 @@ pub struct DropoutState {
 }
 
 impl Dropout {
+    pub(super) fn check_settings(self) -> Result<(), SolveError> {
+        if (0.0..1.0).contains(&self.probability) {
+            return Ok(());
+        }
+        Err(SolveError::InvalidSetting {
+            layer: "Dropout",
+            name: "probability",
+            found: self.probability,
+            expected: "a number from 0 to below 1, such as 0.5",
+        })
+    }
+
     /// Numbers to multiply a batch of samples of `features` numbers with.
     fn mask<E: Dtype>(self, state: DropoutState, batch: usize, features: usize) -> Vec<E> {
         let kept = scalar::<E>(1.0 / (1.0 - self.probability));
@@ -95,14 +107,7 @@ impl<const N: usize, E: Dtype, D: Device<E>> Layer<N, N, E, D> for Dropout {
         call: Call<'_, DropoutState>,
         x: Tensor<(B, Const<N>), E, D, T>,
     ) -> Result<(Tensor<(B, Const<N>), E, D, T>, DropoutState), SolveError> {
-        if !(0.0..1.0).contains(&self.probability) {
-            return Err(SolveError::InvalidSetting {
-                layer: "Dropout",
-                name: "probability",
-                found: self.probability,
-                expected: "a number from 0 to below 1, such as 0.5",
-            });
-        }
+        self.check_settings()?;
         let state = *call.state;
         if call.mode == Mode::Inference {
             return Ok((x, state));

@@ -14,6 +14,7 @@ use syn::Ident;
 
 use crate::{generics::Generics, model::Ode};
 
+pub(super) use self::lines::lines_with_state;
 use self::lines::{lines, Lines, OneSample};
 
 use super::{cuda, root};

@@ -55,6 +55,21 @@ pub trait TensorField<const N: usize, E: Dtype, D: Device<E>>:
         Err(visitor)
     }
 
+    /// The numbers that its kernels take as parameters, `None` if kernels cannot do what the field does now. By default
+    /// those of the tensors that [`TensorCollection`] visits.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn kernel_parameters(&self) -> Result<Option<Vec<E>>, SolveError> {
+        flat_parameters(self).map(Some)
+    }
+
+    /// Turns the cotangent of [`Self::kernel_parameters`] into that of the tensors, in place. By default they are the
+    /// same.
+    fn pull_back_parameters(&self, theta_bar: &mut [E]) {
+        let _ = theta_bar;
+    }
+
     /// Evaluates `f(t, y)`.
     ///
     /// # Errors
@@ -164,7 +179,7 @@ pub(crate) fn scalar<E: Dtype>(x: f64) -> E {
 }
 
 /// `x` as f64, NaN where the dtype has no such number.
-fn to_f64<E: Dtype>(x: E) -> f64 {
+pub(crate) fn to_f64<E: Dtype>(x: E) -> f64 {
     x.to_f64().unwrap_or(f64::NAN)
 }
 
