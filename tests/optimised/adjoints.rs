@@ -11,6 +11,7 @@
     reason = "numbers are small and printed as published; equal bits are meant"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use neuralode::{prelude::*, take_backward_report, Adjoint, Controller, Vjp};

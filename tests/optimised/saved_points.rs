@@ -8,6 +8,7 @@
     reason = "numbers are small; equal bits are meant"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use neuralode::{

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "a test program")]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use neuralode::{

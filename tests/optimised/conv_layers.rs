@@ -7,6 +7,7 @@
     reason = "small numbers"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use neuralode::prelude::*;
