@@ -45,7 +45,7 @@ fn manifest(name: &str, edition: &str, source: &Path) -> String {
          [[bin]]\nname = {name:?}\npath = {source:?}\n\n\
          [dependencies]\node = {{ package = \"neuralode\", path = {root:?} }}\n\n\
          [workspace]\n\n\
-         [profile.dev]\ndebug = false\n[profile.dev.package.\"*\"]\nopt-level = 1\n",
+         [profile.dev]\ndebug = false\n",
     )
 }
 

@@ -135,10 +135,348 @@ const _: () = {
     for Noisy<Elem, Dev> {
         type Built = Noisy<E2, D2>;
     }
+    /// The vector field as kernels.
+    struct NoisyOdeFieldKernel;
+    #[automatically_derived]
+    impl NoisyOdeFieldKernel {
+        const AT_0: usize = 0;
+        const SUMS_0: usize = 0;
+        const PRODUCTS_0: usize = 0;
+        const AT_1: usize = Self::AT_0
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::PARAMS;
+        const SUMS_1: usize = Self::SUMS_0
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::SUMS;
+        const PRODUCTS_1: usize = Self::PRODUCTS_0
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::PRODUCTS;
+        const AT_2: usize = Self::AT_1
+            + <kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::PARAMS;
+        const SUMS_2: usize = Self::SUMS_1
+            + <kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::SUMS;
+        const PRODUCTS_2: usize = Self::PRODUCTS_1
+            + <kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::PRODUCTS;
+        const LAYOUT: kernel::Layout<2usize> = kernel::Layout::new(
+            kernel::rows::<4>(),
+            kernel::rows::<4>(),
+            [
+                kernel::LayerRows {
+                    entering: 0,
+                    forth: kernel::rows::<4>(),
+                    back: kernel::rows::<4>(),
+                    leaving: 0,
+                },
+                kernel::LayerRows {
+                    entering: 0,
+                    forth: kernel::rows::<4>(),
+                    back: kernel::rows::<4>(),
+                    leaving: 0,
+                },
+            ],
+        );
+    }
+    #[automatically_derived]
+    impl TileField<4> for NoisyOdeFieldKernel {
+        const PARAMS: usize = Self::AT_2;
+        const SUMS: usize = Self::SUMS_2;
+        const PRODUCTS: usize = Self::PRODUCTS_2;
+        const RECORD: usize = Self::LAYOUT.record;
+        const SCRATCH: usize = 0 + 0 + kernel::rows::<4>()
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::KEPT + 0
+            + kernel::rows::<4>()
+            + <kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::KEPT;
+        fn gather_scratch(samples: usize) -> usize {
+            0
+                + <kernel::DenseLayer<
+                    Tanh,
+                > as kernel::TileLayer<4, 4>>::gather_scratch(samples)
+                + <kernel::ScaleLayer<
+                    4,
+                > as kernel::TileLayer<4, 4>>::gather_scratch(samples)
+        }
+        fn transpose<Num: Real>(params: &[Num]) -> Vec<Num> {
+            let mut transposed = params.to_vec();
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::transpose(
+                &params[Self::AT_0..Self::AT_1],
+                &mut transposed[Self::AT_0..Self::AT_1],
+            );
+            <kernel::ScaleLayer<
+                4,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::transpose(
+                &params[Self::AT_1..Self::AT_2],
+                &mut transposed[Self::AT_1..Self::AT_2],
+            );
+            transposed
+        }
+        #[inline(always)]
+        fn eval<Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            params: &[Num],
+            t: &[f64; LANES],
+            x_0: &Tile<Num, 4, LANES>,
+            dy: &mut Tile<Num, 4, LANES>,
+            record: &mut [kernel::Row<Num, LANES>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            let (x_1, record) = kernel::carve::<Num, 4, LANES>(record);
+            let (kept_0, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
+            let (x_2, record) = kernel::carve::<Num, 4, LANES>(record);
+            let (kept_1, scratch) = scratch
+                .split_at_mut(<kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::KEPT);
+            <kernel::ScaleLayer<
+                4,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::forward(simd, &params[Self::AT_1..Self::AT_2], t, x_1, kept_1, x_2);
+            kernel::copy(x_2, dy);
+        }
+        #[inline(always)]
+        fn vjp<Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            t: &[f64; LANES],
+            value: Option<&Tile<Num, 4, LANES>>,
+            c: &Tile<Num, 4, LANES>,
+            y_bar: &mut Tile<Num, 4, LANES>,
+            record: &mut [kernel::Row<Num, LANES>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            let (x_0, record) = kernel::carve::<Num, 4, LANES>(record);
+            let x_0 = &*x_0;
+            let (x_1, record) = kernel::carve::<Num, 4, LANES>(record);
+            let (kept_0, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
+            let (x_2, record) = kernel::carve::<Num, 4, LANES>(record);
+            let (kept_1, scratch) = scratch
+                .split_at_mut(<kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::KEPT);
+            <kernel::ScaleLayer<
+                4,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::recall(
+                simd,
+                &params[Self::AT_1..Self::AT_2],
+                t,
+                x_1,
+                value,
+                kept_1,
+                x_2,
+            );
+            let (c_2, record) = kernel::carve::<Num, 4, LANES>(record);
+            kernel::copy(c, c_2);
+            let (c_1, record) = kernel::carve::<Num, 4, LANES>(record);
+            <kernel::ScaleLayer<
+                4,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::backward(
+                simd,
+                &params[Self::AT_1..Self::AT_2],
+                &transposed[Self::AT_1..Self::AT_2],
+                x_1,
+                kept_1,
+                x_2,
+                c_2,
+                c_1,
+            );
+            let (c_0, record) = kernel::carve::<Num, 4, LANES>(record);
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::backward(
+                simd,
+                &params[Self::AT_0..Self::AT_1],
+                &transposed[Self::AT_0..Self::AT_1],
+                x_0,
+                kept_0,
+                x_1,
+                c_1,
+                c_0,
+            );
+            kernel::copy(c_0, y_bar);
+        }
+        #[inline(always)]
+        fn gather<Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            records: &[kernel::Row<Num, LANES>],
+            sums: &mut [kernel::Sums<Num>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::gather(
+                simd,
+                Self::LAYOUT.records(records, 0usize),
+                &mut sums[Self::SUMS_0..Self::SUMS_1],
+                scratch,
+            );
+            <kernel::ScaleLayer<
+                4,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::gather(
+                simd,
+                Self::LAYOUT.records(records, 1usize),
+                &mut sums[Self::SUMS_1..Self::SUMS_2],
+                scratch,
+            );
+        }
+        #[inline(always)]
+        fn eval_with_jvps<'d, Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            params: &[Num],
+            t: &[f64; LANES],
+            x_0: &Tile<Num, 4, LANES>,
+            dy: &mut Tile<Num, 4, LANES>,
+            directions: impl Iterator<
+                Item = (&'d Tile<Num, 4, LANES>, &'d [Num], &'d mut Tile<Num, 4, LANES>),
+            >,
+            record: &mut [kernel::Row<Num, LANES>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            let (x_1, record) = kernel::carve::<Num, 4, LANES>(record);
+            let (kept_0, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
+            let (x_2, record) = kernel::carve::<Num, 4, LANES>(record);
+            let (kept_1, scratch) = scratch
+                .split_at_mut(<kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::KEPT);
+            <kernel::ScaleLayer<
+                4,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::forward(simd, &params[Self::AT_1..Self::AT_2], t, x_1, kept_1, x_2);
+            kernel::copy(x_2, dy);
+            for (v_0, theta_dot, out) in directions {
+                let (v_1, scratch) = kernel::carve::<Num, 4, LANES>(scratch);
+                <kernel::DenseLayer<
+                    Tanh,
+                > as kernel::TileLayer<
+                    4,
+                    4,
+                >>::tangent(
+                    simd,
+                    &params[Self::AT_0..Self::AT_1],
+                    &theta_dot[Self::AT_0..Self::AT_1],
+                    x_0,
+                    v_0,
+                    kept_0,
+                    x_1,
+                    v_1,
+                );
+                let (v_2, scratch) = kernel::carve::<Num, 4, LANES>(scratch);
+                <kernel::ScaleLayer<
+                    4,
+                > as kernel::TileLayer<
+                    4,
+                    4,
+                >>::tangent(
+                    simd,
+                    &params[Self::AT_1..Self::AT_2],
+                    &theta_dot[Self::AT_1..Self::AT_2],
+                    x_1,
+                    v_1,
+                    kept_1,
+                    x_2,
+                    v_2,
+                );
+                kernel::copy(v_2, out);
+            }
+        }
+        #[inline(always)]
+        fn join<Num: Real>(sums: &[kernel::Sums<Num>], theta_bar: &mut [Num]) {
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::join(
+                &sums[Self::SUMS_0..Self::SUMS_1],
+                &mut theta_bar[Self::AT_0..Self::AT_1],
+            );
+            <kernel::ScaleLayer<
+                4,
+            > as kernel::TileLayer<
+                4,
+                4,
+            >>::join(
+                &sums[Self::SUMS_1..Self::SUMS_2],
+                &mut theta_bar[Self::AT_1..Self::AT_2],
+            );
+        }
+    }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> StatefulField<4, Elem, Dev>
     for NoisyOdeField<Elem, Dev> {
         type State = BatchNormState<4, Elem, Dev>;
+        fn with_kernel<Visitor: KernelVisitor<4>>(
+            visitor: Visitor,
+        ) -> Result<Visitor::Output, Visitor> {
+            Ok(visitor.visit::<NoisyOdeFieldKernel>())
+        }
+        fn try_fold(
+            &self,
+            mode: Mode,
+            state: &Self::State,
+            params: &mut [Elem],
+        ) -> Result<bool, SolveError> {
+            Ok(
+                Fold::try_fold(
+                    &self.1,
+                    mode,
+                    &state,
+                    &mut params[<NoisyOdeFieldKernel>::AT_1..<NoisyOdeFieldKernel>::AT_2],
+                )?,
+            )
+        }
+        fn unfold(&self, state: &Self::State, theta_bar: &mut [Elem]) {
+            Fold::unfold(
+                &self.1,
+                &state,
+                &mut theta_bar[<NoisyOdeFieldKernel>::AT_1..<NoisyOdeFieldKernel>::AT_2],
+            );
+        }
         fn try_initial_state(&self, seed: u64) -> Result<Self::State, SolveError> {
             Ok(
                 <BatchNorm<
@@ -411,7 +749,13 @@ const _: () = {
                 >("ode.field.0", &[4], &[4], (4 + 1) * 4)
                 .layer::<BatchNorm<4, Elem, Dev>>("ode.field.1", &[4], &[4], 2 * 4)
                 .state::<BatchNormState<4, Elem, Dev>>()
-                .block::<NoisyOdeField<Elem, Dev>>("ode", &self.ode.options, false)
+                .block::<
+                    NoisyOdeField<Elem, Dev>,
+                >(
+                    "ode",
+                    &self.ode.options,
+                    has_kernels_at_state::<4, Elem, Dev, NoisyOdeField<Elem, Dev>>(),
+                )
         }
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
         /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
