@@ -1,24 +1,24 @@
-// What `neural_ode!` makes of augmented.in.rs; `::neuralode::__private::` is left out before names.
+// What the macro makes of augmented.in.rs; `::neuralode::__private::` is left out before names.
 
-///The Neural ODE model `Augmented`.
+/// The Neural ODE model `Augmented`.
 struct Augmented<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
-    ///Stage `more`.
+    /// Stage `more`.
     more: Augment,
-    ///Stage `ode`.
+    /// Stage `ode`.
     ode: NeuralOde<AugmentedOdeField<Elem, Dev>>,
-    ///Stage `fewer`.
+    /// Stage `fewer`.
     fewer: Project,
 }
-///The vector field of stage `ode` of [`Augmented`].
+/// The vector field of stage `ode` of [`Augmented`].
 #[derive(Clone, Debug)]
 struct AugmentedOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
-    ///Layer 0.
+    /// Layer 0.
     AppendTime,
-    ///Layer 1.
+    /// Layer 1.
     Dense<6, 16, Tanh, Elem, Dev>,
-    ///Layer 2.
+    /// Layer 2.
     Residual<Dense<16, 16, Tanh, Elem, Dev>>,
-    ///Layer 3.
+    /// Layer 3.
     Dense<16, 5, Identity, Elem, Dev>,
 );
 #[allow(

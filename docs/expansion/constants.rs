@@ -1,16 +1,16 @@
-// What `neural_ode!` makes of constants.in.rs; `::neuralode::__private::` is left out before names.
+// What the macro makes of constants.in.rs; `::neuralode::__private::` is left out before names.
 
-///The Neural ODE model `Constants`.
+/// The Neural ODE model `Constants`.
 struct Constants<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
-    ///Stage `ode`.
+    /// Stage `ode`.
     ode: NeuralOde<ConstantsOdeField<Elem, Dev>>,
 }
-///The vector field of stage `ode` of [`Constants`].
+/// The vector field of stage `ode` of [`Constants`].
 #[derive(Clone, Debug)]
 struct ConstantsOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
-    ///Layer 0.
+    /// Layer 0.
     Dense<{ STATE }, { sizes::HIDDEN }, Tanh, Elem, Dev>,
-    ///Layer 1.
+    /// Layer 1.
     Dense<{ sizes::HIDDEN }, { WIDTH }, Identity, Elem, Dev>,
 );
 #[allow(

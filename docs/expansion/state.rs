@@ -1,46 +1,46 @@
-// What `neural_ode!` makes of state.in.rs; `::neuralode::__private::` is left out before names.
+// What the macro makes of state.in.rs; `::neuralode::__private::` is left out before names.
 
 /// State in a stage, a residual layer and a field; a layer of the user's own.
 struct Noisy<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
-    ///Stage `norm`.
+    /// Stage `norm`.
     norm: BatchNorm<2, Elem, Dev>,
-    ///Stage `body`.
+    /// Stage `body`.
     body: NoisyBody<Elem, Dev>,
-    ///Stage `ode`.
+    /// Stage `ode`.
     ode: NeuralOde<NoisyOdeField<Elem, Dev>>,
 }
-///The layers of stage `body` of [`Noisy`].
+/// The layers of stage `body` of [`Noisy`].
 #[derive(Clone, Debug)]
 struct NoisyBody<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
-    ///Layer 0.
+    /// Layer 0.
     Flatten,
-    ///Layer 1.
+    /// Layer 1.
     Residual<(Dropout, Dense<6, 6, Identity, Elem, Dev>)>,
-    ///Layer 2.
+    /// Layer 2.
     <gates::Gate<8, Elem, Dev> as Checked<{ __NoisyLayer0 }, 6, 4, Elem, Dev>>::Itself,
 );
-///The vector field of stage `ode` of [`Noisy`].
+/// The vector field of stage `ode` of [`Noisy`].
 #[derive(Clone, Debug)]
 struct NoisyOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
-    ///Layer 0.
+    /// Layer 0.
     Dense<4, 4, Tanh, Elem, Dev>,
-    ///Layer 1.
+    /// Layer 1.
     BatchNorm<4, Elem, Dev>,
 );
 #[doc(hidden)]
 #[allow(non_upper_case_globals)]
 const __NoisyLayer0: usize = check_layer::<gates::Gate<8, f32, Cpu>, 6, 4>();
-///The state of [`Noisy`]: what goes into a call and comes out of it, for each stage the states of its layers in their order.
+/// The state of [`Noisy`]: what goes into a call and comes out of it, for each stage the states of its layers in their order.
 #[derive(Clone, Debug)]
 struct NoisyState<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
-    ///State of stage `norm`.
+    /// State of stage `norm`.
     norm: BatchNormState<2, Elem, Dev>,
-    ///State of stage `body`.
+    /// State of stage `body`.
     body: (
         DropoutState,
         <gates::Gate<8, Elem, Dev> as Checked<{ __NoisyLayer0 }, 6, 4, Elem, Dev>>::State,
     ),
-    ///State of stage `ode`.
+    /// State of stage `ode`.
     ode: BatchNormState<4, Elem, Dev>,
 }
 #[allow(

@@ -1,23 +1,23 @@
-// What `neural_ode!` makes of tutorial.in.rs; `::neuralode::__private::` is left out before names.
+// What the macro makes of tutorial.in.rs; `::neuralode::__private::` is left out before names.
 
 /// The model of the tutorial.
 #[derive(Clone, Debug)]
 pub struct MnistOde<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
-    ///Stage `encoder`.
+    /// Stage `encoder`.
     pub encoder: Dense<784, 20, Tanh, Elem, Dev>,
-    ///Stage `ode`.
+    /// Stage `ode`.
     pub ode: NeuralOde<MnistOdeOdeField<Elem, Dev>>,
-    ///Stage `head`.
+    /// Stage `head`.
     pub head: Dense<20, 10, Identity, Elem, Dev>,
 }
-///The vector field of stage `ode` of [`MnistOde`].
+/// The vector field of stage `ode` of [`MnistOde`].
 #[derive(Clone, Debug)]
 pub struct MnistOdeOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
-    ///Layer 0.
+    /// Layer 0.
     pub Dense<20, 10, Tanh, Elem, Dev>,
-    ///Layer 1.
+    /// Layer 1.
     pub Dense<10, 10, Tanh, Elem, Dev>,
-    ///Layer 2.
+    /// Layer 2.
     pub Dense<10, 20, Tanh, Elem, Dev>,
 );
 #[allow(

@@ -334,7 +334,7 @@ pub(super) fn state_struct(model: &Model, storage: &[Storage<'_>]) -> TokenStrea
     let fields = with_state(storage).map(|storage| {
         let stage = &storage.stage.name;
         let kind = stage_state(storage);
-        let text = format!("State of stage `{}`.", plain(stage));
+        let text = format!(" State of stage `{}`.", plain(stage));
         quote!(#[doc = #text] #visibility #stage: #kind)
     });
     let marker = needs_phantom(storage).then(|| {
@@ -344,7 +344,7 @@ pub(super) fn state_struct(model: &Model, storage: &[Storage<'_>]) -> TokenStrea
         }
     });
     let text = format!(
-        "The state of [`{model_name}`]: what goes into a call and comes out of it, for each stage the states of its \
+        " The state of [`{model_name}`]: what goes into a call and comes out of it, for each stage the states of its \
          layers in their order."
     );
     let declared = model.generics.constants().declared();

@@ -21,7 +21,7 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         let kind = stage_type(storage);
         let documented = attributes.iter().any(|a| a.path().is_ident("doc"));
         let documentation = (!documented).then(|| {
-            let text = format!("Stage `{}`.", plain(stage));
+            let text = format!(" Stage `{}`.", plain(stage));
             quote!(#[doc = #text])
         });
         quote! {
@@ -37,14 +37,14 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             let chain = storage.stage.chain();
             let slots = chain.layers.iter().enumerate().map(|(index, layer)| {
                 let kind = layers::storage_type(layer);
-                let text = format!("Layer {index}.");
+                let text = format!(" Layer {index}.");
                 quote!(#[doc = #text] #visibility #kind)
             });
             let what = match &storage.stage.kind {
                 StageKind::Layers(_) => "The layers of stage",
                 StageKind::Ode(_) => "The vector field of stage",
             };
-            let text = format!("{what} `{}` of [`{name}`].", plain(&storage.stage.name));
+            let text = format!(" {what} `{}` of [`{name}`].", plain(&storage.stage.name));
             let declared = storage.generics.declared();
             let phantom = needs_phantom(storage).then(|| quote!(#root::PhantomData<(Elem, Dev)>,));
             quote! {
@@ -64,7 +64,7 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     });
     let documented = attributes.iter().any(|a| a.path().is_ident("doc"));
     let documentation = (!documented).then(|| {
-        let text = format!("The Neural ODE model `{name}`.");
+        let text = format!(" The Neural ODE model `{name}`.");
         quote!(#[doc = #text])
     });
     if model.derived.is_some() {

@@ -3,21 +3,23 @@
 use std::{fs, path::Path};
 
 use proc_macro2::TokenStream;
+use quote::ToTokens;
 
-use crate::expand;
+use crate::{expand, expand_derive};
 
 /// The expansion of the model in `docs/expansion/NAME.in.rs`, without the long path of the names that it uses.
 fn expansion(folder: &Path, name: &str) -> String {
     let source = fs::read_to_string(folder.join(format!("{name}.in.rs"))).expect("a model");
     let file: syn::File = syn::parse_str(&source).expect("Rust");
     let mut text = format!(
-        "// What `neural_ode!` makes of {name}.in.rs; `::neuralode::__private::` is left out before names.\n\n"
+        "// What the macro makes of {name}.in.rs; `::neuralode::__private::` is left out before names.\n\n"
     );
     for item in file.items {
-        let syn::Item::Macro(item) = item else {
-            continue;
+        let expanded: TokenStream = match item {
+            syn::Item::Macro(item) => expand(item.mac.tokens),
+            syn::Item::Struct(item) => expand_derive(item.into_token_stream()),
+            _ => continue,
         };
-        let expanded: TokenStream = expand(item.mac.tokens);
         let short = expanded
             .to_string()
             .replace(":: neuralode :: __private :: ", "");

@@ -1,0 +1,654 @@
+// What the macro makes of derived.in.rs; `::neuralode::__private::` is left out before names.
+
+/// The vector field of stage `flow` of [`Disc`].
+#[derive(Clone, Debug)]
+pub struct DiscFlowField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
+    /// Layer 0.
+    pub Dense<8, 16, Tanh, Elem, Dev>,
+    /// Layer 1.
+    pub Dense<16, 8, Identity, Elem, Dev>,
+);
+#[allow(
+    dead_code,
+    unused_mut,
+    unused_variables,
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery
+)]
+const _: () = {
+    #[automatically_derived]
+    impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
+    for Disc<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = Disc<E2, D2>;
+        fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
+            visitor: &mut V,
+        ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+            visitor
+                .visit_fields(
+                    (
+                        Self::module("lift", |this| &this.lift, |this| &mut this.lift),
+                        Self::module("flow", |this| &this.flow, |this| &mut this.flow),
+                        Self::module("head", |this| &this.head, |this| &mut this.head),
+                    ),
+                    |(lift, flow, head)| Disc {
+                        lift,
+                        flow: flow
+                            .with_options({
+                                let [t0, t1, rtol, atol]: [f64; 4usize] = [
+                                    0.0,
+                                    1.0,
+                                    0.0001,
+                                    0.0001,
+                                ];
+                                SolveOptions::new(t0, t1, rtol, atol)
+                                    .with_solver(Solver::Tsit5)
+                                    .with_controller(Controller::I)
+                                    .with_steps(StepSizes::Shared)
+                                    .with_adjoint(Adjoint::Discrete)
+                            }),
+                        head,
+                        name: ::core::default::Default::default(),
+                    },
+                )
+        }
+    }
+    #[automatically_derived]
+    impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
+    for DiscFlowField<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = DiscFlowField<E2, D2>;
+        fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
+            visitor: &mut V,
+        ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+            visitor
+                .visit_fields(
+                    (
+                        Self::module("0", |this| &this.0, |this| &mut this.0),
+                        Self::module("1", |this| &this.1, |this| &mut this.1),
+                    ),
+                    |(layer_0, layer_1)| DiscFlowField(layer_0, layer_1),
+                )
+        }
+    }
+    #[automatically_derived]
+    impl<Elem: Dtype, Dev: Device<Elem>, E2: Dtype, D2: Device<E2>> BuildOnDevice<D2, E2>
+    for Disc<Elem, Dev> {
+        type Built = Disc<E2, D2>;
+    }
+    /// The vector field as kernels.
+    struct DiscFlowFieldKernel;
+    #[automatically_derived]
+    impl DiscFlowFieldKernel {
+        const AT_0: usize = 0;
+        const SUMS_0: usize = 0;
+        const PRODUCTS_0: usize = 0;
+        const AT_1: usize = Self::AT_0
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<8, 16>>::PARAMS;
+        const SUMS_1: usize = Self::SUMS_0
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<8, 16>>::SUMS;
+        const PRODUCTS_1: usize = Self::PRODUCTS_0
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<8, 16>>::PRODUCTS;
+        const AT_2: usize = Self::AT_1
+            + <kernel::DenseLayer<Identity> as kernel::TileLayer<16, 8>>::PARAMS;
+        const SUMS_2: usize = Self::SUMS_1
+            + <kernel::DenseLayer<Identity> as kernel::TileLayer<16, 8>>::SUMS;
+        const PRODUCTS_2: usize = Self::PRODUCTS_1
+            + <kernel::DenseLayer<Identity> as kernel::TileLayer<16, 8>>::PRODUCTS;
+        const LAYOUT: kernel::Layout<2usize> = kernel::Layout::new(
+            kernel::rows::<8>(),
+            kernel::rows::<8>(),
+            [
+                kernel::LayerRows {
+                    entering: 0,
+                    forth: kernel::rows::<16>(),
+                    back: kernel::rows::<8>(),
+                    leaving: 0,
+                },
+                kernel::LayerRows {
+                    entering: 0,
+                    forth: kernel::rows::<8>(),
+                    back: kernel::rows::<16>(),
+                    leaving: 0,
+                },
+            ],
+        );
+    }
+    #[automatically_derived]
+    impl TileField<8> for DiscFlowFieldKernel {
+        const PARAMS: usize = Self::AT_2;
+        const SUMS: usize = Self::SUMS_2;
+        const PRODUCTS: usize = Self::PRODUCTS_2;
+        const RECORD: usize = Self::LAYOUT.record;
+        const SCRATCH: usize = 0 + 0 + kernel::rows::<16>()
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<8, 16>>::KEPT + 0
+            + kernel::rows::<8>()
+            + <kernel::DenseLayer<Identity> as kernel::TileLayer<16, 8>>::KEPT;
+        fn gather_scratch(samples: usize) -> usize {
+            0
+                + <kernel::DenseLayer<
+                    Tanh,
+                > as kernel::TileLayer<8, 16>>::gather_scratch(samples)
+                + <kernel::DenseLayer<
+                    Identity,
+                > as kernel::TileLayer<16, 8>>::gather_scratch(samples)
+        }
+        fn transpose<Num: Real>(params: &[Num]) -> Vec<Num> {
+            let mut transposed = params.to_vec();
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                8,
+                16,
+            >>::transpose(
+                &params[Self::AT_0..Self::AT_1],
+                &mut transposed[Self::AT_0..Self::AT_1],
+            );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                16,
+                8,
+            >>::transpose(
+                &params[Self::AT_1..Self::AT_2],
+                &mut transposed[Self::AT_1..Self::AT_2],
+            );
+            transposed
+        }
+        #[inline(always)]
+        fn eval<Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            params: &[Num],
+            t: &[f64; LANES],
+            x_0: &Tile<Num, 8, LANES>,
+            dy: &mut Tile<Num, 8, LANES>,
+            record: &mut [kernel::Row<Num, LANES>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            let (x_1, record) = kernel::carve::<Num, 16, LANES>(record);
+            let (kept_0, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Tanh> as kernel::TileLayer<8, 16>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                8,
+                16,
+            >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
+            let (x_2, record) = kernel::carve::<Num, 8, LANES>(record);
+            let (kept_1, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Identity> as kernel::TileLayer<16, 8>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                16,
+                8,
+            >>::forward(simd, &params[Self::AT_1..Self::AT_2], t, x_1, kept_1, x_2);
+            kernel::copy(x_2, dy);
+        }
+        #[inline(always)]
+        fn vjp<Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            t: &[f64; LANES],
+            value: Option<&Tile<Num, 8, LANES>>,
+            c: &Tile<Num, 8, LANES>,
+            y_bar: &mut Tile<Num, 8, LANES>,
+            record: &mut [kernel::Row<Num, LANES>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            let (x_0, record) = kernel::carve::<Num, 8, LANES>(record);
+            let x_0 = &*x_0;
+            let (x_1, record) = kernel::carve::<Num, 16, LANES>(record);
+            let (kept_0, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Tanh> as kernel::TileLayer<8, 16>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                8,
+                16,
+            >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
+            let (x_2, record) = kernel::carve::<Num, 8, LANES>(record);
+            let (kept_1, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Identity> as kernel::TileLayer<16, 8>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                16,
+                8,
+            >>::recall(
+                simd,
+                &params[Self::AT_1..Self::AT_2],
+                t,
+                x_1,
+                value,
+                kept_1,
+                x_2,
+            );
+            let (c_2, record) = kernel::carve::<Num, 8, LANES>(record);
+            kernel::copy(c, c_2);
+            let (c_1, record) = kernel::carve::<Num, 16, LANES>(record);
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                16,
+                8,
+            >>::backward(
+                simd,
+                &params[Self::AT_1..Self::AT_2],
+                &transposed[Self::AT_1..Self::AT_2],
+                x_1,
+                kept_1,
+                x_2,
+                c_2,
+                c_1,
+            );
+            let (c_0, record) = kernel::carve::<Num, 8, LANES>(record);
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                8,
+                16,
+            >>::backward(
+                simd,
+                &params[Self::AT_0..Self::AT_1],
+                &transposed[Self::AT_0..Self::AT_1],
+                x_0,
+                kept_0,
+                x_1,
+                c_1,
+                c_0,
+            );
+            kernel::copy(c_0, y_bar);
+        }
+        #[inline(always)]
+        fn gather<Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            records: &[kernel::Row<Num, LANES>],
+            sums: &mut [kernel::Sums<Num>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                8,
+                16,
+            >>::gather(
+                simd,
+                Self::LAYOUT.records(records, 0usize),
+                &mut sums[Self::SUMS_0..Self::SUMS_1],
+                scratch,
+            );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                16,
+                8,
+            >>::gather(
+                simd,
+                Self::LAYOUT.records(records, 1usize),
+                &mut sums[Self::SUMS_1..Self::SUMS_2],
+                scratch,
+            );
+        }
+        #[inline(always)]
+        fn eval_with_jvps<'d, Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            params: &[Num],
+            t: &[f64; LANES],
+            x_0: &Tile<Num, 8, LANES>,
+            dy: &mut Tile<Num, 8, LANES>,
+            directions: impl Iterator<
+                Item = (&'d Tile<Num, 8, LANES>, &'d [Num], &'d mut Tile<Num, 8, LANES>),
+            >,
+            record: &mut [kernel::Row<Num, LANES>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            let (x_1, record) = kernel::carve::<Num, 16, LANES>(record);
+            let (kept_0, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Tanh> as kernel::TileLayer<8, 16>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                8,
+                16,
+            >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
+            let (x_2, record) = kernel::carve::<Num, 8, LANES>(record);
+            let (kept_1, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Identity> as kernel::TileLayer<16, 8>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                16,
+                8,
+            >>::forward(simd, &params[Self::AT_1..Self::AT_2], t, x_1, kept_1, x_2);
+            kernel::copy(x_2, dy);
+            for (v_0, theta_dot, out) in directions {
+                let (v_1, scratch) = kernel::carve::<Num, 16, LANES>(scratch);
+                <kernel::DenseLayer<
+                    Tanh,
+                > as kernel::TileLayer<
+                    8,
+                    16,
+                >>::tangent(
+                    simd,
+                    &params[Self::AT_0..Self::AT_1],
+                    &theta_dot[Self::AT_0..Self::AT_1],
+                    x_0,
+                    v_0,
+                    kept_0,
+                    x_1,
+                    v_1,
+                );
+                let (v_2, scratch) = kernel::carve::<Num, 8, LANES>(scratch);
+                <kernel::DenseLayer<
+                    Identity,
+                > as kernel::TileLayer<
+                    16,
+                    8,
+                >>::tangent(
+                    simd,
+                    &params[Self::AT_1..Self::AT_2],
+                    &theta_dot[Self::AT_1..Self::AT_2],
+                    x_1,
+                    v_1,
+                    kept_1,
+                    x_2,
+                    v_2,
+                );
+                kernel::copy(v_2, out);
+            }
+        }
+        const POINT: bool = true;
+        #[inline(always)]
+        fn eval_one<Set: Simd, Num: Real>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            _t: f64,
+            x_0: &[Num; 8],
+        ) -> [Num; 8] {
+            let x_0 = *x_0;
+            let layer_0 = DenseParams::<Num, 8, 16>::at(params, Self::AT_0);
+            let (z_0, x_1) = layer_0
+                .forward_one::<Tanh, Set>(&transposed[Self::AT_0..Self::AT_1], &x_0);
+            let layer_1 = DenseParams::<Num, 16, 8>::at(params, Self::AT_1);
+            let (z_1, x_2) = layer_1
+                .forward_one::<Identity, Set>(&transposed[Self::AT_1..Self::AT_2], &x_1);
+            vector::meet(&x_2)
+        }
+        #[inline(always)]
+        fn vjp_one<Set: Simd, Num: Real>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            _t: f64,
+            x_0: &[Num; 8],
+            c: &[Num; 8],
+            theta_bar: &mut [Num],
+        ) -> [Num; 8] {
+            let x_0 = *x_0;
+            let layer_0 = DenseParams::<Num, 8, 16>::at(params, Self::AT_0);
+            let (z_0, x_1) = layer_0
+                .forward_one::<Tanh, Set>(&transposed[Self::AT_0..Self::AT_1], &x_0);
+            let layer_1 = DenseParams::<Num, 16, 8>::at(params, Self::AT_1);
+            let (z_1, x_2) = layer_1
+                .forward_one::<Identity, Set>(&transposed[Self::AT_1..Self::AT_2], &x_1);
+            let c_2: [Num; 8] = vector::meet(c);
+            let c_1 = layer_1
+                .backward_one::<
+                    Identity,
+                    Set,
+                >(
+                    &transposed[Self::AT_1..Self::AT_2],
+                    &x_1,
+                    (&z_1, &x_2),
+                    c_2,
+                    &mut theta_bar[Self::AT_1..Self::AT_2],
+                );
+            let c_0 = layer_0
+                .backward_one::<
+                    Tanh,
+                    Set,
+                >(
+                    &transposed[Self::AT_0..Self::AT_1],
+                    &x_0,
+                    (&z_0, &x_1),
+                    c_1,
+                    &mut theta_bar[Self::AT_0..Self::AT_1],
+                );
+            vector::meet(&c_0)
+        }
+        fn cuda_source() -> Option<cuda::FieldSource> {
+            Some(
+                cuda::FieldSource::new("DiscFlowFieldKernel", 8)
+                    .dense(8, 16, "Tanh", false)
+                    .dense(16, 8, "Identity", false),
+            )
+        }
+        #[inline(always)]
+        fn join<Num: Real>(sums: &[kernel::Sums<Num>], theta_bar: &mut [Num]) {
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                8,
+                16,
+            >>::join(
+                &sums[Self::SUMS_0..Self::SUMS_1],
+                &mut theta_bar[Self::AT_0..Self::AT_1],
+            );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                16,
+                8,
+            >>::join(
+                &sums[Self::SUMS_1..Self::SUMS_2],
+                &mut theta_bar[Self::AT_1..Self::AT_2],
+            );
+        }
+    }
+    #[automatically_derived]
+    impl<Elem: Dtype, Dev: Device<Elem>> TensorField<8, Elem, Dev>
+    for DiscFlowField<Elem, Dev> {
+        fn with_kernel<Visitor: KernelVisitor<8>>(
+            visitor: Visitor,
+        ) -> Result<Visitor::Output, Visitor> {
+            Ok(visitor.visit::<DiscFlowFieldKernel>())
+        }
+        fn try_eval<Batch: Dim, Tp: Tape<Elem, Dev>>(
+            &self,
+            t: f64,
+            x: Tensor<(Batch, Const<8>), Elem, Dev, Tp>,
+        ) -> Result<Tensor<(Batch, Const<8>), Elem, Dev, Tp>, SolveError> {
+            let (batch, ..) = *HasShape::shape(&x);
+            let _ = (t, batch);
+            let x = apply(&self.0, x)?;
+            let x = apply(&self.1, x)?;
+            Ok(x)
+        }
+    }
+    #[automatically_derived]
+    impl<Elem: Dtype, Dev: Device<Elem>> Disc<Elem, Dev> {
+        /// Builds the model with fresh parameters from the device's random generator.
+        ///
+        /// # Panics
+        /// If the device fails; see [`Self::try_build`].
+        pub fn build(device: &Dev) -> Self {
+            BuildModule::build(device)
+        }
+        /// Builds the model with fresh parameters from the device's random generator.
+        ///
+        /// # Errors
+        /// That of the device.
+        pub fn try_build(device: &Dev) -> Result<Self, DeviceErr<Dev>> {
+            BuildModule::try_build(device)
+        }
+        #[doc(hidden)]
+        #[allow(non_snake_case)]
+        fn __lift(&self) -> &Dense<2, 8, Tanh, Elem, Dev> {
+            &self.lift
+        }
+        #[doc(hidden)]
+        #[allow(non_snake_case)]
+        fn __flow(&self) -> &NeuralOde<DiscFlowField<Elem, Dev>> {
+            &self.flow
+        }
+        #[doc(hidden)]
+        #[allow(non_snake_case)]
+        fn __head(
+            &self,
+        ) -> &(Dense<8, 4, Tanh, Elem, Dev>, Dense<4, 1, Identity, Elem, Dev>) {
+            &self.head
+        }
+        /// The model's output with the statistics of its forward solves.
+        ///
+        /// On a taped input, a backward pass gives gradients for the parameters and for the input. Where the
+        /// input is data, [`Self::try_forward_traced`] spares the latter.
+        ///
+        /// # Errors
+        /// An empty batch, numbers that are not finite, and failures of a solve or of the device.
+        pub fn try_forward_with_stats<Batch: Dim, Tp: Tape<Elem, Dev>>(
+            &self,
+            x: Tensor<(Batch, Const<2>), Elem, Dev, Tp>,
+        ) -> Result<(Tensor<(Batch, Const<1>), Elem, Dev, Tp>, Stats), SolveError> {
+            self.__try_forward_from(AsGiven::new(), x)
+        }
+        /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
+        /// forward solves: the forward pass of a training step.
+        ///
+        /// The same numbers as `try_forward_with_stats(x.traced(gradients))`, without a gradient for `x`: the
+        /// tape begins at the first layer with parameters. For a model that starts with a large `Dense` layer
+        /// this saves a third of that layer's work.
+        ///
+        /// # Errors
+        /// An empty batch, numbers that are not finite, and failures of a solve or of the device. `gradients`
+        /// are lost with it.
+        pub fn try_forward_traced<Batch: Dim>(
+            &self,
+            x: Tensor<(Batch, Const<2>), Elem, Dev, NoneTape>,
+            gradients: Gradients<Elem, Dev>,
+        ) -> Result<
+            (Tensor<(Batch, Const<1>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
+            SolveError,
+        > {
+            self.__try_forward_from(Data::new(gradients), x)
+        }
+        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+            &self,
+            entry: Start,
+            x: Tensor<(Batch, Const<2>), Elem, Dev, Start::Before>,
+        ) -> Result<
+            (Tensor<(Batch, Const<1>), Elem, Dev, Start::After>, Stats),
+            SolveError,
+        > {
+            model_batch(&x)?;
+            let mut stats: Stats = ::core::default::Default::default();
+            let (batch, ..) = *HasShape::shape(&x);
+            let x = enter_dense(entry, &(*self.__lift()), x, true)?;
+            let (x, solve) = (*self.__flow()).try_forward_with_stats(x)?;
+            stats += solve;
+            let x = apply(&(*self.__head()).0, x)?;
+            let x = apply(&(*self.__head()).1, x)?;
+            model_output(&x)?;
+            let _ = (batch, &mut stats);
+            Ok((x, stats))
+        }
+        /// Stages, layers, static shapes and parameter counts.
+        pub fn summary(&self) -> Summary {
+            Summary::new("Disc")
+                .layer::<Dense<2, 8, Tanh, Elem, Dev>>("lift", &[2], &[8], (2 + 1) * 8)
+                .layer::<
+                    Dense<8, 16, Tanh, Elem, Dev>,
+                >("flow.field.0", &[8], &[16], (8 + 1) * 16)
+                .layer::<
+                    Dense<16, 8, Identity, Elem, Dev>,
+                >("flow.field.1", &[16], &[8], (16 + 1) * 8)
+                .layer::<Dense<8, 4, Tanh, Elem, Dev>>("head.0", &[8], &[4], (8 + 1) * 4)
+                .layer::<
+                    Dense<4, 1, Identity, Elem, Dev>,
+                >("head.1", &[4], &[1], (4 + 1) * 1)
+                .block::<
+                    DiscFlowField<Elem, Dev>,
+                >(
+                    "flow",
+                    &(*self.__flow()).options,
+                    has_kernels::<8, Elem, Dev, DiscFlowField<Elem, Dev>>(),
+                )
+        }
+        /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
+        /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
+        pub fn cuda_source(tile: usize) -> Vec<(&'static str, cuda::Program)> {
+            let programs: [(&'static str, Option<cuda::Program>); 1usize] = [
+                ("flow", cuda_program::<8, Elem, Dev, DiscFlowField<Elem, Dev>>(tile)),
+            ];
+            Iterator::collect(
+                Iterator::filter_map(
+                    IntoIterator::into_iter(programs),
+                    |(path, program)| Option::map(program, |program| (path, program)),
+                ),
+            )
+        }
+        /// Takes over how another model of this type, of any dtype and device, solves its blocks.
+        /// dfdx's conversions return the declared options; this carries changed ones over.
+        pub fn copy_options_from<E2: Dtype, D2: Device<E2>>(
+            &mut self,
+            other: &Disc<E2, D2>,
+        ) {
+            let _ = other;
+            self.flow.options = Clone::clone(&other.flow.options);
+            self.name = Clone::clone(&other.name);
+        }
+        /// A copy on another device, with the same options.
+        ///
+        /// # Errors
+        /// That of the other device.
+        pub fn try_to_device<D2: Device<Elem>>(
+            &self,
+            device: &D2,
+        ) -> Result<Disc<Elem, D2>, DeviceErr<D2>> {
+            let mut copy = ToDevice::try_to_device(self, device)?;
+            copy.copy_options_from(self);
+            Ok(copy)
+        }
+        /// A copy on another device, with the same options.
+        ///
+        /// # Panics
+        /// If the other device fails; see [`Self::try_to_device`].
+        pub fn to_device<D2: Device<Elem>>(&self, device: &D2) -> Disc<Elem, D2> {
+            let mut copy = ToDevice::to_device(self, device);
+            copy.copy_options_from(self);
+            copy
+        }
+    }
+    #[automatically_derived]
+    impl<
+        Batch: Dim,
+        Elem: Dtype,
+        Dev: Device<Elem>,
+        Tp: Tape<Elem, Dev>,
+    > Module<Tensor<(Batch, Const<2>), Elem, Dev, Tp>> for Disc<Elem, Dev> {
+        type Output = Tensor<(Batch, Const<1>), Elem, Dev, Tp>;
+        type Error = SolveError;
+        fn try_forward(
+            &self,
+            x: Tensor<(Batch, Const<2>), Elem, Dev, Tp>,
+        ) -> Result<Self::Output, SolveError> {
+            let (y, _) = self.try_forward_with_stats(x)?;
+            Ok(y)
+        }
+    }
+    #[automatically_derived]
+    impl<Elem: Dtype, Dev: Device<Elem>> NonMutableModule for Disc<Elem, Dev> {}
+};

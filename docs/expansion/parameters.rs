@@ -1,0 +1,740 @@
+// What the macro makes of parameters.in.rs; `::neuralode::__private::` is left out before names.
+
+/// Sizes that are parameters.
+struct Flow<
+    const WIDTH: usize,
+    const HIDDEN: usize = 32,
+    Elem: Dtype = f32,
+    Dev: Device<Elem> = Cpu,
+> {
+    /// Stage `ode`.
+    ode: NeuralOde<FlowOdeField<WIDTH, HIDDEN, Elem, Dev>>,
+}
+/// The vector field of stage `ode` of [`Flow`].
+#[derive(Clone, Debug)]
+struct FlowOdeField<
+    const WIDTH: usize,
+    const HIDDEN: usize = 32,
+    Elem: Dtype = f32,
+    Dev: Device<Elem> = Cpu,
+>(
+    /// Layer 0.
+    Dense<WIDTH, HIDDEN, Tanh, Elem, Dev>,
+    /// Layer 1.
+    Dense<HIDDEN, WIDTH, Identity, Elem, Dev>,
+);
+#[allow(
+    dead_code,
+    unused_mut,
+    unused_variables,
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery
+)]
+const _: () = {
+    #[automatically_derived]
+    impl<
+        const WIDTH: usize,
+        const HIDDEN: usize,
+        Elem: Dtype,
+        Dev: Device<Elem>,
+    > TensorCollection<Elem, Dev> for Flow<WIDTH, HIDDEN, Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = Flow<WIDTH, HIDDEN, E2, D2>;
+        fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
+            visitor: &mut V,
+        ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+            const {
+                ::core::assert!(
+                    0 < WIDTH,
+                    "the parameter `WIDTH` of `Flow` is 0, but sizes are positive"
+                )
+            };
+            const {
+                ::core::assert!(
+                    0 < HIDDEN,
+                    "the parameter `HIDDEN` of `Flow` is 0, but sizes are positive"
+                )
+            };
+            visitor
+                .visit_fields(
+                    Self::module("ode", |this| &this.ode, |this| &mut this.ode),
+                    |ode| Flow {
+                        ode: ode
+                            .with_options({
+                                let [t0, t1, rtol, atol]: [f64; 4usize] = [
+                                    0.0,
+                                    1.0,
+                                    0.001,
+                                    0.001,
+                                ];
+                                SolveOptions::new(t0, t1, rtol, atol)
+                                    .with_solver(Solver::Tsit5)
+                                    .with_controller(Controller::I)
+                                    .with_steps(StepSizes::Shared)
+                                    .with_adjoint(Adjoint::Discrete)
+                            }),
+                    },
+                )
+        }
+    }
+    #[automatically_derived]
+    impl<
+        const WIDTH: usize,
+        const HIDDEN: usize,
+        Elem: Dtype,
+        Dev: Device<Elem>,
+    > TensorCollection<Elem, Dev> for FlowOdeField<WIDTH, HIDDEN, Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = FlowOdeField<WIDTH, HIDDEN, E2, D2>;
+        fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
+            visitor: &mut V,
+        ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+            const {
+                ::core::assert!(
+                    0 < WIDTH,
+                    "the parameter `WIDTH` of `FlowOdeField` is 0, but sizes are positive"
+                )
+            };
+            const {
+                ::core::assert!(
+                    0 < HIDDEN,
+                    "the parameter `HIDDEN` of `FlowOdeField` is 0, but sizes are positive"
+                )
+            };
+            visitor
+                .visit_fields(
+                    (
+                        Self::module("0", |this| &this.0, |this| &mut this.0),
+                        Self::module("1", |this| &this.1, |this| &mut this.1),
+                    ),
+                    |(layer_0, layer_1)| FlowOdeField(layer_0, layer_1),
+                )
+        }
+    }
+    #[automatically_derived]
+    impl<
+        const WIDTH: usize,
+        const HIDDEN: usize,
+        Elem: Dtype,
+        Dev: Device<Elem>,
+        E2: Dtype,
+        D2: Device<E2>,
+    > BuildOnDevice<D2, E2> for Flow<WIDTH, HIDDEN, Elem, Dev> {
+        type Built = Flow<WIDTH, HIDDEN, E2, D2>;
+    }
+    /// The vector field as kernels.
+    struct FlowOdeFieldKernel<const WIDTH: usize, const HIDDEN: usize>;
+    #[automatically_derived]
+    impl<const WIDTH: usize, const HIDDEN: usize> FlowOdeFieldKernel<WIDTH, HIDDEN> {
+        const AT_0: usize = 0;
+        const SUMS_0: usize = 0;
+        const PRODUCTS_0: usize = 0;
+        const AT_1: usize = Self::AT_0
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<WIDTH, HIDDEN>>::PARAMS;
+        const SUMS_1: usize = Self::SUMS_0
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<WIDTH, HIDDEN>>::SUMS;
+        const PRODUCTS_1: usize = Self::PRODUCTS_0
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<WIDTH, HIDDEN>>::PRODUCTS;
+        const AT_2: usize = Self::AT_1
+            + <kernel::DenseLayer<Identity> as kernel::TileLayer<HIDDEN, WIDTH>>::PARAMS;
+        const SUMS_2: usize = Self::SUMS_1
+            + <kernel::DenseLayer<Identity> as kernel::TileLayer<HIDDEN, WIDTH>>::SUMS;
+        const PRODUCTS_2: usize = Self::PRODUCTS_1
+            + <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<HIDDEN, WIDTH>>::PRODUCTS;
+        const LAYOUT: kernel::Layout<2usize> = kernel::Layout::new(
+            kernel::rows::<WIDTH>(),
+            kernel::rows::<WIDTH>(),
+            [
+                kernel::LayerRows {
+                    entering: 0,
+                    forth: kernel::rows::<HIDDEN>(),
+                    back: kernel::rows::<WIDTH>(),
+                    leaving: 0,
+                },
+                kernel::LayerRows {
+                    entering: 0,
+                    forth: kernel::rows::<WIDTH>(),
+                    back: kernel::rows::<HIDDEN>(),
+                    leaving: 0,
+                },
+            ],
+        );
+    }
+    #[automatically_derived]
+    impl<const WIDTH: usize, const HIDDEN: usize> TileField<WIDTH>
+    for FlowOdeFieldKernel<WIDTH, HIDDEN> {
+        const PARAMS: usize = Self::AT_2;
+        const SUMS: usize = Self::SUMS_2;
+        const PRODUCTS: usize = Self::PRODUCTS_2;
+        const RECORD: usize = Self::LAYOUT.record;
+        const SCRATCH: usize = 0 + 0 + kernel::rows::<HIDDEN>()
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<WIDTH, HIDDEN>>::KEPT + 0
+            + kernel::rows::<WIDTH>()
+            + <kernel::DenseLayer<Identity> as kernel::TileLayer<HIDDEN, WIDTH>>::KEPT;
+        fn gather_scratch(samples: usize) -> usize {
+            0
+                + <kernel::DenseLayer<
+                    Tanh,
+                > as kernel::TileLayer<WIDTH, HIDDEN>>::gather_scratch(samples)
+                + <kernel::DenseLayer<
+                    Identity,
+                > as kernel::TileLayer<HIDDEN, WIDTH>>::gather_scratch(samples)
+        }
+        fn transpose<Num: Real>(params: &[Num]) -> Vec<Num> {
+            let mut transposed = params.to_vec();
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                WIDTH,
+                HIDDEN,
+            >>::transpose(
+                &params[Self::AT_0..Self::AT_1],
+                &mut transposed[Self::AT_0..Self::AT_1],
+            );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                HIDDEN,
+                WIDTH,
+            >>::transpose(
+                &params[Self::AT_1..Self::AT_2],
+                &mut transposed[Self::AT_1..Self::AT_2],
+            );
+            transposed
+        }
+        #[inline(always)]
+        fn eval<Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            params: &[Num],
+            t: &[f64; LANES],
+            x_0: &Tile<Num, WIDTH, LANES>,
+            dy: &mut Tile<Num, WIDTH, LANES>,
+            record: &mut [kernel::Row<Num, LANES>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            let (x_1, record) = kernel::carve::<Num, HIDDEN, LANES>(record);
+            let (kept_0, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Tanh> as kernel::TileLayer<WIDTH, HIDDEN>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                WIDTH,
+                HIDDEN,
+            >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
+            let (x_2, record) = kernel::carve::<Num, WIDTH, LANES>(record);
+            let (kept_1, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<
+                        Identity,
+                    > as kernel::TileLayer<HIDDEN, WIDTH>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                HIDDEN,
+                WIDTH,
+            >>::forward(simd, &params[Self::AT_1..Self::AT_2], t, x_1, kept_1, x_2);
+            kernel::copy(x_2, dy);
+        }
+        #[inline(always)]
+        fn vjp<Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            t: &[f64; LANES],
+            value: Option<&Tile<Num, WIDTH, LANES>>,
+            c: &Tile<Num, WIDTH, LANES>,
+            y_bar: &mut Tile<Num, WIDTH, LANES>,
+            record: &mut [kernel::Row<Num, LANES>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            let (x_0, record) = kernel::carve::<Num, WIDTH, LANES>(record);
+            let x_0 = &*x_0;
+            let (x_1, record) = kernel::carve::<Num, HIDDEN, LANES>(record);
+            let (kept_0, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Tanh> as kernel::TileLayer<WIDTH, HIDDEN>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                WIDTH,
+                HIDDEN,
+            >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
+            let (x_2, record) = kernel::carve::<Num, WIDTH, LANES>(record);
+            let (kept_1, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<
+                        Identity,
+                    > as kernel::TileLayer<HIDDEN, WIDTH>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                HIDDEN,
+                WIDTH,
+            >>::recall(
+                simd,
+                &params[Self::AT_1..Self::AT_2],
+                t,
+                x_1,
+                value,
+                kept_1,
+                x_2,
+            );
+            let (c_2, record) = kernel::carve::<Num, WIDTH, LANES>(record);
+            kernel::copy(c, c_2);
+            let (c_1, record) = kernel::carve::<Num, HIDDEN, LANES>(record);
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                HIDDEN,
+                WIDTH,
+            >>::backward(
+                simd,
+                &params[Self::AT_1..Self::AT_2],
+                &transposed[Self::AT_1..Self::AT_2],
+                x_1,
+                kept_1,
+                x_2,
+                c_2,
+                c_1,
+            );
+            let (c_0, record) = kernel::carve::<Num, WIDTH, LANES>(record);
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                WIDTH,
+                HIDDEN,
+            >>::backward(
+                simd,
+                &params[Self::AT_0..Self::AT_1],
+                &transposed[Self::AT_0..Self::AT_1],
+                x_0,
+                kept_0,
+                x_1,
+                c_1,
+                c_0,
+            );
+            kernel::copy(c_0, y_bar);
+        }
+        #[inline(always)]
+        fn gather<Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            records: &[kernel::Row<Num, LANES>],
+            sums: &mut [kernel::Sums<Num>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                WIDTH,
+                HIDDEN,
+            >>::gather(
+                simd,
+                Self::LAYOUT.records(records, 0usize),
+                &mut sums[Self::SUMS_0..Self::SUMS_1],
+                scratch,
+            );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                HIDDEN,
+                WIDTH,
+            >>::gather(
+                simd,
+                Self::LAYOUT.records(records, 1usize),
+                &mut sums[Self::SUMS_1..Self::SUMS_2],
+                scratch,
+            );
+        }
+        #[inline(always)]
+        fn eval_with_jvps<'d, Set: Simd, Num: Real, const LANES: usize>(
+            simd: Set,
+            params: &[Num],
+            t: &[f64; LANES],
+            x_0: &Tile<Num, WIDTH, LANES>,
+            dy: &mut Tile<Num, WIDTH, LANES>,
+            directions: impl Iterator<
+                Item = (
+                    &'d Tile<Num, WIDTH, LANES>,
+                    &'d [Num],
+                    &'d mut Tile<Num, WIDTH, LANES>,
+                ),
+            >,
+            record: &mut [kernel::Row<Num, LANES>],
+            scratch: &mut [kernel::Row<Num, LANES>],
+        ) {
+            let (x_1, record) = kernel::carve::<Num, HIDDEN, LANES>(record);
+            let (kept_0, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<Tanh> as kernel::TileLayer<WIDTH, HIDDEN>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                WIDTH,
+                HIDDEN,
+            >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
+            let (x_2, record) = kernel::carve::<Num, WIDTH, LANES>(record);
+            let (kept_1, scratch) = scratch
+                .split_at_mut(
+                    <kernel::DenseLayer<
+                        Identity,
+                    > as kernel::TileLayer<HIDDEN, WIDTH>>::KEPT,
+                );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                HIDDEN,
+                WIDTH,
+            >>::forward(simd, &params[Self::AT_1..Self::AT_2], t, x_1, kept_1, x_2);
+            kernel::copy(x_2, dy);
+            for (v_0, theta_dot, out) in directions {
+                let (v_1, scratch) = kernel::carve::<Num, HIDDEN, LANES>(scratch);
+                <kernel::DenseLayer<
+                    Tanh,
+                > as kernel::TileLayer<
+                    WIDTH,
+                    HIDDEN,
+                >>::tangent(
+                    simd,
+                    &params[Self::AT_0..Self::AT_1],
+                    &theta_dot[Self::AT_0..Self::AT_1],
+                    x_0,
+                    v_0,
+                    kept_0,
+                    x_1,
+                    v_1,
+                );
+                let (v_2, scratch) = kernel::carve::<Num, WIDTH, LANES>(scratch);
+                <kernel::DenseLayer<
+                    Identity,
+                > as kernel::TileLayer<
+                    HIDDEN,
+                    WIDTH,
+                >>::tangent(
+                    simd,
+                    &params[Self::AT_1..Self::AT_2],
+                    &theta_dot[Self::AT_1..Self::AT_2],
+                    x_1,
+                    v_1,
+                    kept_1,
+                    x_2,
+                    v_2,
+                );
+                kernel::copy(v_2, out);
+            }
+        }
+        const POINT: bool = true;
+        #[inline(always)]
+        fn eval_one<Set: Simd, Num: Real>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            _t: f64,
+            x_0: &[Num; WIDTH],
+        ) -> [Num; WIDTH] {
+            let x_0 = *x_0;
+            let layer_0 = DenseParams::<Num, WIDTH, HIDDEN>::at(params, Self::AT_0);
+            let (z_0, x_1) = layer_0
+                .forward_one::<Tanh, Set>(&transposed[Self::AT_0..Self::AT_1], &x_0);
+            let layer_1 = DenseParams::<Num, HIDDEN, WIDTH>::at(params, Self::AT_1);
+            let (z_1, x_2) = layer_1
+                .forward_one::<Identity, Set>(&transposed[Self::AT_1..Self::AT_2], &x_1);
+            vector::meet(&x_2)
+        }
+        #[inline(always)]
+        fn vjp_one<Set: Simd, Num: Real>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            _t: f64,
+            x_0: &[Num; WIDTH],
+            c: &[Num; WIDTH],
+            theta_bar: &mut [Num],
+        ) -> [Num; WIDTH] {
+            let x_0 = *x_0;
+            let layer_0 = DenseParams::<Num, WIDTH, HIDDEN>::at(params, Self::AT_0);
+            let (z_0, x_1) = layer_0
+                .forward_one::<Tanh, Set>(&transposed[Self::AT_0..Self::AT_1], &x_0);
+            let layer_1 = DenseParams::<Num, HIDDEN, WIDTH>::at(params, Self::AT_1);
+            let (z_1, x_2) = layer_1
+                .forward_one::<Identity, Set>(&transposed[Self::AT_1..Self::AT_2], &x_1);
+            let c_2: [Num; WIDTH] = vector::meet(c);
+            let c_1 = layer_1
+                .backward_one::<
+                    Identity,
+                    Set,
+                >(
+                    &transposed[Self::AT_1..Self::AT_2],
+                    &x_1,
+                    (&z_1, &x_2),
+                    c_2,
+                    &mut theta_bar[Self::AT_1..Self::AT_2],
+                );
+            let c_0 = layer_0
+                .backward_one::<
+                    Tanh,
+                    Set,
+                >(
+                    &transposed[Self::AT_0..Self::AT_1],
+                    &x_0,
+                    (&z_0, &x_1),
+                    c_1,
+                    &mut theta_bar[Self::AT_0..Self::AT_1],
+                );
+            vector::meet(&c_0)
+        }
+        fn cuda_source() -> Option<cuda::FieldSource> {
+            Some(
+                cuda::FieldSource::new("FlowOdeFieldKernel", Dim::size(&Const::<WIDTH>))
+                    .dense(
+                        Dim::size(&Const::<WIDTH>),
+                        Dim::size(&Const::<HIDDEN>),
+                        "Tanh",
+                        false,
+                    )
+                    .dense(
+                        Dim::size(&Const::<HIDDEN>),
+                        Dim::size(&Const::<WIDTH>),
+                        "Identity",
+                        false,
+                    ),
+            )
+        }
+        #[inline(always)]
+        fn join<Num: Real>(sums: &[kernel::Sums<Num>], theta_bar: &mut [Num]) {
+            <kernel::DenseLayer<
+                Tanh,
+            > as kernel::TileLayer<
+                WIDTH,
+                HIDDEN,
+            >>::join(
+                &sums[Self::SUMS_0..Self::SUMS_1],
+                &mut theta_bar[Self::AT_0..Self::AT_1],
+            );
+            <kernel::DenseLayer<
+                Identity,
+            > as kernel::TileLayer<
+                HIDDEN,
+                WIDTH,
+            >>::join(
+                &sums[Self::SUMS_1..Self::SUMS_2],
+                &mut theta_bar[Self::AT_1..Self::AT_2],
+            );
+        }
+    }
+    #[automatically_derived]
+    impl<
+        const WIDTH: usize,
+        const HIDDEN: usize,
+        Elem: Dtype,
+        Dev: Device<Elem>,
+    > TensorField<WIDTH, Elem, Dev> for FlowOdeField<WIDTH, HIDDEN, Elem, Dev> {
+        fn with_kernel<Visitor: KernelVisitor<WIDTH>>(
+            visitor: Visitor,
+        ) -> Result<Visitor::Output, Visitor> {
+            Ok(visitor.visit::<FlowOdeFieldKernel<WIDTH, HIDDEN>>())
+        }
+        fn try_eval<Batch: Dim, Tp: Tape<Elem, Dev>>(
+            &self,
+            t: f64,
+            x: Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>,
+        ) -> Result<Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>, SolveError> {
+            let (batch, ..) = *HasShape::shape(&x);
+            let _ = (t, batch);
+            let x = apply(&self.0, x)?;
+            let x = apply(&self.1, x)?;
+            Ok(x)
+        }
+    }
+    #[automatically_derived]
+    impl<
+        const WIDTH: usize,
+        const HIDDEN: usize,
+        Elem: Dtype,
+        Dev: Device<Elem>,
+    > Flow<WIDTH, HIDDEN, Elem, Dev> {
+        /// Builds the model with fresh parameters from the device's random generator.
+        ///
+        /// # Panics
+        /// If the device fails; see [`Self::try_build`].
+        pub fn build(device: &Dev) -> Self {
+            BuildModule::build(device)
+        }
+        /// Builds the model with fresh parameters from the device's random generator.
+        ///
+        /// # Errors
+        /// That of the device.
+        pub fn try_build(device: &Dev) -> Result<Self, DeviceErr<Dev>> {
+            BuildModule::try_build(device)
+        }
+        /// The model's output with the statistics of its forward solves.
+        ///
+        /// On a taped input, a backward pass gives gradients for the parameters and for the input. Where the
+        /// input is data, [`Self::try_forward_traced`] spares the latter.
+        ///
+        /// # Errors
+        /// An empty batch, numbers that are not finite, and failures of a solve or of the device.
+        pub fn try_forward_with_stats<Batch: Dim, Tp: Tape<Elem, Dev>>(
+            &self,
+            x: Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>,
+        ) -> Result<(Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>, Stats), SolveError> {
+            self.__try_forward_from(AsGiven::new(), x)
+        }
+        /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
+        /// forward solves: the forward pass of a training step.
+        ///
+        /// The same numbers as `try_forward_with_stats(x.traced(gradients))`, without a gradient for `x`: the
+        /// tape begins at the first layer with parameters. For a model that starts with a large `Dense` layer
+        /// this saves a third of that layer's work.
+        ///
+        /// # Errors
+        /// An empty batch, numbers that are not finite, and failures of a solve or of the device. `gradients`
+        /// are lost with it.
+        pub fn try_forward_traced<Batch: Dim>(
+            &self,
+            x: Tensor<(Batch, Const<WIDTH>), Elem, Dev, NoneTape>,
+            gradients: Gradients<Elem, Dev>,
+        ) -> Result<
+            (Tensor<(Batch, Const<WIDTH>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
+            SolveError,
+        > {
+            self.__try_forward_from(Data::new(gradients), x)
+        }
+        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+            &self,
+            entry: Start,
+            x: Tensor<(Batch, Const<WIDTH>), Elem, Dev, Start::Before>,
+        ) -> Result<
+            (Tensor<(Batch, Const<WIDTH>), Elem, Dev, Start::After>, Stats),
+            SolveError,
+        > {
+            model_input(&x)?;
+            let mut stats: Stats = ::core::default::Default::default();
+            let (batch, ..) = *HasShape::shape(&x);
+            let x = Entry::enter(entry, x);
+            let (x, solve) = self.ode.try_forward_with_stats(x)?;
+            stats += solve;
+            let _ = (batch, &mut stats);
+            Ok((x, stats))
+        }
+        /// Stages, layers, static shapes and parameter counts.
+        pub fn summary(&self) -> Summary {
+            Summary::new("Flow")
+                .layer::<
+                    Dense<WIDTH, HIDDEN, Tanh, Elem, Dev>,
+                >(
+                    "ode.field.0",
+                    &[Dim::size(&Const::<WIDTH>)],
+                    &[Dim::size(&Const::<HIDDEN>)],
+                    (Dim::size(&Const::<WIDTH>) + 1) * Dim::size(&Const::<HIDDEN>),
+                )
+                .layer::<
+                    Dense<HIDDEN, WIDTH, Identity, Elem, Dev>,
+                >(
+                    "ode.field.1",
+                    &[Dim::size(&Const::<HIDDEN>)],
+                    &[Dim::size(&Const::<WIDTH>)],
+                    (Dim::size(&Const::<HIDDEN>) + 1) * Dim::size(&Const::<WIDTH>),
+                )
+                .block::<
+                    FlowOdeField<WIDTH, HIDDEN, Elem, Dev>,
+                >(
+                    "ode",
+                    &self.ode.options,
+                    has_kernels::<
+                        WIDTH,
+                        Elem,
+                        Dev,
+                        FlowOdeField<WIDTH, HIDDEN, Elem, Dev>,
+                    >(),
+                )
+        }
+        /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
+        /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
+        pub fn cuda_source(tile: usize) -> Vec<(&'static str, cuda::Program)> {
+            let programs: [(&'static str, Option<cuda::Program>); 1usize] = [
+                (
+                    "ode",
+                    cuda_program::<
+                        WIDTH,
+                        Elem,
+                        Dev,
+                        FlowOdeField<WIDTH, HIDDEN, Elem, Dev>,
+                    >(tile),
+                ),
+            ];
+            Iterator::collect(
+                Iterator::filter_map(
+                    IntoIterator::into_iter(programs),
+                    |(path, program)| Option::map(program, |program| (path, program)),
+                ),
+            )
+        }
+        /// Takes over how another model of this type, of any dtype and device, solves its blocks.
+        /// dfdx's conversions return the declared options; this carries changed ones over.
+        pub fn copy_options_from<E2: Dtype, D2: Device<E2>>(
+            &mut self,
+            other: &Flow<WIDTH, HIDDEN, E2, D2>,
+        ) {
+            let _ = other;
+            self.ode.options = Clone::clone(&other.ode.options);
+        }
+        /// A copy on another device, with the same options.
+        ///
+        /// # Errors
+        /// That of the other device.
+        pub fn try_to_device<D2: Device<Elem>>(
+            &self,
+            device: &D2,
+        ) -> Result<Flow<WIDTH, HIDDEN, Elem, D2>, DeviceErr<D2>> {
+            let mut copy = ToDevice::try_to_device(self, device)?;
+            copy.copy_options_from(self);
+            Ok(copy)
+        }
+        /// A copy on another device, with the same options.
+        ///
+        /// # Panics
+        /// If the other device fails; see [`Self::try_to_device`].
+        pub fn to_device<D2: Device<Elem>>(
+            &self,
+            device: &D2,
+        ) -> Flow<WIDTH, HIDDEN, Elem, D2> {
+            let mut copy = ToDevice::to_device(self, device);
+            copy.copy_options_from(self);
+            copy
+        }
+    }
+    #[automatically_derived]
+    impl<
+        const WIDTH: usize,
+        const HIDDEN: usize,
+        Batch: Dim,
+        Elem: Dtype,
+        Dev: Device<Elem>,
+        Tp: Tape<Elem, Dev>,
+    > Module<Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>>
+    for Flow<WIDTH, HIDDEN, Elem, Dev> {
+        type Output = Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>;
+        type Error = SolveError;
+        fn try_forward(
+            &self,
+            x: Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>,
+        ) -> Result<Self::Output, SolveError> {
+            let (y, _) = self.try_forward_with_stats(x)?;
+            Ok(y)
+        }
+    }
+    #[automatically_derived]
+    impl<
+        const WIDTH: usize,
+        const HIDDEN: usize,
+        Elem: Dtype,
+        Dev: Device<Elem>,
+    > NonMutableModule for Flow<WIDTH, HIDDEN, Elem, Dev> {}
+};
