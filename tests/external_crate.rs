@@ -5,16 +5,21 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
-/// Runs a crate of a user, with the versions of this workspace, so that nothing has to be fetched.
+/// Runs a crate of a user.
 fn run(user_crate: &Path) -> Output {
+    cargo("run", user_crate)
+}
+
+/// A command of cargo for a crate of a user, with the versions of this workspace, so that nothing has to be fetched.
+fn cargo(command: &str, user_crate: &Path) -> Output {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::copy(root.join("Cargo.lock"), user_crate.join("Cargo.lock")).unwrap();
     Command::new(env!("CARGO"))
-        .args(["run", "--offline"])
+        .args([command, "--offline"])
         .current_dir(user_crate)
         .env("CARGO_TARGET_DIR", root.join("target/external"))
         .env_remove("RUSTFLAGS")
@@ -36,17 +41,47 @@ fn a_users_crate_compiles_without_warnings_and_trains_its_models() {
     assert_eq!(printed.matches(": loss ").count(), 10, "{printed}");
 }
 
-/// The manifest of a crate whose only source is at `source`, with the library under the name `ode`.
-fn manifest(name: &str, edition: &str, source: &Path) -> String {
+/// The manifest of a crate of these programs, with the library under the name `library`.
+fn manifest(name: &str, edition: &str, library: &str, programs: &[(&str, &Path)]) -> String {
     let root = env!("CARGO_MANIFEST_DIR");
-    let source = source.to_str().expect("a path of UTF-8");
-    format!(
+    let mut manifest = format!(
         "[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = {edition:?}\npublish = false\n\n\
-         [[bin]]\nname = {name:?}\npath = {source:?}\n\n\
-         [dependencies]\node = {{ package = \"neuralode\", path = {root:?} }}\n\n\
+         [dependencies]\n{library} = {{ package = \"neuralode\", path = {root:?} }}\n\n\
          [workspace]\n\n\
          [profile.dev]\ndebug = false\n",
-    )
+    );
+    for (name, source) in programs {
+        let source = source.to_str().expect("a path of UTF-8");
+        manifest.push_str(&format!("\n[[bin]]\nname = {name:?}\npath = {source:?}\n"));
+    }
+    manifest
+}
+
+#[test]
+fn right_models_compile_wherever_they_stand() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(root.join("tests/external/right_models")).unwrap() {
+        sources.push(entry.unwrap().path());
+    }
+    assert!(sources.len() >= 12, "{sources:?}");
+    let stem = |path: &'_ Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let names: Vec<String> = sources.iter().map(|path| stem(path)).collect();
+    let programs = names.iter().map(String::as_str);
+    let programs: Vec<_> = programs.zip(sources.iter().map(PathBuf::as_path)).collect();
+    let user_crate = root.join("target/external/right-models");
+    fs::create_dir_all(&user_crate).unwrap();
+    let manifest = manifest("right-models", "2021", "neuralode", &programs);
+    fs::write(user_crate.join("Cargo.toml"), manifest).unwrap();
+    let output = cargo("build", &user_crate);
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{messages}");
+    for name in names {
+        let program = root.join("target/external/debug").join(&name);
+        let output = Command::new(program).output().unwrap();
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {messages}");
+    }
 }
 
 #[test]
@@ -56,7 +91,8 @@ fn models_compile_without_warnings_in_every_edition_and_under_another_name_of_th
     for edition in ["2018", "2021", "2024"] {
         let user_crate = root.join("target/external/editions").join(edition);
         fs::create_dir_all(&user_crate).unwrap();
-        let manifest = manifest(&format!("edition-{edition}"), edition, &source);
+        let name = format!("edition-{edition}");
+        let manifest = manifest(&name, edition, "ode", &[(&name, &source)]);
         fs::write(user_crate.join("Cargo.toml"), manifest).unwrap();
         let output = run(&user_crate);
         let messages = String::from_utf8_lossy(&output.stderr);
@@ -75,7 +111,8 @@ fn a_parameter_of_zero_does_not_compile() {
     let user_crate = root.join("target/external/parameter-of-zero");
     fs::create_dir_all(&user_crate).unwrap();
     let source = root.join("tests/external/parameter_of_zero.rs");
-    let manifest = manifest("parameter-of-zero", "2021", &source);
+    let name = "parameter-of-zero";
+    let manifest = manifest(name, "2021", "ode", &[(name, &source)]);
     fs::write(user_crate.join("Cargo.toml"), manifest).unwrap();
     let output = run(&user_crate);
     let messages = String::from_utf8_lossy(&output.stderr);

@@ -15,7 +15,8 @@ fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--example", "mnist_ode"]);
+        // With the features of the whole workspace, which is built already where all tests run.
+        cargo.args(["build", "--quiet", "--workspace", "--example", "mnist_ode"]);
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
