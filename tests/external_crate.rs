@@ -52,7 +52,8 @@ fn manifest(name: &str, edition: &str, library: &str, programs: &[(&str, &Path)]
     );
     for (name, source) in programs {
         let source = source.to_str().expect("a path of UTF-8");
-        manifest.push_str(&format!("\n[[bin]]\nname = {name:?}\npath = {source:?}\n"));
+        let program = format!("\n[[bin]]\nname = {name:?}\npath = {source:?}\n");
+        manifest.push_str(&program);
     }
     manifest
 }
