@@ -71,6 +71,10 @@ models! {
     Timed: 3, [Append(t), Dense(4 => 6, tanh), Append(t), Dense(7 => 3)];
     Skips: 4, [Residual[Dense(4 => 6, tanh), Dense(6 => 4)], tanh, Residual[tanh, Residual[Pow(2)], Dense(4 => 4)]];
     Resized: 3, [Augment(4), Reshape([7, 1]), Flatten, Dense(7 => 5, tanh), Project(4), Dense(4 => 3)];
+    Leaks: 4, [Dense(4 => 8, leaky_relu), Dense(8 => 6, elu), leaky_relu, elu, Dense(6 => 4)];
+    Bends: 5, [Dense(5 => 6, gelu), silu, gelu, Dense(6 => 5, softplus)];
+    Normed: 6, [LayerNorm(epsilon: 1e-3), Dense(6 => 8, silu), Scale, Residual[LayerNorm, softplus], Dense(8 => 6)];
+    Images: 6, [Reshape([2, 3]), Scale, Flatten, Dense(6 => 6, elu)];
     Wide: 64, [Dense(64 => 96, tanh), Dense(96 => 64)];
 }
 
@@ -308,11 +312,20 @@ fn from_hex(text: &str) -> f64 {
     sign * bits * f64::from(exponent).exp2()
 }
 
+/// Whose steps are compared.
+#[derive(Clone, Copy, PartialEq)]
+enum Sizes {
+    /// Those of every controller.
+    Any,
+    /// Equal ones: near a kink the controllers magnify the difference of 1e-12 between their roots step by step.
+    Equal,
+}
+
 /// Solves of one model both ways, with several options.
 fn compare<const N: usize, E: Dtype, F>(
     name: &str,
     (field_name, program): (&str, &Program),
-    tolerance: f64,
+    (sizes, tolerance): (Sizes, f64),
     folder: &Path,
 ) where
     F: TensorField<N, E, Cpu> + BuildModule<Cpu, E>,
@@ -373,6 +386,10 @@ fn compare<const N: usize, E: Dtype, F>(
             3,
         ),
     ] {
+        let options = match sizes {
+            Sizes::Any => options,
+            Sizes::Equal => options.with_controller(Controller::Constant { dt: 0.15 }),
+        };
         let found = launch(
             &binary,
             &input(&options, &parameters, (&y0, &c), batch, threads),
@@ -405,7 +422,7 @@ fn compare<const N: usize, E: Dtype, F>(
 }
 
 macro_rules! on_the_host {
-    ($($test:ident: $model:ident, $field:ident, $n:expr, $type:ty, $tile:literal, $tolerance:literal;)*) => {$(
+    ($($test:ident: $model:ident, $field:ident, $n:expr, $type:ty, $tile:literal, $sizes:ident, $tolerance:literal;)*) => {$(
         #[test]
         fn $test() {
             let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
@@ -418,26 +435,30 @@ macro_rules! on_the_host {
             };
             let folder = tempfile::tempdir().unwrap();
             compare::<{ $n }, $type, $field<$type, Cpu>>(
-                stringify!($model), (concat!(stringify!($field), "Kernel"), program), $tolerance, folder.path(),
+                stringify!($model), (concat!(stringify!($field), "Kernel"), program), (Sizes::$sizes, $tolerance), folder.path(),
             );
         }
     )*};
 }
 
 on_the_host! {
-    the_tutorials_field_agrees_in_f64: Tutorial, TutorialOdeField, 20, f64, 3, 1e-9;
-    the_tutorials_field_agrees_in_f32: Tutorial, TutorialOdeField, 20, f32, 4, 1e-4;
-    a_linear_field_agrees: Linear, LinearOdeField, 3, f64, 1, 1e-9;
-    a_scalar_state_agrees: Narrow, NarrowOdeField, 1, f64, 8, 1e-9;
-    sines_agree: Waves, WavesOdeField, 5, f64, 2, 1e-9;
-    sigmoids_agree: Gates, GatesOdeField, 6, f64, 2, 1e-9;
+    the_tutorials_field_agrees_in_f64: Tutorial, TutorialOdeField, 20, f64, 3, Any, 1e-9;
+    the_tutorials_field_agrees_in_f32: Tutorial, TutorialOdeField, 20, f32, 4, Any, 1e-4;
+    a_linear_field_agrees: Linear, LinearOdeField, 3, f64, 1, Any, 1e-9;
+    a_scalar_state_agrees: Narrow, NarrowOdeField, 1, f64, 8, Any, 1e-9;
+    sines_agree: Waves, WavesOdeField, 5, f64, 2, Any, 1e-9;
+    sigmoids_agree: Gates, GatesOdeField, 6, f64, 2, Any, 1e-9;
     // The error of a step that ends behind a kink says how far behind: it magnifies the difference of 1e-12 between the
     // roots of the two controllers step by step. Both solve to 1e-6.
-    relus_agree: Kinks, KinksOdeField, 4, f64, 2, 1e-5;
-    constant_widths_agree: Constants, ConstantsOdeField, WIDTH, f64, 2, 1e-9;
-    fields_that_read_the_time_agree: Timed, TimedOdeField, 3, f64, 2, 1e-9;
-    residual_layers_agree: Skips, SkipsOdeField, 4, f64, 2, 1e-9;
-    changes_of_shape_agree: Resized, ResizedOdeField, 3, f64, 2, 1e-9;
+    relus_agree: Kinks, KinksOdeField, 4, f64, 2, Any, 1e-5;
+    constant_widths_agree: Constants, ConstantsOdeField, WIDTH, f64, 2, Any, 1e-9;
+    fields_that_read_the_time_agree: Timed, TimedOdeField, 3, f64, 2, Any, 1e-9;
+    residual_layers_agree: Skips, SkipsOdeField, 4, f64, 2, Any, 1e-9;
+    activations_with_kinks_agree: Leaks, LeaksOdeField, 4, f64, 2, Equal, 1e-11;
+    smooth_activations_agree: Bends, BendsOdeField, 5, f64, 2, Any, 1e-9;
+    normalised_and_scaled_fields_agree: Normed, NormedOdeField, 6, f64, 2, Any, 1e-9;
+    scaled_channels_agree: Images, ImagesOdeField, 6, f64, 3, Any, 1e-9;
+    changes_of_shape_agree: Resized, ResizedOdeField, 3, f64, 2, Any, 1e-9;
 }
 
 #[test]
@@ -458,6 +479,10 @@ fn nvcc_compiles_the_programs_of_ten_models() {
         Timed::<f32, Cpu>::cuda_source(4),
         Skips::<f32, Cpu>::cuda_source(4),
         Resized::<f64, Cpu>::cuda_source(4),
+        Leaks::<f32, Cpu>::cuda_source(4),
+        Bends::<f32, Cpu>::cuda_source(4),
+        Normed::<f64, Cpu>::cuda_source(4),
+        Images::<f32, Cpu>::cuda_source(4),
         Wide::<f32, Cpu>::cuda_source(32),
     ];
     for (index, program) in programs

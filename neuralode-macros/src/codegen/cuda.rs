@@ -5,7 +5,7 @@ use quote::quote;
 
 use crate::model::{Activation, Chain, LayerKind, Ode};
 
-use super::{root, size_value};
+use super::{layers::epsilon_bits, root, size_value};
 
 /// `fn cuda_source` of the field's kernels; nothing if device code has no such layer.
 pub(super) fn generate(name: &str, ode: &Ode) -> TokenStream {
@@ -36,7 +36,7 @@ fn chain_calls(chain: &Chain, calls: &mut Vec<TokenStream>) -> Option<()> {
                 quote!(.join(#from))
             }
             LayerKind::Activation(activation) => {
-                let (function, _) = function(*activation)?;
+                let (function, _) = function(*activation);
                 quote!(.pointwise(#function, #taken))
             }
             LayerKind::Pow { exponent } => {
@@ -50,10 +50,18 @@ fn chain_calls(chain: &Chain, calls: &mut Vec<TokenStream>) -> Option<()> {
                 ..
             } => {
                 let (input, output) = (size_value(input), size_value(output));
-                let (function, keeps) = function(*activation)?;
+                let (function, keeps) = function(*activation);
                 quote!(.dense(#input, #output, #function, #keeps))
             }
-            _ => return None,
+            LayerKind::Scale { channels } => {
+                let channels = size_value(channels);
+                quote!(.scale(#taken, #channels))
+            }
+            LayerKind::LayerNorm { epsilon } => {
+                let bits = epsilon_bits(epsilon.as_ref());
+                quote!(.layer_norm(#taken, f64::from_bits(#bits)))
+            }
+            LayerKind::Spatial(_) | LayerKind::Stateful(_) => return None,
         };
         calls.push(call);
     }
@@ -61,13 +69,17 @@ fn chain_calls(chain: &Chain, calls: &mut Vec<TokenStream>) -> Option<()> {
 }
 
 /// The name of an activation in device code, and whether its derivative needs the argument there.
-fn function(activation: Activation) -> Option<(&'static str, bool)> {
-    Some(match activation {
+fn function(activation: Activation) -> (&'static str, bool) {
+    match activation {
         Activation::Identity => ("Identity", false),
         Activation::Tanh => ("Tanh", false),
         Activation::Relu => ("Relu", false),
         Activation::Sigmoid => ("Sigmoid", false),
         Activation::Sin => ("Sin", true),
-        _ => return None,
-    })
+        Activation::LeakyRelu => ("LeakyRelu", false),
+        Activation::Elu => ("Elu", false),
+        Activation::Gelu => ("Gelu", true),
+        Activation::Silu => ("Silu", true),
+        Activation::Softplus => ("Softplus", true),
+    }
 }

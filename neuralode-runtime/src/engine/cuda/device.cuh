@@ -50,8 +50,12 @@ NEURALODE_DEVICE float sin_of(float x) { return sinf(x); }
 NEURALODE_DEVICE double sin_of(double x) { return sin(x); }
 NEURALODE_DEVICE float cos_of(float x) { return cosf(x); }
 NEURALODE_DEVICE double cos_of(double x) { return cos(x); }
-NEURALODE_DEVICE float erf_of(float x) { return erff(x); }
-NEURALODE_DEVICE double erf_of(double x) { return erf(x); }
+NEURALODE_DEVICE float erfc_of(float x) { return erfcf(x); }
+NEURALODE_DEVICE double erfc_of(double x) { return erfc(x); }
+NEURALODE_DEVICE float expm1_of(float x) { return expm1f(x); }
+NEURALODE_DEVICE double expm1_of(double x) { return expm1(x); }
+NEURALODE_DEVICE float root_of(float x) { return sqrtf(x); }
+NEURALODE_DEVICE double root_of(double x) { return sqrt(x); }
 template <class R> NEURALODE_DEVICE R magnitude(R x) { return x < R(0) ? -x : x; }
 template <class R> NEURALODE_DEVICE R larger(R a, R b) { return a > b || a != a ? a : b; }
 template <class R> NEURALODE_DEVICE R smaller(R a, R b) { return a < b || a != a ? a : b; }
@@ -81,6 +85,40 @@ struct Sigmoid {
         return (x < R(0) ? e : R(1)) / (R(1) + e);
     }
     template <class R> NEURALODE_DEVICE static R derivative(R, R y) { return y - y * y; }
+};
+struct LeakyRelu {
+    static constexpr bool FROM_ARGUMENT = false;
+    template <class R> NEURALODE_DEVICE static R value(R x) { return x > R(0) ? x : x * R(0.01); }
+    template <class R> NEURALODE_DEVICE static R derivative(R, R y) { return y > R(0) ? R(1) : R(0.01); }
+};
+struct Elu {
+    static constexpr bool FROM_ARGUMENT = false;
+    template <class R> NEURALODE_DEVICE static R value(R x) { return x > R(0) ? x : expm1_of(x); }
+    template <class R> NEURALODE_DEVICE static R derivative(R, R y) { return y > R(0) ? R(1) : y + R(1); }
+};
+// Far from zero the next two are constant or linear; infinity times zero is neither.
+struct Gelu {
+    static constexpr bool FROM_ARGUMENT = true;
+    template <class R> NEURALODE_DEVICE static R below(R x) { return R(0.5) * erfc_of(-x * R(0.70710678118654752)); }
+    template <class R> NEURALODE_DEVICE static R value(R x) { return x < R(-40) ? R(0) : x * below(x); }
+    template <class R> NEURALODE_DEVICE static R derivative(R x, R) {
+        if (magnitude(x) > R(40)) return x > R(0) ? R(1) : R(0);
+        return below(x) + x * (R(0.39894228040143268) * exp_of(R(-0.5) * x * x));
+    }
+};
+struct Silu {
+    static constexpr bool FROM_ARGUMENT = true;
+    template <class R> NEURALODE_DEVICE static R value(R x) { return x < R(-1000) ? R(0) : x * Sigmoid::value(x); }
+    template <class R> NEURALODE_DEVICE static R derivative(R x, R) {
+        if (magnitude(x) > R(1000)) return x > R(0) ? R(1) : R(0);
+        const R s = Sigmoid::value(x);
+        return s + x * (s * Sigmoid::value(-x));
+    }
+};
+struct Softplus {
+    static constexpr bool FROM_ARGUMENT = true;
+    template <class R> NEURALODE_DEVICE static R value(R x) { return larger(x, R(0)) + log1p_of(exp_of(-magnitude(x))); }
+    template <class R> NEURALODE_DEVICE static R derivative(R x, R) { return Sigmoid::value(x); }
 };
 struct Sin {
     static constexpr bool FROM_ARGUMENT = true;
@@ -154,6 +192,89 @@ template <int I, int O, class A> struct Dense {
                 for (int s = 0; s < T; ++s) sum += c[(e - I * O) * T + s];
             }
             theta_bar[e] += sum;
+        }
+        block.sync();
+    }
+};
+
+// weight x + bias for each of C channels, which are runs of N / C features.
+template <int N, int C> struct Scale {
+    static constexpr int PARAMS = 2 * C, KEPT = 0, RUN = N / C;
+    template <int T, class R>
+    NEURALODE_DEVICE static void forward(const Block& block, const R* theta, const double*, const R* x, R*, R* y) {
+        for (int e = block.thread; e < N * T; e += block.threads) {
+            const int channel = e / T / RUN;
+            y[e] = theta[channel] * x[e] + theta[C + channel];
+        }
+        block.sync();
+    }
+    template <int T, class R>
+    NEURALODE_DEVICE static void backward(
+        const Block& block, const R* theta, const R* x, const R*, const R*, R* c, R* x_bar, R* theta_bar) {
+        for (int e = block.thread; e < N * T; e += block.threads) x_bar[e] = theta[e / T / RUN] * c[e];
+        for (int e = block.thread; e < 2 * C; e += block.threads) {
+            const int at = e % C * RUN * T;
+            R sum = R(0);
+            for (int i = at; i < at + RUN * T; ++i) sum += e < C ? x[i] * c[i] : c[i];
+            theta_bar[e] += sum;
+        }
+        block.sync();
+    }
+};
+
+// MANTISSA * 2^EXPONENT
+constexpr double scaled(long long mantissa, int exponent) {
+    double number = (double)mantissa;
+    for (; exponent > 0; --exponent) number *= 2.0;
+    for (; exponent < 0; ++exponent) number *= 0.5;
+    return number;
+}
+
+// weight (x - mean) / sqrt(variance + epsilon) + bias, with the moments of each sample, which are kept as mean and inverse
+// deviation.
+template <int N, long long MANTISSA, int EXPONENT> struct LayerNorm {
+    static constexpr int PARAMS = 2 * N, KEPT = 2;
+    template <int T, class R>
+    NEURALODE_DEVICE static void forward(const Block& block, const R* theta, const double*, const R* x, R* kept, R* y) {
+        constexpr double epsilon = scaled(MANTISSA, EXPONENT);
+        for (int s = block.thread; s < T; s += block.threads) {
+            R mean = R(0), square = R(0);
+            for (int n = 0; n < N; ++n) mean += x[n * T + s];
+            mean *= R(1.0 / N);
+            for (int n = 0; n < N; ++n) square += (x[n * T + s] - mean) * (x[n * T + s] - mean);
+            kept[s] = mean;
+            kept[T + s] = R(1) / root_of(square * R(1.0 / N) + R(epsilon));
+        }
+        block.sync();
+        for (int e = block.thread; e < N * T; e += block.threads) {
+            const int n = e / T, s = e % T;
+            y[e] = theta[n] * ((x[e] - kept[s]) * kept[T + s]) + theta[N + n];
+        }
+        block.sync();
+    }
+    template <int T, class R>
+    NEURALODE_DEVICE static void backward(
+        const Block& block, const R* theta, const R* x, const R* kept, const R*, R* c, R* x_bar, R* theta_bar) {
+        for (int e = block.thread; e < 2 * N; e += block.threads) {
+            const int n = e % N;
+            R sum = R(0);
+            for (int s = 0; s < T; ++s)
+                sum += e < N ? c[n * T + s] * ((x[n * T + s] - kept[s]) * kept[T + s]) : c[n * T + s];
+            theta_bar[e] += sum;
+        }
+        for (int s = block.thread; s < T; s += block.threads) {
+            R mean = R(0), along = R(0);
+            for (int n = 0; n < N; ++n) {
+                const R v = theta[n] * c[n * T + s];
+                mean += v;
+                along += (x[n * T + s] - kept[s]) * kept[T + s] * v;
+            }
+            mean *= R(1.0 / N);
+            along *= R(1.0 / N);
+            for (int n = 0; n < N; ++n) {
+                const R normal = (x[n * T + s] - kept[s]) * kept[T + s];
+                x_bar[n * T + s] = (theta[n] * c[n * T + s] - mean - normal * along) * kept[T + s];
+            }
         }
         block.sync();
     }

@@ -92,6 +92,39 @@ impl FieldSource {
         })
     }
 
+    /// Adds a weight and a bias for each of `channels` channels.
+    #[must_use]
+    pub fn scale(self, features: usize, channels: usize) -> Self {
+        self.with(Step {
+            layer: Some(format!("Scale<{features}, {channels}>")),
+            from: None,
+            produced: features,
+            params: 2 * channels,
+            kept: 0,
+        })
+    }
+
+    /// Adds a normalisation of each sample; the bits of epsilon go into the program, so that it is the same number.
+    #[must_use]
+    pub fn layer_norm(self, features: usize, epsilon: f64) -> Self {
+        let bits = epsilon.to_bits();
+        let (exponent, digits) = ((bits >> 52) & 0x7ff, bits & ((1 << 52) - 1));
+        // Subnormal numbers have no leading one.
+        let mantissa = if exponent == 0 {
+            digits
+        } else {
+            digits | 1 << 52
+        };
+        let exponent = i64::try_from(exponent.max(1)).unwrap_or(0) - 1075;
+        self.with(Step {
+            layer: Some(format!("LayerNorm<{features}, {mantissa}LL, {exponent}>")),
+            from: None,
+            produced: features,
+            params: 2 * features,
+            kept: 2,
+        })
+    }
+
     /// Adds a layer that keeps the first features; further ones are the time, or zero.
     #[must_use]
     pub fn resize(self, inputs: usize, outputs: usize, time: bool) -> Self {
