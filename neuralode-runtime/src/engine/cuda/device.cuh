@@ -223,7 +223,7 @@ template <int N, int C> struct Scale {
 };
 
 // MANTISSA * 2^EXPONENT
-constexpr double scaled(long long mantissa, int exponent) {
+NEURALODE_DEVICE constexpr double scaled(long long mantissa, int exponent) {
     double number = (double)mantissa;
     for (; exponent > 0; --exponent) number *= 2.0;
     for (; exponent < 0; ++exponent) number *= 0.5;
