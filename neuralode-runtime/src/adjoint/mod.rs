@@ -111,17 +111,6 @@ pub fn pull_back<F: Differentiable, const S: usize>(
     }
 }
 
-/// The same with [`Adjoint::Discrete`], whatever `options` say, where no code is wanted for the others.
-pub(crate) fn pull_back_discretely<F: Differentiable, const S: usize>(
-    field: &mut F,
-    trajectory: &Trajectory<F::State, S>,
-    cotangents: &[Cotangent<F::State>],
-    options: &SolveOptions,
-) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    check(cotangents, options)?;
-    discrete::pull_back(field, trajectory, cotangents, options)
-}
-
 /// Whether the cotangents can be pulled back: their times, and that they are finite.
 fn check<Y: State>(cotangents: &[Cotangent<Y>], options: &SolveOptions) -> Result<(), SolveError> {
     options.validate_times(cotangents.iter().map(|cotangent| cotangent.t))?;

@@ -9,7 +9,7 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::{pull_back_discretely, Cotangent},
+    adjoint::Cotangent,
     backward::report,
     engine::{
         host::{
@@ -24,11 +24,9 @@ use crate::{
     },
     error::SolveError,
     options::{Adjoint, StepSizes},
-    saved_points::solve_at,
     state::State,
     stats::Stats,
-    tableau::TSIT5,
-    trajectory::Trajectory,
+    tableau::{WithTableau, TSIT5},
     vector_field::Differentiable,
 };
 
@@ -36,7 +34,7 @@ use super::{
     each::{pull_back_each, solve_each},
     portable,
     saved::Saved,
-    solving::{solve_f32, solve_f64, Outcome, PullBack, Solve, Solving, LANES_F32, LANES_F64},
+    solving::{solve_f32, solve_f64, Outcome, Solve, Solving, LANES_F32, LANES_F64},
     NeuralOde,
 };
 
@@ -105,9 +103,7 @@ where
                 self.solve_one_by_one(engine, rows, K::PARAMS, solve)
             };
         }
-        let options = &self.block.options;
-        let straight =
-            options.solver.seven_stages().is_some() && options.adjoint == Adjoint::Discrete;
+        let straight = self.block.options.solver.seven_stages().is_some();
         if const { point::fits::<K, N>() } && straight && rows.len() == N {
             let state = sample(rows);
             match PointEngine::<K, R, N>::new(params) {
@@ -265,32 +261,12 @@ where
     }
 }
 
-/// Steps written out for one sample, and their discrete adjoint: code that every model compiles anew, so that other
-/// methods and adjoints take tiles.
+/// Steps written out for one sample; methods that have none take tiles.
 fn solve_point<K: TileField<N>, R: RowScalar, const N: usize>(
     solving: Solving<'_, PointEngine<K, R, N>>,
 ) -> Result<Outcome<PointEngine<K, R, N>>, SolveError> {
-    let Solving {
-        field,
-        y0,
-        times,
-        options,
-        keep,
-    } = solving;
-    let tableau = options.solver.seven_stages().unwrap_or(&TSIT5);
-    let mut trajectory = keep.then(|| Trajectory::new(tableau));
-    let (values, stats) = solve_at(field, tableau, y0, times, options, &mut trajectory)?;
-    let options = options.clone();
-    let pull_back = trajectory.map(|trajectory| -> PullBack<PointEngine<K, R, N>> {
-        Box::new(move |field, cotangents| {
-            pull_back_discretely(field, &trajectory, cotangents, &options)
-        })
-    });
-    Ok(Outcome {
-        values,
-        stats,
-        pull_back,
-    })
+    let tableau = solving.options.solver.seven_stages();
+    solving.run(tableau.unwrap_or(&TSIT5))
 }
 
 /// The cotangents of the values at `times`, given as `count` numbers each.
