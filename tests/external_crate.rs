@@ -61,15 +61,14 @@ fn manifest(name: &str, edition: &str, library: &str, programs: &[(&str, &Path)]
 #[test]
 fn right_models_compile_wherever_they_stand() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut sources = Vec::new();
-    for entry in fs::read_dir(root.join("tests/external/right_models")).unwrap() {
-        sources.push(entry.unwrap().path());
-    }
+    let entries = fs::read_dir(root.join("tests/external/right_models")).unwrap();
+    let sources: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     assert!(sources.len() >= 12, "{sources:?}");
-    let stem = |path: &'_ Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
-    let names: Vec<String> = sources.iter().map(|path| stem(path)).collect();
-    let programs = names.iter().map(String::as_str);
-    let programs: Vec<_> = programs.zip(sources.iter().map(PathBuf::as_path)).collect();
+    let programs = sources.iter().map(|source| {
+        let name = source.file_stem().and_then(|name| name.to_str());
+        (name.expect("a name in UTF-8"), source.as_path())
+    });
+    let programs: Vec<(&str, &Path)> = programs.collect();
     let user_crate = root.join("target/external/right-models");
     fs::create_dir_all(&user_crate).unwrap();
     let manifest = manifest("right-models", "2021", "neuralode", &programs);
@@ -77,8 +76,8 @@ fn right_models_compile_wherever_they_stand() {
     let output = cargo("build", &user_crate);
     let messages = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{messages}");
-    for name in names {
-        let program = root.join("target/external/debug").join(&name);
+    for (name, _) in programs {
+        let program = root.join("target/external/debug").join(name);
         let output = Command::new(program).output().unwrap();
         let messages = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{name}: {messages}");

@@ -757,6 +757,19 @@ neural_ode! {
     }
 }
 
+neural_ode! {
+    /// One state in a field, which is no tuple.
+    #[derive(Clone, Debug)]
+    struct Sole {
+        input: [5],
+        ode: Ode {
+            field(t, y): [Dense(5 => 5, tanh), BatchNorm],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-6, atol: 1e-6 },
+        },
+    }
+}
+
 /// Running statistics of a field that has seen something.
 fn wander<const C: usize>(state: &mut BatchNormState<C, f64, Cpu>, dev: &Cpu) {
     let spread: Tensor<Rank1<C>, f64, _> = dev.sample_uniform();
@@ -781,6 +794,12 @@ fn kernels_of_fields_with_state_agree_with_their_operations_in_inference() {
         wander(&mut state.3, &dev);
         let field = Frozen { field, state, mode };
         instance_of::<12, f64, _, 16>(field, "Channels", seed, 1e-12);
+
+        let field: SoleOdeField<f64, Cpu> = random_module(seed);
+        let mut state = StatefulField::try_initial_state(&field, seed).unwrap();
+        wander(&mut state, &dev);
+        let field = Frozen { field, state, mode };
+        instance_of::<5, f64, _, 16>(field, "Sole", seed, 1e-12);
     }
 }
 

@@ -457,23 +457,20 @@ const _: () = {
         }
         fn try_fold(
             &self,
-            mode: Mode,
             state: &Self::State,
             params: &mut [Elem],
-        ) -> Result<bool, SolveError> {
-            Ok(
-                Fold::try_fold(
-                    &self.1,
-                    mode,
-                    &state,
-                    &mut params[<NoisyOdeFieldKernel>::AT_1..<NoisyOdeFieldKernel>::AT_2],
-                )?,
-            )
+        ) -> Result<(), SolveError> {
+            Fold::try_fold(
+                &self.1,
+                &(*state),
+                &mut params[<NoisyOdeFieldKernel>::AT_1..<NoisyOdeFieldKernel>::AT_2],
+            )?;
+            Ok(())
         }
         fn unfold(&self, state: &Self::State, theta_bar: &mut [Elem]) {
             Fold::unfold(
                 &self.1,
-                &state,
+                &(*state),
                 &mut theta_bar[<NoisyOdeFieldKernel>::AT_1..<NoisyOdeFieldKernel>::AT_2],
             );
         }

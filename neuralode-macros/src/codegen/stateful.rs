@@ -470,7 +470,7 @@ fn folds(storage: &Storage<'_>, ode: &Ode, kernels: &TokenStream) -> TokenStream
     let places: Vec<&TokenStream> = leaves.iter().map(|leaf| &leaf.place).collect();
     let states = nested_places(places.len()).into_iter().map(|path| {
         let path = path.into_iter().map(Literal::usize_unsuffixed);
-        quote!(state #(.#path)*)
+        quote!((*state) #(.#path)*)
     });
     let states: Vec<TokenStream> = states.collect();
     let ranges = kernel::lines_with_state(&ode.field)
@@ -483,13 +483,11 @@ fn folds(storage: &Storage<'_>, ode: &Ode, kernels: &TokenStream) -> TokenStream
     quote! {
         fn try_fold(
             &self,
-            mode: #root::Mode,
             state: &Self::State,
             params: &mut [Elem],
-        ) -> #root::Result<bool, #root::SolveError> {
-            #root::Ok(
-                #(#root::Fold::try_fold(&#places, mode, &#states, &mut params[#ranges])?)&&*
-            )
+        ) -> #root::Result<(), #root::SolveError> {
+            #(#root::Fold::try_fold(&#places, &#states, &mut params[#ranges])?;)*
+            #root::Ok(())
         }
 
         fn unfold(&self, state: &Self::State, theta_bar: &mut [Elem]) {

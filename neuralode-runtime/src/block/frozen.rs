@@ -35,8 +35,7 @@ pub trait StatefulField<const N: usize, E: Dtype, D: Device<E>>:
     /// See [`TensorField::LANES`].
     const LANES: bool = false;
 
-    /// Shows the kernels of the field at a constant state to `visitor`, if there are any: see
-    /// [`TensorField::with_kernel`].
+    /// Shows the kernels of the field in inference to `visitor`, if there are any: see [`TensorField::with_kernel`].
     ///
     /// # Errors
     /// The visitor itself, if there are none.
@@ -44,22 +43,17 @@ pub trait StatefulField<const N: usize, E: Dtype, D: Device<E>>:
         Err(visitor)
     }
 
-    /// Turns the field's parameters into those of its kernels at `state`, layer by layer ([`crate::layer::Fold`]);
-    /// whether that is possible.
+    /// Turns the field's parameters, as many as its kernels have, into those of its kernels at `state`, in place and layer
+    /// by layer ([`crate::layer::Fold`]). By default they are the same.
     ///
     /// # Errors
     /// Those of its layers.
-    fn try_fold(
-        &self,
-        mode: Mode,
-        state: &Self::State,
-        params: &mut [E],
-    ) -> Result<bool, SolveError> {
-        let _ = (mode, state, params);
-        Ok(false)
+    fn try_fold(&self, state: &Self::State, params: &mut [E]) -> Result<(), SolveError> {
+        let _ = (state, params);
+        Ok(())
     }
 
-    /// Turns the cotangent of the kernels' parameters into that of the field's.
+    /// Turns the cotangent of the kernels' parameters into that of the field's, in place.
     fn unfold(&self, state: &Self::State, theta_bar: &mut [E]) {
         let _ = (state, theta_bar);
     }
@@ -133,11 +127,16 @@ where
             }
         }
 
+        if self.mode == Mode::Training {
+            return Ok(None);
+        }
         let mut params = flat_parameters(&self.field)?;
         // Others than those of the kernels if tensors are frozen.
-        let complete = F::with_kernel(Count).is_ok_and(|count| count == params.len());
-        let folded = complete && self.field.try_fold(self.mode, &self.state, &mut params)?;
-        Ok(folded.then_some(params))
+        if F::with_kernel(Count).ok() != Some(params.len()) {
+            return Ok(None);
+        }
+        self.field.try_fold(&self.state, &mut params)?;
+        Ok(Some(params))
     }
 
     fn pull_back_parameters(&self, theta_bar: &mut [E]) {

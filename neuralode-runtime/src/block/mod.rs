@@ -85,6 +85,14 @@ pub struct NeuralOde<F> {
 
 /// When generated kernels solve a field on this device and dtype.
 pub fn has_kernels<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E, D>>() -> Kernels {
+    struct Look;
+
+    impl<const N: usize> KernelVisitor<N> for Look {
+        type Output = ();
+
+        fn visit<K: TileField<N>>(self) {}
+    }
+
     if storage::covers::<E, D>() && F::with_kernel(Look).is_ok() {
         Kernels::Always
     } else {
@@ -99,20 +107,10 @@ where
     D: Device<E>,
     F: StatefulField<N, E, D>,
 {
-    if storage::covers::<E, D>() && F::with_kernel(Look).is_ok() {
-        Kernels::InInference
-    } else {
-        Kernels::Never
+    match has_kernels::<N, E, D, Frozen<F, F::State>>() {
+        Kernels::Always => Kernels::InInference,
+        fewer => fewer,
     }
-}
-
-/// Asks whether there are kernels.
-struct Look;
-
-impl<const N: usize> KernelVisitor<N> for Look {
-    type Output = ();
-
-    fn visit<K: TileField<N>>(self) {}
 }
 
 /// The CUDA program of a field, in this dtype and for methods of up to 14 stages, if device code has all of its layers.

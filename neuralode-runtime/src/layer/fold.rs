@@ -7,18 +7,19 @@ use crate::{
     error::SolveError,
 };
 
-use super::{BatchNorm, BatchNormState, Dropout, DropoutState, Mode};
+use super::{BatchNorm, BatchNormState, Dropout, DropoutState};
 
-/// A layer whose state, where it is constant, goes into the parameters of a layer without state.
+/// A layer whose state, in inference, goes into the parameters of a layer without state. In training the output of these
+/// layers depends on more than the sample itself, and no kernel knows that.
 ///
-/// Parameters are numbers in the order in which dfdx visits the layer's tensors.
+/// Parameters are numbers in the order in which dfdx visits the layer's tensors; as many leave as enter. The cost is that of
+/// one pass over them, once per solve.
 pub trait Fold<S, E> {
-    /// Turns the layer's parameters into those of its kernels at `state`, in place. Whether that is possible: not in
-    /// training, where the output depends on more than the sample itself.
+    /// Turns the layer's parameters into those of its kernels at `state`, in place.
     ///
     /// # Errors
     /// [`SolveError::InvalidSetting`] for settings outside of their domains.
-    fn try_fold(&self, mode: Mode, state: &S, params: &mut [E]) -> Result<bool, SolveError>;
+    fn try_fold(&self, state: &S, params: &mut [E]) -> Result<(), SolveError>;
 
     /// Turns the cotangent of the kernels' parameters into that of the layer's, in place.
     fn unfold(&self, state: &S, bars: &mut [E]);
@@ -31,19 +32,15 @@ impl<const C: usize, E: Dtype, D: Device<E>> Fold<BatchNormState<C, E, D>, E>
 {
     fn try_fold(
         &self,
-        mode: Mode,
         state: &BatchNormState<C, E, D>,
         params: &mut [E],
-    ) -> Result<bool, SolveError> {
+    ) -> Result<(), SolveError> {
         self.check_settings()?;
-        if mode == Mode::Training {
-            return Ok(false);
-        }
         self.each_channel(state, params, |mean, r, weight, bias| {
             *weight *= r;
             *bias -= mean * *weight;
         });
-        Ok(true)
+        Ok(())
     }
 
     fn unfold(&self, state: &BatchNormState<C, E, D>, bars: &mut [E]) {
@@ -75,9 +72,8 @@ impl<const C: usize, E: Dtype, D: Device<E>> BatchNorm<C, E, D> {
 
 /// Nothing happens in inference.
 impl<E> Fold<DropoutState, E> for Dropout {
-    fn try_fold(&self, mode: Mode, _: &DropoutState, _: &mut [E]) -> Result<bool, SolveError> {
-        self.check_settings()?;
-        Ok(mode == Mode::Inference)
+    fn try_fold(&self, _: &DropoutState, _: &mut [E]) -> Result<(), SolveError> {
+        self.check_settings()
     }
 
     fn unfold(&self, _: &DropoutState, _: &mut [E]) {}

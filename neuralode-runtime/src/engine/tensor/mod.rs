@@ -56,7 +56,7 @@ pub trait TensorField<const N: usize, E: Dtype, D: Device<E>>:
     }
 
     /// The numbers that its kernels take as parameters, `None` if kernels cannot do what the field does now. By default
-    /// those of the tensors that [`TensorCollection`] visits.
+    /// those of the tensors that [`TensorCollection`] visits. Blocks ask once per solve.
     ///
     /// # Errors
     /// [`SolveError::Device`] if the device fails.
