@@ -397,11 +397,14 @@ fn add_products<S: Simd, E: Real, const M: usize, const K: usize, const L: usize
     for record in records.chunks_exact(rows) {
         let (x, c) = (part::<E, K, L>(record, x_at), part::<E, M, L>(record, c_at));
         for r in 0..L / E::lanes::<S>() {
-            let c: [E::Register<S>; M] = core::array::from_fn(|m| E::registers::<S>(&*c[m])[r]);
+            let mut c_at = [E::splat(simd, E::default()); M];
+            for m in 0..M {
+                c_at[m] = E::registers::<S>(&*c[m])[r];
+            }
             for k in 0..K {
                 let x = E::registers::<S>(&*x[k])[r];
                 for m in 0..M {
-                    sums[m][k] = E::fma(simd, c[m], x, sums[m][k]);
+                    sums[m][k] = E::fma(simd, c_at[m], x, sums[m][k]);
                 }
             }
         }

@@ -5,7 +5,7 @@
 //! parameter's gradient on the number of samples; never on the number of threads among which large products are
 //! split, by rows of their result or by groups of samples.
 
-use core::marker::PhantomData;
+use core::{hint::black_box, marker::PhantomData};
 
 use dfdx::shapes::Unit;
 use pulp::{Arch, Simd, WithSimd};
@@ -138,7 +138,7 @@ const WORTH_THREADS: usize = 8 << 20;
 const GROUPS: usize = 16;
 const GROUP_ROWS: usize = 512;
 /// Samples that stay in the cache while all panels of a weight gradient read them.
-const CACHED_ROWS: usize = 128;
+const CACHED_ROWS: usize = 64;
 
 /// Rows of the result per thread, for a product with `work` multiply-adds per row; `None` for one thread.
 ///
@@ -164,7 +164,7 @@ fn affine<E: RowScalar>(size: Size, x: &[E], w: &[E], b: &[E], y: &mut [E], chec
         fn with_simd<S: Simd>(self, simd: S) -> bool {
             let Self(size, x, w, b, y, check) = self;
             if S::REGISTER_COUNT < 32 {
-                dots::<S, E, 2, 4>(simd, size, x, w, b, y);
+                dots::<S, E, 3, 4>(simd, size, x, w, b, y);
             } else if size.outputs.is_multiple_of(5) && !size.outputs.is_multiple_of(4) {
                 dots::<S, E, 4, 5>(simd, size, x, w, b, y);
             } else {
@@ -285,9 +285,18 @@ fn dot_block<S: Simd, E: RowScalar, const R: usize, const K: usize>(
             w[k] = &w_groups[k][c];
         }
         for u in 0..UNCHECKED {
-            for r in 0..R {
+            // The shorter side stays in registers.
+            if const { R < K } {
                 for k in 0..K {
-                    sums[r][k] = E::fma(simd, x[r][u], w[k][u], sums[r][k]);
+                    for r in 0..R {
+                        sums[r][k] = E::fma(simd, x[r][u], w[k][u], sums[r][k]);
+                    }
+                }
+            } else {
+                for r in 0..R {
+                    for k in 0..K {
+                        sums[r][k] = E::fma(simd, x[r][u], w[k][u], sums[r][k]);
+                    }
                 }
             }
         }
@@ -327,6 +336,8 @@ fn add_weight_gradient<E: RowScalar>(size: Size, x: &[E], c: &[E], weight_bar: &
             let Self(Size { inputs, outputs }, x, c, weight_bar) = self;
             let x = x.chunks(CACHED_ROWS * inputs);
             for (x, c) in x.zip(c.chunks(CACHED_ROWS * outputs)) {
+                // Brings them there in order: panels go from row to row, where no prefetcher follows.
+                black_box(is_finite::<S, E>(simd, x));
                 products::<S, E, true>(simd, inputs, (c, outputs), x, weight_bar);
             }
         }
@@ -400,7 +411,7 @@ fn products<S: Simd, E: RowScalar, const TRANSPOSED: bool>(
     if S::REGISTER_COUNT >= 32 {
         product_panels::<S, E, 5, 4, TRANSPOSED>(simd, columns, (left, stride), right, out);
     } else {
-        product_panels::<S, E, 4, 2, TRANSPOSED>(simd, columns, (left, stride), right, out);
+        product_panels::<S, E, 5, 2, TRANSPOSED>(simd, columns, (left, stride), right, out);
     }
 }
 
@@ -459,25 +470,23 @@ fn panel_rows<S: Simd, E: RowScalar, const K: usize, const V: usize, const TRANS
     let lanes = E::lanes::<S>();
     let width = (V * lanes).min(columns - n);
     let mut sums = [[E::splat(simd, E::default()); V]; K];
-    for (j, right) in right.chunks_exact(columns).enumerate() {
-        let right: [_; V] = if width < lanes {
-            [E::partial(simd, &right[n..n + width]); V]
-        } else {
-            let (right, _) = E::vectors::<S>(&right[n..][..V * lanes]);
-            core::array::from_fn(|v| right[v])
-        };
-        let factors: [E; K] = if TRANSPOSED {
-            let factors = &left[j * stride + row..][..K];
-            core::array::from_fn(|k| factors[k])
-        } else {
-            let factors = &left[row * stride + j..=(row + K - 1) * stride + j];
-            core::array::from_fn(|k| factors[k * stride])
-        };
-        for k in 0..K {
-            let factor = E::splat(simd, factors[k]);
-            for v in 0..V {
-                sums[k][v] = E::fma(simd, factor, right[v], sums[k][v]);
+    let rows = right.chunks_exact(columns);
+    // Loops make the arrays here: closures were calls of functions.
+    let mut factors = [E::default(); K];
+    if TRANSPOSED {
+        for (left, right) in left.chunks_exact(stride).zip(rows) {
+            factors.copy_from_slice(&left[row..row + K]);
+            let right = registers::<S, E, V>(simd, &right[n..n + width]);
+            add_outer::<S, E, K, V>(simd, &factors, &right, &mut sums);
+        }
+    } else {
+        let left = lines::<E, K>(&left[row * stride..], stride);
+        for (j, right) in (0..stride).zip(rows) {
+            for k in 0..K {
+                factors[k] = left[k][j];
             }
+            let right = registers::<S, E, V>(simd, &right[n..n + width]);
+            add_outer::<S, E, K, V>(simd, &factors, &right, &mut sums);
         }
     }
     for k in 0..K {
@@ -490,6 +499,31 @@ fn panel_rows<S: Simd, E: RowScalar, const K: usize, const V: usize, const TRANS
             for v in 0..V {
                 out[v] = E::sum(simd, out[v], sums[k][v]);
             }
+        }
+    }
+}
+
+/// `V` registers of a row, or one that is not full.
+#[inline(always)]
+fn registers<S: Simd, E: RowScalar, const V: usize>(simd: S, row: &[E]) -> [E::Register<S>; V] {
+    let (whole, rest) = E::vectors::<S>(row);
+    whole
+        .first_chunk()
+        .map_or_else(|| [E::partial(simd, rest); V], |whole| *whole)
+}
+
+/// Adds the products of all `factors` and all registers of `row`.
+#[inline(always)]
+fn add_outer<S: Simd, E: RowScalar, const K: usize, const V: usize>(
+    simd: S,
+    factors: &[E; K],
+    row: &[E::Register<S>; V],
+    sums: &mut [[E::Register<S>; V]; K],
+) {
+    for k in 0..K {
+        let factor = E::splat(simd, factors[k]);
+        for v in 0..V {
+            sums[k][v] = E::fma(simd, factor, row[v], sums[k][v]);
         }
     }
 }
@@ -631,20 +665,20 @@ mod tests {
             let c = integers(rows * O, 5);
 
             let mut y = vec![0.0; rows * O];
-            dots::<S, f64, 2, 4>(simd, size, &x, &w, &b, &mut y);
+            dots::<S, f64, 3, 4>(simd, size, &x, &w, &b, &mut y);
             let start = b.repeat(rows);
             let expected = product(&start, O, I, |r, i| x[r * I + i], |i, o| w[o * I + i]);
             assert_eq!(y, expected);
 
             let start = integers(O * I, 2);
             let mut weight_bar = start.clone();
-            product_panels::<S, f64, 4, 2, true>(simd, I, (&c, O), &x, &mut weight_bar);
+            product_panels::<S, f64, 5, 2, true>(simd, I, (&c, O), &x, &mut weight_bar);
             let expected = product(&start, I, rows, |o, r| c[r * O + o], |r, i| x[r * I + i]);
             assert_eq!(weight_bar, expected);
 
             let start = integers(rows * I, 6);
             let mut x_bar = start.clone();
-            product_panels::<S, f64, 4, 2, false>(simd, I, (&c, O), &w, &mut x_bar);
+            product_panels::<S, f64, 5, 2, false>(simd, I, (&c, O), &w, &mut x_bar);
             let expected = product(&start, I, O, |r, o| c[r * O + o], |o, i| w[o * I + i]);
             assert_eq!(x_bar, expected);
         }
