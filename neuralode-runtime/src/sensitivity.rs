@@ -271,6 +271,10 @@ impl<Y: State> State for Moving<Y> {
         self.parts().map(Y::len).sum()
     }
 
+    fn samples(&self) -> usize {
+        self.y.samples()
+    }
+
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.parts().map(Y::bytes).sum::<usize>()
     }

@@ -5,7 +5,7 @@ use core::ops::ControlFlow;
 use crate::{
     controller::{initial_step, StepControl},
     error::{Quantity, SolveError},
-    options::{Controller, SolveOptions},
+    options::{Controller, SolveOptions, StepSizes},
     state::State,
     stats::Stats,
     step::Step,
@@ -65,7 +65,8 @@ pub struct StepInfo {
 ///
 /// # Errors
 /// Options out of their domain ([`SolveOptions::validate`]), a method without an error estimate under a
-/// controller that needs one ([`SolveError::NoErrorEstimate`]), a state without elements, a state or field
+/// controller that needs one ([`SolveError::NoErrorEstimate`]), step sizes for each sample of a batch
+/// ([`SolveError::SharedStepsOnly`]; `solve_per_sample` of the host engine takes them), a state without elements, a state or field
 /// that is not finite, step sizes that underflow, too many steps, and whatever the field and the recorder
 /// return.
 pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
@@ -341,6 +342,11 @@ fn check<Y: State, const S: usize>(
     }
     if y0.is_empty() {
         return Err(SolveError::EmptyBatch { shape: vec![0] });
+    }
+    if options.steps == StepSizes::PerSample && y0.samples() > 1 {
+        return Err(SolveError::SharedStepsOnly {
+            what: "a solve whose state is a batch",
+        });
     }
     finite_norm(y0, y0, Quantity::InitialState, options)
 }

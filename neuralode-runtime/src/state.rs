@@ -35,6 +35,12 @@ pub trait State: Clone + 'static {
         self.len() == 0
     }
 
+    /// Independent samples of a batch, which could have step sizes of their own
+    /// ([`StepSizes::PerSample`](crate::StepSizes::PerSample)). The default is one.
+    fn samples(&self) -> usize {
+        1
+    }
+
     /// The memory that the state takes, in bytes, its own fields included: what a budget of memory counts. The
     /// default counts eight bytes per scalar.
     fn bytes(&self) -> usize {
@@ -264,6 +270,10 @@ impl<Y: State, P: State> State for Augmented<Y, P> {
             self.y.as_ref().map(State::len),
         ];
         self.lambda.len() + parts.into_iter().flatten().sum::<usize>()
+    }
+
+    fn samples(&self) -> usize {
+        self.lambda.samples()
     }
 
     fn bytes(&self) -> usize {

@@ -15,6 +15,7 @@ use neuralode::{
         tensor::KernelVisitor,
     },
     error::Quantity,
+    ode::Solve,
     prelude::*,
     saved_points::solve_at,
     solve::solve,
@@ -338,6 +339,24 @@ fn bad_input_is_an_error() {
     stops.step_at = vec![1.0].into();
     let stopped = solve_per_sample(&engine, &TSIT5, &[1.0; 2], &[1.0], &stops);
     assert!(matches!(stopped, Err(SolveError::SharedStepsOnly { .. })));
+}
+
+#[test]
+fn the_loop_for_one_state_refuses_step_sizes_for_each_sample_of_a_batch() {
+    let options = SolveOptions::new(0.0, 1.0, 1e-6, 1e-6).with_steps(StepSizes::PerSample);
+    let field = || FnField::new(|_t, [y]: &[f64; 1]| [-y]);
+    let batch = Tiles::<f64, 1, 16>::from_rows(&[1.0, 2.0]);
+    let refused = Solve::new(&mut field().batch::<16>(), batch, &options).run();
+    assert!(matches!(
+        refused.unwrap_err().error,
+        SolveError::SharedStepsOnly { .. }
+    ));
+    // A single sample has but one step size.
+    let alone = Tiles::<f64, 1, 16>::from_rows(&[1.0]);
+    assert!(Solve::new(&mut field().batch::<16>(), alone, &options)
+        .run()
+        .is_ok());
+    assert!(Solve::new(&mut field(), [1.0], &options).run().is_ok());
 }
 
 neural_ode! {

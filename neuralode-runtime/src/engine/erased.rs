@@ -17,6 +17,7 @@ use crate::{
 trait Operations: Any {
     fn clone_box(&self) -> Box<dyn Operations>;
     fn len(&self) -> usize;
+    fn samples(&self) -> usize;
     fn bytes(&self) -> usize;
     fn epsilon(&self) -> f64;
     fn dot(&self, other: &dyn Operations) -> Result<f64, SolveError>;
@@ -57,6 +58,10 @@ impl<Y: State> Operations for Y {
 
     fn len(&self) -> usize {
         State::len(self)
+    }
+
+    fn samples(&self) -> usize {
+        State::samples(self)
     }
 
     fn bytes(&self) -> usize {
@@ -146,6 +151,10 @@ impl Clone for AnyState {
 impl State for AnyState {
     fn len(&self) -> usize {
         self.0.len()
+    }
+
+    fn samples(&self) -> usize {
+        self.0.samples()
     }
 
     fn bytes(&self) -> usize {

@@ -283,6 +283,10 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
         self.samples * self.features
     }
 
+    fn samples(&self) -> usize {
+        self.samples
+    }
+
     fn bytes(&self) -> usize {
         size_of::<Self>() + size_of_val(self.rows.as_slice())
     }

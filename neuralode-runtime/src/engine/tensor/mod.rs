@@ -237,6 +237,13 @@ impl<S: Shape, E: Dtype, D: Device<E>> State for Tensor<S, E, D> {
         self.shape().num_elements()
     }
 
+    /// The first axis of several.
+    fn samples(&self) -> usize {
+        let mut axes = self.shape().concrete().into_iter();
+        let first = axes.next();
+        first.filter(|_| axes.next().is_some()).unwrap_or(1)
+    }
+
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.len() * size_of::<E>()
     }
