@@ -1,7 +1,9 @@
-//! The CUDA source of models, without a GPU: nvcc compiles it, and as plain C++, with threads and shared memory
-//! emulated, it takes the steps and gives the numbers of the CPU path.
+//! The CUDA source of models. Without a GPU: nvcc compiles it, and as plain C++, with threads and shared memory
+//! emulated, it takes the steps and gives the numbers of the CPU path. With a GPU: its kernels do.
 //!
-//! Skips aloud where there is no C++ compiler (`CXX`, else `c++`) or no nvcc (on the `PATH`).
+//! Skips aloud where there is no C++ compiler (`CXX`, else `c++`), no nvcc (on the `PATH`) or no GPU. With
+//! `$NEURALODE_GPU_PACK` the programs for a GPU and their problems are written to that folder instead of run:
+//! `scripts/gpu.sh` does that.
 
 #![allow(missing_docs, reason = "a test program")]
 #![allow(
@@ -26,7 +28,7 @@ use neuralode::{
     tableau::{ButcherTableau, WithTableau},
     Adjoint, Controller, Solver, StepSizes,
 };
-use support::{differentiate, parameters_of, relative_error};
+use support::{differentiate, parameters_of, relative_error, Gradient};
 
 /// Says why a test proves nothing here, past the harness, which hides what passing tests print.
 fn skip(reason: &str) {
@@ -169,6 +171,119 @@ int main() {
 }
 "#;
 
+/// Behind a whole program: reads a problem and what is expected, launches both kernels, and compares. With an argument it
+/// then launches them that often and says how long each takes. Exits with 77 where there is no GPU.
+const GPU_MAIN: &str = r#"
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+static void check(cudaError_t error, const char* what) {
+    if (error == cudaSuccess) return;
+    std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(error));
+    std::exit(3);
+}
+template <class X> std::vector<X> read(size_t count) {
+    std::vector<X> numbers(count);
+    for (X& x : numbers) { double number; if (std::scanf("%la", &number) != 1) std::exit(2); x = (X)number; }
+    return numbers;
+}
+template <class X> struct Device {
+    X* at = nullptr;
+    size_t count;
+    explicit Device(size_t count) : count(count) {
+        check(cudaMalloc(&at, std::max<size_t>(count, 1) * sizeof(X)), "cudaMalloc");
+        check(cudaMemset(at, 0, std::max<size_t>(count, 1) * sizeof(X)), "cudaMemset");
+    }
+    explicit Device(const std::vector<X>& numbers) : Device(numbers.size()) {
+        check(cudaMemcpy(at, numbers.data(), count * sizeof(X), cudaMemcpyHostToDevice), "to the device");
+    }
+    std::vector<X> read() const {
+        std::vector<X> numbers(count);
+        check(cudaMemcpy(numbers.data(), at, count * sizeof(X), cudaMemcpyDeviceToHost), "from the device");
+        return numbers;
+    }
+};
+static double difference(const std::vector<double>& found, const std::vector<double>& expected) {
+    double scale = 0.0, worst = 0.0;
+    for (double x : expected) scale = std::max(scale, std::fabs(x));
+    for (size_t i = 0; i < found.size(); ++i) {
+        const double e = std::fabs(found[i] - expected[i]);
+        if (!(e <= worst)) worst = e;
+    }
+    return scale > 0.0 ? worst / scale : worst;
+}
+
+int main(int argc, char** argv) {
+    int devices = 0;
+    if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) { std::fprintf(stderr, "no GPU\n"); return 77; }
+    const auto shape = read<int>(3);
+    const int batch = shape[0], threads = shape[1], stages = shape[2], N = FIELD::N, P = FIELD::PARAMS;
+    Method host = {};
+    host.stages = stages;
+    host.order = read<int>(1)[0];
+    const auto has = read<int>(stages);
+    for (int i = 0; i < stages; ++i) host.has[i] = has[i];
+    for (int i = 0; i < stages; ++i) { const auto a = read<double>(stages); for (int j = 0; j < stages; ++j) host.a[i][j] = a[j]; }
+    for (double* row : {host.b, host.b_err, host.c}) { const auto numbers = read<double>(stages); for (int j = 0; j < stages; ++j) row[j] = numbers[j]; }
+    const auto o = read<double>(8);
+    const auto words = read<int>(4);
+    const Options options = {o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], words[0], words[1], words[2], words[3]};
+    const int blocks = (batch + TILE - 1) / TILE;
+    const size_t lanes = (size_t)blocks * options.record * TILE;
+    const Device<Method> method(std::vector<Method>{host});
+    const Device<Real> theta(read<Real>(P)), y0(read<Real>((size_t)batch * N)), c(read<Real>((size_t)batch * N));
+    Device<Real> y1((size_t)batch * N), y0_bar((size_t)batch * N), theta_bars((size_t)blocks * P), work((size_t)blocks * WORKSPACE);
+    Device<Real> record_y(lanes * N);
+    Device<double> partial(blocks), record_t(lanes), record_h(lanes);
+    Device<unsigned> arrivals(1);
+    Device<Report> reports(batch);
+    cudaEvent_t marks[3];
+    for (auto& mark : marks) check(cudaEventCreate(&mark), "cudaEventCreate");
+    const int repetitions = argc > 1 ? std::atoi(argv[1]) : 0;
+    std::vector<float> forward, backward;
+    for (int turn = 0; turn <= repetitions; ++turn) {
+        check(cudaMemset(arrivals.at, 0, sizeof(unsigned)), "cudaMemset");
+        cudaEventRecord(marks[0]);
+        neuralode_solve<<<blocks, threads>>>(method.at, options, batch, theta.at, y0.at, y1.at, work.at, partial.at, arrivals.at,
+            reports.at, record_t.at, record_h.at, record_y.at);
+        cudaEventRecord(marks[1]);
+        check(cudaMemset(theta_bars.at, 0, theta_bars.count * sizeof(Real)), "cudaMemset");
+        neuralode_pull_back<<<blocks, threads>>>(method.at, options, batch, theta.at, c.at, y0_bar.at, theta_bars.at, work.at,
+            reports.at, record_t.at, record_h.at, record_y.at);
+        cudaEventRecord(marks[2]);
+        check(cudaGetLastError(), "launch");
+        check(cudaDeviceSynchronize(), "kernels");
+        float ms[2];
+        for (int i = 0; i < 2; ++i) check(cudaEventElapsedTime(&ms[i], marks[i], marks[i + 1]), "cudaEventElapsedTime");
+        if (turn > 0) { forward.push_back(ms[0]); backward.push_back(ms[1]); }
+    }
+
+    const double tolerance = read<double>(1)[0];
+    const auto steps = read<double>(2);
+    double accepted = 0.0, rejected = 0.0, failed = 0.0;
+    for (const Report& report : reports.read()) { failed += report.status != DONE; accepted += report.accepted; rejected += report.rejected; }
+    std::vector<double> theta_bar(P);
+    const auto parts = theta_bars.read();
+    for (size_t i = 0; i < parts.size(); ++i) theta_bar[i % P] += parts[i];
+    const auto wide = [](const std::vector<Real>& x) { return std::vector<double>(x.begin(), x.end()); };
+    const double errors[3] = {
+        difference(wide(y1.read()), read<double>((size_t)batch * N)),
+        difference(wide(y0_bar.read()), read<double>((size_t)batch * N)),
+        difference(theta_bar, read<double>(P)),
+    };
+    bool passed = failed == 0.0 && accepted == steps[0] && rejected == steps[1];
+    for (double error : errors) passed = passed && error <= tolerance;
+    const auto median = [](std::vector<float> x) { std::sort(x.begin(), x.end()); return x.empty() ? 0.0 : 1e3 * x[x.size() / 2]; };
+    std::printf("{\"passed\": %s, \"failed_samples\": %g, \"accepted\": [%g, %g], \"rejected\": [%g, %g], \"y1\": %.2e, \"y0_bar\": %.2e, "
+        "\"theta_bar\": %.2e, \"tolerance\": %g, \"solve_us\": %.2f, \"pull_back_us\": %.2f}\n", passed ? "true" : "false", failed, accepted,
+        steps[0], rejected, steps[1], errors[0], errors[1], errors[2], tolerance, median(forward), median(backward));
+    return passed ? 0 : 1;
+}
+"#;
+
 /// What a launch gives: status, accepted and rejected steps of each sample, and numbers.
 struct Launched {
     counts: Vec<f64>,
@@ -204,6 +319,34 @@ fn compile(program: &Program, field: &str, real: &str, folder: &Path) -> std::pa
         .unwrap();
     let messages = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{field}: {messages}");
+    binary
+}
+
+/// Compiles a program with its launches for a GPU of compute capability 9.0.
+fn compile_for_a_gpu(program: &Program, field: &str, folder: &Path) -> std::path::PathBuf {
+    let source = format!(
+        "{}\n#define FIELD {field}\nconstexpr int TILE = {}, WORKSPACE = {};\n{GPU_MAIN}",
+        program.text(),
+        program.tile(),
+        program.workspace()
+    );
+    let (text, binary) = (folder.join(format!("{field}.cu")), folder.join(field));
+    fs::write(&text, source).unwrap();
+    let output = Command::new("nvcc")
+        .args([
+            "-std=c++17",
+            "-O3",
+            "-arch=sm_90",
+            "-cudart",
+            "static",
+            "-o",
+        ])
+        .args([&binary, &text])
+        .output()
+        .unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{field}: {messages}");
+    fs::remove_file(text).unwrap();
     binary
 }
 
@@ -321,12 +464,61 @@ enum Sizes {
     Equal,
 }
 
+/// What a program for a GPU compares its results with.
+fn add_expected(problem: &mut String, tolerance: f64, steps: [f64; 2], expected: &Gradient) {
+    let theta_bar = expected.theta_bar.concat();
+    let results = [&expected.y1, &expected.y0_bar, &theta_bar];
+    let results = results.into_iter().flatten();
+    for x in [tolerance].iter().chain(&steps).chain(results) {
+        problem.push_str(&hex(*x));
+    }
+}
+
+/// Runs the program for a GPU on a problem with its expected results, or packs it; says whether there is a GPU.
+fn launch_on_a_gpu(binary: &Path, case: &str, problem: &str) -> bool {
+    if std::env::var_os("NEURALODE_GPU_PACK").is_some() {
+        let words: String = case
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '_' })
+            .collect();
+        let name = binary.file_name().unwrap().to_string_lossy().into_owned();
+        fs::write(binary.with_file_name(format!("{name}.{words}.in")), problem).unwrap();
+        return true;
+    }
+    let mut child = Command::new(binary)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that finds no GPU does not read on.
+    let _ = child.stdin.take().unwrap().write_all(problem.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    if output.status.code() == Some(77) {
+        return false;
+    }
+    let (said, wrong) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{case}: {said}{wrong}");
+    true
+}
+
+/// Where the kernels of a program run.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// Emulated by threads of the processor.
+    Host,
+    Gpu,
+}
+
 /// Solves of one model both ways, with several options.
 fn compare<const N: usize, E: Dtype, F>(
     name: &str,
     (field_name, program): (&str, &Program),
     (sizes, tolerance): (Sizes, f64),
-    folder: &Path,
+    (place, folder): (Place, &Path),
 ) where
     F: TensorField<N, E, Cpu> + BuildModule<Cpu, E>,
     Cpu: Device<E>,
@@ -336,7 +528,10 @@ fn compare<const N: usize, E: Dtype, F>(
     } else {
         "double"
     };
-    let binary = compile(program, field_name, real, folder);
+    let binary = match place {
+        Place::Host => compile(program, field_name, real, folder),
+        Place::Gpu => compile_for_a_gpu(program, field_name, folder),
+    };
     let mut field: F = BuildModule::build(&Cpu::seed_from_u64(7));
     support::shift_biases(&mut field);
     let parameters: Vec<f64> = parameters_of(&field).concat();
@@ -390,15 +585,9 @@ fn compare<const N: usize, E: Dtype, F>(
             Sizes::Any => options,
             Sizes::Equal => options.with_controller(Controller::Constant { dt: 0.15 }),
         };
-        let found = launch(
-            &binary,
-            &input(&options, &parameters, (&y0, &c), batch, threads),
-        );
+        let mut problem = input(&options, &parameters, (&y0, &c), batch, threads);
         let block = NeuralOde::new(field.clone(), options.clone());
         let expected = differentiate(&block, &y0_tensor, &c_tensor).unwrap();
-        let what = |part: &str| format!("{name}, {real}, {what}: {part}");
-        let of_each = |k: usize| found.counts.iter().skip(k).step_by(3).sum::<f64>();
-        assert!(of_each(0) == 0.0, "{}", what("status"));
         let share = if options.steps == StepSizes::PerSample {
             1
         } else {
@@ -407,6 +596,17 @@ fn compare<const N: usize, E: Dtype, F>(
         #[allow(clippy::cast_precision_loss, reason = "small counts")]
         let steps =
             [expected.forward.accepted, expected.forward.rejected].map(|n| (n * share) as f64);
+        if place == Place::Gpu {
+            add_expected(&mut problem, tolerance, steps, &expected);
+            if !launch_on_a_gpu(&binary, &format!("{real} {what}"), &problem) {
+                return skip("there is no GPU");
+            }
+            continue;
+        }
+        let found = launch(&binary, &problem);
+        let what = |part: &str| format!("{name}, {real}, {what}: {part}");
+        let of_each = |k: usize| found.counts.iter().skip(k).step_by(3).sum::<f64>();
+        assert!(of_each(0) == 0.0, "{}", what("status"));
         assert_eq!([of_each(1), of_each(2)], steps, "{}", what("steps"));
         for (part, found, expected) in [
             ("solution", &found.y1, &expected.y1),
@@ -421,27 +621,51 @@ fn compare<const N: usize, E: Dtype, F>(
     }
 }
 
-macro_rules! on_the_host {
-    ($($test:ident: $model:ident, $field:ident, $n:expr, $type:ty, $tile:literal, $sizes:ident, $tolerance:literal;)*) => {$(
-        #[test]
-        fn $test() {
-            let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
-            if !runs(&compiler) {
-                return skip("there is no C++ compiler");
+macro_rules! compared {
+    ($($test:ident: $model:ident, $field:ident, $n:expr, $type:ty, $tile:literal, $sizes:ident, $tolerance:literal;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+                if !runs(&compiler) {
+                    return skip("there is no C++ compiler");
+                }
+                let sources = $model::<$type, Cpu>::cuda_source($tile);
+                let [("ode", program)] = sources.as_slice() else {
+                    panic!("no source");
+                };
+                let folder = tempfile::tempdir().unwrap();
+                compare::<{ $n }, $type, $field<$type, Cpu>>(
+                    stringify!($model), (concat!(stringify!($field), "Kernel"), program), (Sizes::$sizes, $tolerance),
+                    (Place::Host, folder.path()),
+                );
             }
-            let sources = $model::<$type, Cpu>::cuda_source($tile);
-            let [("ode", program)] = sources.as_slice() else {
-                panic!("no source");
-            };
-            let folder = tempfile::tempdir().unwrap();
-            compare::<{ $n }, $type, $field<$type, Cpu>>(
-                stringify!($model), (concat!(stringify!($field), "Kernel"), program), (Sizes::$sizes, $tolerance), folder.path(),
-            );
+        )*
+
+        #[test]
+        fn kernels_on_a_gpu_agree() {
+            if !runs("nvcc") {
+                return skip("there is no nvcc");
+            }
+            let pack = std::env::var_os("NEURALODE_GPU_PACK").map(std::path::PathBuf::from);
+            $({
+                let sources = $model::<$type, Cpu>::cuda_source($tile);
+                let [("ode", program)] = sources.as_slice() else {
+                    panic!("no source");
+                };
+                let own = tempfile::tempdir().unwrap();
+                let folder = pack.as_deref().unwrap_or(own.path()).join(stringify!($test));
+                fs::create_dir_all(&folder).unwrap();
+                compare::<{ $n }, $type, $field<$type, Cpu>>(
+                    stringify!($model), (concat!(stringify!($field), "Kernel"), program), (Sizes::$sizes, $tolerance),
+                    (Place::Gpu, &folder),
+                );
+            })*
         }
-    )*};
+    };
 }
 
-on_the_host! {
+compared! {
     the_tutorials_field_agrees_in_f64: Tutorial, TutorialOdeField, 20, f64, 3, Any, 1e-9;
     the_tutorials_field_agrees_in_f32: Tutorial, TutorialOdeField, 20, f32, 4, Any, 1e-4;
     a_linear_field_agrees: Linear, LinearOdeField, 3, f64, 1, Any, 1e-9;
@@ -507,5 +731,53 @@ fn nvcc_compiles_the_programs_of_ten_models() {
             .unwrap();
         let messages = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{messages}");
+    }
+}
+
+/// The block of the tutorial's training step: what `scripts/gpu-run.sh` times.
+#[test]
+fn the_tutorials_training_step_agrees_on_a_gpu() {
+    if !runs("nvcc") {
+        return skip("there is no nvcc");
+    }
+    let pack = std::env::var_os("NEURALODE_GPU_PACK").map(std::path::PathBuf::from);
+    let own = tempfile::tempdir().unwrap();
+    let mut field: TutorialOdeField<f32, Cpu> = BuildModule::build(&Cpu::seed_from_u64(7));
+    support::shift_biases(&mut field);
+    let options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
+    let block = NeuralOde::new(field, options.clone());
+    let parameters = parameters_of(&block.field).concat();
+    for (tile, batch, threads) in [
+        (1, 128, 32),
+        (2, 128, 32),
+        (4, 128, 64),
+        (16, 4096, 128),
+        (32, 4096, 256),
+    ] {
+        let sources = Tutorial::<f32, Cpu>::cuda_source(tile);
+        let [("ode", program)] = sources.as_slice() else {
+            panic!("no source");
+        };
+        let folder = pack.as_deref().unwrap_or(own.path());
+        let folder = folder.join(format!("tutorial_batch_{batch}_tile_{tile}"));
+        fs::create_dir_all(&folder).unwrap();
+        let binary = compile_for_a_gpu(program, "TutorialOdeFieldKernel", &folder);
+        let numbers = |phase: f64| -> Vec<f64> {
+            let wave = |i: u32| f64::from((f64::from(i) * 1.7 + phase).sin() as f32);
+            (0..batch * 20).map(wave).collect()
+        };
+        let (y0, c) = (numbers(0.3), numbers(1.1));
+        let [y0_tensor, c_tensor] =
+            [&y0, &c].map(|rows| support::batch::<20, f32, _>(&Cpu::default(), rows));
+        let expected = differentiate(&block, &y0_tensor, &c_tensor).unwrap();
+        let steps = [expected.forward.accepted, expected.forward.rejected];
+        let steps = steps.map(|n| f64::from(u32::try_from(n).unwrap() * batch));
+        let batch = batch as usize;
+        let mut problem = input(&options, &parameters, (&y0, &c), batch, threads);
+        add_expected(&mut problem, 1e-3, steps, &expected);
+        let case = format!("float batch {batch}, {threads} threads");
+        if !launch_on_a_gpu(&binary, &case, &problem) {
+            return skip("there is no GPU");
+        }
     }
 }

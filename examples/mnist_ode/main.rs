@@ -118,12 +118,8 @@ fn on_cuda(
     output: Option<report::Output>,
 ) -> Result<Report, Box<dyn Error>> {
     all_runs(arguments, output, |seed| {
-        Cuda::try_build(0, seed).map_err(|error| {
-            format!(
-                "no CUDA device could be opened ({error}): check the driver, or use --device cpu"
-            )
-            .into()
-        })
+        neuralode::engine::cuda::open(0, seed)
+            .map_err(|error| format!("{error} (or use --device cpu)").into())
     })
 }
 

@@ -4,6 +4,10 @@
 //! The text is complete, has no header of its own, and is the same for NVRTC and nvcc; it is printed by
 //! `model.cuda_source()`. Without a GPU it can be checked as plain C++: see [`source::Program::device_code`].
 
+#[cfg(feature = "cuda")]
+mod device;
 pub mod source;
 
+#[cfg(feature = "cuda")]
+pub use device::open;
 pub use source::{FieldSource, Precision, Program};
