@@ -5,9 +5,11 @@
 #   scripts/gpu.sh [PACK.tar.gz]                        here (default: target/gpu/pack.tar.gz)
 #   tar xzf PACK.tar.gz && pack/gpu-run.sh RESULTS.json   there
 #
-# Needs nvcc on the PATH and, for dfdx's build, CUDA's folder in CUDA_PATH and its libraries in LIBRARY_PATH; docs/cuda.md
+# Needs python3, nvcc on the PATH and, for dfdx's build, CUDA's folder in CUDA_PATH and its libraries in LIBRARY_PATH; docs/cuda.md
 # says where they come from without root. CUDA_COMPUTE_CAP names another compute capability than 90.
 set -euo pipefail
+# Of the folder in which it was called.
+out=${1:+$(realpath -m "$1")}
 cd "$(dirname "$0")/.."
 
 if ! command -v nvcc >/dev/null 2>&1; then
@@ -16,7 +18,7 @@ if ! command -v nvcc >/dev/null 2>&1; then
 fi
 # Beside the builds without CUDA, which stay.
 target=$PWD/target/gpu
-out=$(realpath -m "${1:-$target/pack.tar.gz}")
+out=${out:-$target/pack.tar.gz}
 pack=$target/pack
 rm -rf "$pack"
 mkdir -p "$pack/kernels" "$(dirname "$out")"

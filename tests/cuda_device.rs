@@ -7,12 +7,10 @@
 
 mod support;
 
-use std::io::Write as _;
-
 use neuralode::{prelude::*, Adjoint, Controller, Solver};
 use support::{
-    batch, differentiate, parameters_of, relative_error, set_parameters, shift_biases, to_f64,
-    Gradient,
+    batch, differentiate, parameters_of, relative_error, set_parameters, shift_biases, skip,
+    to_f64, Gradient,
 };
 
 neural_ode! {
@@ -45,11 +43,6 @@ macro_rules! on_a_gpu {
             skip("built without the feature `cuda`");
         }
     };
-}
-
-/// Says why a test proves nothing here, past the harness, which hides what passing tests print.
-fn skip(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
 fn numbers(count: usize, step: f64) -> Vec<f64> {

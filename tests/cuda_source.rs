@@ -28,12 +28,7 @@ use neuralode::{
     tableau::{ButcherTableau, WithTableau},
     Adjoint, Controller, Solver, StepSizes,
 };
-use support::{differentiate, parameters_of, relative_error, Gradient};
-
-/// Says why a test proves nothing here, past the harness, which hides what passing tests print.
-fn skip(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
-}
+use support::{differentiate, parameters_of, relative_error, skip, Gradient};
 
 fn runs(program: &str) -> bool {
     let mut command = Command::new(program);
@@ -103,34 +98,54 @@ struct Grid {
 }
 ";
 
-/// Reads a problem, solves it, pulls a cotangent back, and prints everything.
-const MAIN: &str = r#"
-using namespace neuralode;
+/// How both programs read what [`input`] writes, up to the parameters.
+const PROBLEM: &str = r#"
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
 
-template <class X> std::vector<X> read(int count) {
+template <class X> std::vector<X> read(size_t count) {
     std::vector<X> numbers(count);
     for (X& x : numbers) { double number; if (std::scanf("%la", &number) != 1) std::exit(2); x = (X)number; }
     return numbers;
 }
-template <class X> void print(const std::vector<X>& numbers) {
-    for (X x : numbers) std::printf("%a ", (double)x);
-    std::printf("\n");
-}
-
-int main() {
-    const auto shape = read<int>(3);
-    const int batch = shape[0], threads = shape[1], stages = shape[2], N = FIELD::N;
-    Method method = {};
-    const auto orders = read<int>(1);
+struct Problem {
+    int batch, threads;
+    neuralode::Method method;
+    neuralode::Options options;
+};
+static Problem read_problem() {
+    const auto shape = read<int>(4);
+    const int stages = shape[2];
+    Problem problem = {shape[0], shape[1], {}, {}};
+    neuralode::Method& method = problem.method;
     method.stages = stages;
-    method.order = orders[0];
+    method.order = shape[3];
     const auto has = read<int>(stages);
     for (int i = 0; i < stages; ++i) method.has[i] = has[i];
     for (int i = 0; i < stages; ++i) { const auto a = read<double>(stages); for (int j = 0; j < stages; ++j) method.a[i][j] = a[j]; }
     for (double* row : {method.b, method.b_err, method.c}) { const auto numbers = read<double>(stages); for (int j = 0; j < stages; ++j) row[j] = numbers[j]; }
     const auto o = read<double>(8);
     const auto words = read<int>(4);
-    const Options options = {o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], words[0], words[1], words[2], words[3]};
+    problem.options = {o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], words[0], words[1], words[2], words[3]};
+    return problem;
+}
+"#;
+
+/// Reads a problem, solves it, pulls a cotangent back, and prints everything.
+const MAIN: &str = r#"
+using namespace neuralode;
+
+template <class X> void print(const std::vector<X>& numbers) {
+    for (X x : numbers) std::printf("%a ", (double)x);
+    std::printf("\n");
+}
+
+int main() {
+    const Problem problem = read_problem();
+    const Method& method = problem.method;
+    const Options& options = problem.options;
+    const int batch = problem.batch, threads = problem.threads, N = FIELD::N;
     const auto theta = read<Real>(FIELD::PARAMS);
     const auto y0 = read<Real>(batch * N), y1_bar = read<Real>(batch * N);
 
@@ -176,19 +191,11 @@ int main() {
 const GPU_MAIN: &str = r#"
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <vector>
 
 static void check(cudaError_t error, const char* what) {
     if (error == cudaSuccess) return;
     std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(error));
     std::exit(3);
-}
-template <class X> std::vector<X> read(size_t count) {
-    std::vector<X> numbers(count);
-    for (X& x : numbers) { double number; if (std::scanf("%la", &number) != 1) std::exit(2); x = (X)number; }
-    return numbers;
 }
 template <class X> struct Device {
     X* at = nullptr;
@@ -219,21 +226,12 @@ static double difference(const std::vector<double>& found, const std::vector<dou
 int main(int argc, char** argv) {
     int devices = 0;
     if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) { std::fprintf(stderr, "no GPU\n"); return 77; }
-    const auto shape = read<int>(3);
-    const int batch = shape[0], threads = shape[1], stages = shape[2], N = FIELD::N, P = FIELD::PARAMS;
-    Method host = {};
-    host.stages = stages;
-    host.order = read<int>(1)[0];
-    const auto has = read<int>(stages);
-    for (int i = 0; i < stages; ++i) host.has[i] = has[i];
-    for (int i = 0; i < stages; ++i) { const auto a = read<double>(stages); for (int j = 0; j < stages; ++j) host.a[i][j] = a[j]; }
-    for (double* row : {host.b, host.b_err, host.c}) { const auto numbers = read<double>(stages); for (int j = 0; j < stages; ++j) row[j] = numbers[j]; }
-    const auto o = read<double>(8);
-    const auto words = read<int>(4);
-    const Options options = {o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], words[0], words[1], words[2], words[3]};
+    const Problem problem = read_problem();
+    const Options& options = problem.options;
+    const int batch = problem.batch, threads = problem.threads, N = FIELD::N, P = FIELD::PARAMS;
     const int blocks = (batch + TILE - 1) / TILE;
     const size_t lanes = (size_t)blocks * options.record * TILE;
-    const Device<Method> method(std::vector<Method>{host});
+    const Device<Method> method(std::vector<Method>{problem.method});
     const Device<Real> theta(read<Real>(P)), y0(read<Real>((size_t)batch * N)), c(read<Real>((size_t)batch * N));
     Device<Real> y1((size_t)batch * N), y0_bar((size_t)batch * N), theta_bars((size_t)blocks * P), work((size_t)blocks * WORKSPACE);
     Device<Real> record_y(lanes * N);
@@ -295,7 +293,7 @@ struct Launched {
 /// Compiles a program for the host, in a folder of its own.
 fn compile(program: &Program, field: &str, real: &str, folder: &Path) -> std::path::PathBuf {
     let source = format!(
-        "{HOST}{}\ntypedef {real} Real;\n#define FIELD {field}\nconstexpr int TILE = {}, WORKSPACE = {};\n{MAIN}",
+        "{HOST}{}\ntypedef {real} Real;\n#define FIELD {field}\nconstexpr int TILE = {}, WORKSPACE = {};\n{PROBLEM}{MAIN}",
         program.device_code(),
         program.tile(),
         program.workspace()
@@ -325,7 +323,7 @@ fn compile(program: &Program, field: &str, real: &str, folder: &Path) -> std::pa
 /// Compiles a program with its launches for a GPU of compute capability 9.0.
 fn compile_for_a_gpu(program: &Program, field: &str, folder: &Path) -> std::path::PathBuf {
     let source = format!(
-        "{}\n#define FIELD {field}\nconstexpr int TILE = {}, WORKSPACE = {};\n{GPU_MAIN}",
+        "{}\n#define FIELD {field}\nconstexpr int TILE = {}, WORKSPACE = {};\n{PROBLEM}{GPU_MAIN}",
         program.text(),
         program.tile(),
         program.workspace()

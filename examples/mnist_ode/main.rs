@@ -117,10 +117,13 @@ fn on_cuda(
     arguments: &Arguments,
     output: Option<report::Output>,
 ) -> Result<Report, Box<dyn Error>> {
-    all_runs(arguments, output, |seed| {
+    let open = |seed| {
         neuralode::engine::cuda::open(0, seed)
-            .map_err(|error| format!("{error} (or use --device cpu)").into())
-    })
+            .map_err(|error| format!("{error}; --device cpu needs no GPU").into())
+    };
+    // Before anything is downloaded.
+    drop(open(arguments.seed)?);
+    all_runs(arguments, output, open)
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -66,9 +66,9 @@ pub struct StepInfo {
 /// # Errors
 /// Options out of their domain ([`SolveOptions::validate`]), a method without an error estimate under a
 /// controller that needs one ([`SolveError::NoErrorEstimate`]), step sizes for each sample of a batch
-/// ([`SolveError::SharedStepsOnly`]; `solve_per_sample` of the host engine takes them), a state without elements, a state or field
-/// that is not finite, step sizes that underflow, too many steps, and whatever the field and the recorder
-/// return.
+/// ([`SolveError::SharedStepsOnly`]; [`solve_per_sample`](crate::engine::host::solve_per_sample) takes them), a state
+/// without elements, a state or field that is not finite, step sizes that underflow, too many steps, and whatever the
+/// field and the recorder return.
 pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,

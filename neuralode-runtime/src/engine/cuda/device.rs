@@ -15,7 +15,7 @@ use crate::error::SolveError;
 pub fn open(ordinal: usize, seed: u64) -> Result<Cuda, SolveError> {
     init().map_err(|error| {
         SolveError::device(format!(
-            "NVIDIA's driver does not start ({error:?}): check it with `nvidia-smi`, or use the device `Cpu`"
+            "NVIDIA's driver does not start ({error:?}): check it with `nvidia-smi`"
         ))
     })?;
     let count = device::get_count().map_err(|error| SolveError::device(format!("{error:?}")))?;
