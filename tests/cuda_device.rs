@@ -1,13 +1,13 @@
 //! Models on dfdx's `Cuda` device: the same steps as on `Cpu`, the same numbers, the same training.
 //!
 //! Skips aloud without the feature `cuda`, and where there is no driver or no GPU. `scripts/gpu.sh` packs this program for
-//! a machine that has a GPU and no Rust.
+//! a machine that has a GPU and no Rust; `scripts/emulated-gpu.sh` runs the tests named `a_block_..` on any machine.
 
 #![allow(missing_docs, reason = "a test program")]
 
 mod support;
 
-use neuralode::{prelude::*, Adjoint, Controller, Solver};
+use neuralode::{error::Quantity, prelude::*, Adjoint, Controller, Solver, StepSizes, Vjp};
 use support::{
     batch, differentiate, parameters_of, relative_error, set_parameters, shift_biases, skip,
     to_f64, Gradient,
@@ -50,8 +50,14 @@ fn numbers(count: usize, step: f64) -> Vec<f64> {
     (0..count).map(|i| (step * at(i)).sin()).collect()
 }
 
-/// A solve and its gradient on a device, from the same numbers on each.
-fn gradient_on<E: Dtype, D: Device<E>>(device: &D, options: &SolveOptions) -> Gradient
+type Start<E, D> = (
+    NeuralOde<ClassifierOdeField<E, D>>,
+    Tensor<(usize, Const<20>), E, D>,
+    Tensor<(usize, Const<20>), E, D>,
+);
+
+/// A block, a batch to solve from, and a cotangent, with the same numbers on each device.
+fn start<E: Dtype, D: Device<E>>(device: &D, options: &SolveOptions) -> Start<E, D>
 where
     ClassifierOdeField<E, D>: TensorField<20, E, D> + BuildModule<D, E>,
 {
@@ -60,33 +66,45 @@ where
     shift_biases(&mut start);
     let mut field: ClassifierOdeField<E, D> = BuildModule::build(device);
     set_parameters(&mut field, &parameters_of(&start));
-    let block = NeuralOde::new(field, options.clone());
-    let y0 = batch::<20, E, D>(device, &numbers(37 * 20, 0.7));
-    let cotangent = batch::<20, E, D>(device, &numbers(37 * 20, 1.3));
+    (
+        NeuralOde::new(field, options.clone()),
+        batch::<20, E, D>(device, &numbers(37 * 20, 0.7)),
+        batch::<20, E, D>(device, &numbers(37 * 20, 1.3)),
+    )
+}
+
+fn gradient_on<E: Dtype, D: Device<E>>(device: &D, options: &SolveOptions) -> Gradient
+where
+    ClassifierOdeField<E, D>: TensorField<20, E, D> + BuildModule<D, E>,
+{
+    let (block, y0, cotangent) = start::<E, D>(device, options);
     differentiate(&block, &y0, &cotangent).expect("a solve of a smooth field")
 }
 
-fn assert_equal_gradients<E: Dtype, D: Device<E>>(device: &D, tolerance: f64, bound: f64)
-where
+/// Compares with the processor under each of these options; `kernels` says that no operation of dfdx may solve.
+fn assert_equal_gradients<E: Dtype, D: Device<E>>(
+    device: &D,
+    all: &[SolveOptions],
+    kernels: bool,
+    bound: f64,
+) where
     Cpu: Device<E>,
     ClassifierOdeField<E, D>: TensorField<20, E, D> + BuildModule<D, E>,
     ClassifierOdeField<E, Cpu>: TensorField<20, E, Cpu> + BuildModule<Cpu, E>,
 {
-    let span = SolveOptions::new(0.0, 1.5, tolerance, tolerance);
-    let equal = Controller::Constant { dt: 0.1 };
-    let all = [
-        span.clone(),
-        span.clone().with_adjoint(Adjoint::Interpolating),
-        span.clone().with_adjoint(Adjoint::Backsolve),
-        span.clone().with_solver(Solver::Dopri5),
-        span.clone().with_controller(equal).with_solver(Solver::Rk4),
-        span.with_span(1.0, -0.5),
-    ];
-    for options in &all {
+    for options in all {
         let found = gradient_on::<E, D>(device, options);
         let expected = gradient_on::<E, Cpu>(&Cpu::default(), options);
-        let what = format!("{:?}, {:?}", options.solver, options.adjoint);
+        let what = format!(
+            "{:?}, {:?}, {:?}, {:?}",
+            options.solver, options.controller, options.steps, options.adjoint
+        );
         assert_eq!(found.forward, expected.forward, "{what}: steps");
+        if kernels {
+            assert_eq!(found.backward.vjps, expected.backward.vjps, "{what}");
+            // Kernels evaluate stages anew on the way back; operations keep them, as the processor does.
+            assert_ne!(found.backward.field_calls, 0, "{what}: not in kernels");
+        }
         let pairs = [
             (&found.y1, &expected.y1, "y1"),
             (&found.y0_bar, &expected.y0_bar, "dL/dy0"),
@@ -105,10 +123,127 @@ where
 }
 
 #[test]
-fn solves_and_gradients_are_those_of_the_processor() {
+fn operations_solve_and_differentiate_as_the_processor_does() {
+    let with_tolerance = |tolerance: f64| {
+        let span = SolveOptions::new(0.0, 1.5, tolerance, tolerance);
+        let equal = Controller::Constant { dt: 0.1 };
+        [
+            span.clone(),
+            span.clone().with_adjoint(Adjoint::Interpolating),
+            span.clone().with_adjoint(Adjoint::Backsolve),
+            span.clone().with_solver(Solver::Dopri5),
+            span.clone().with_controller(equal).with_solver(Solver::Rk4),
+            span.with_span(1.0, -0.5),
+        ]
+        .map(|options| options.with_vjp(Vjp::Tape))
+    };
     on_a_gpu!(|gpu| {
-        assert_equal_gradients::<f64, _>(&gpu, 1e-8, 1e-9);
-        assert_equal_gradients::<f32, _>(&gpu, 1e-3, 1e-4);
+        assert_equal_gradients::<f64, _>(&gpu, &with_tolerance(1e-8), false, 1e-9);
+        assert_equal_gradients::<f32, _>(&gpu, &with_tolerance(1e-3), false, 1e-4);
+    });
+}
+
+#[test]
+fn a_block_is_one_kernel_each_way() {
+    let with_tolerance = |tolerance: f64| {
+        let span = SolveOptions::new(0.0, 1.5, tolerance, tolerance);
+        let equal = Controller::Constant { dt: 0.1 };
+        [
+            span.clone(),
+            span.clone().with_steps(StepSizes::PerSample),
+            span.clone().with_controller(Controller::PI),
+            span.clone().with_solver(Solver::Dopri5).with_dt0(0.01),
+            span.clone().with_solver(Solver::Vern7).with_dt_max(0.2),
+            span.clone().with_controller(equal).with_solver(Solver::Rk4),
+            span.with_span(1.0, -0.5),
+        ]
+    };
+    on_a_gpu!(|gpu| {
+        assert_equal_gradients::<f64, _>(&gpu, &with_tolerance(1e-7), true, 1e-9);
+        // Errors far above the rounding noise, which would decide on steps.
+        assert_equal_gradients::<f32, _>(&gpu, &with_tolerance(1e-4), true, 1e-4);
+    });
+}
+
+#[test]
+fn a_block_says_in_the_summary_whether_kernels_solve_it() {
+    on_a_gpu!(|gpu| {
+        let mut model = Classifier::<f64, _>::build(&gpu);
+        assert!(model.summary().to_string().contains("vjp Generated"));
+        model.ode.options.adjoint = Adjoint::Interpolating;
+        let vjp = if cfg!(feature = "cuda") {
+            "Tape"
+        } else {
+            "Generated"
+        };
+        assert!(model.summary().to_string().contains(&format!("vjp {vjp}")));
+    });
+}
+
+/// More steps than the first launch has room for.
+#[test]
+fn a_block_with_many_steps_is_launched_again_with_room_for_them() {
+    let many = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3)
+        .with_solver(Solver::Midpoint)
+        .with_controller(Controller::Constant { dt: 1.0 / 300.0 });
+    on_a_gpu!(|gpu| assert_equal_gradients::<f64, _>(&gpu, &[many], true, 1e-9));
+}
+
+#[test]
+fn a_block_without_a_tape_keeps_no_steps() {
+    on_a_gpu!(|gpu| {
+        let options = SolveOptions::new(0.0, 1.5, 1e-7, 1e-7);
+        let (block, y0, _) = start::<f64, _>(&gpu, &options);
+        let (found, stats) = block.try_forward_with_stats(y0).expect("a solve");
+        let (block, y0, _) = start::<f64, _>(&Cpu::default(), &options);
+        let (expected, expected_stats) = block.try_forward_with_stats(y0).expect("a solve");
+        assert_eq!(stats, expected_stats);
+        assert!(relative_error(&to_f64(&found.as_vec()), &to_f64(&expected.as_vec())) <= 1e-9);
+    });
+}
+
+/// What goes wrong on a device, without the numbers that rounding decides.
+fn failures_on<D: Device<f64>>(device: &D) -> Vec<String>
+where
+    ClassifierOdeField<f64, D>: TensorField<20, f64, D> + BuildModule<D, f64>,
+{
+    let span = SolveOptions::new(0.0, 1.5, 1e-7, 1e-7);
+    let mut found = Vec::new();
+    for options in [
+        span.clone().with_max_steps(3),
+        span.clone().with_dt_min(0.5),
+        span.clone().with_tolerances(2.0, 1e-7),
+        span.clone()
+            .with_steps(StepSizes::PerSample)
+            .with_max_steps(3),
+    ] {
+        let (block, y0, _) = start::<f64, D>(device, &options);
+        let error = block.try_forward_with_stats(y0.leaky_trace());
+        let error = error.err().expect("a failure").to_string();
+        // Up to the first number behind a decimal point.
+        found.push(error.split('.').next().unwrap_or_default().to_owned());
+    }
+    let mut rows = numbers(37 * 20, 0.7);
+    rows[5 * 20 + 3] = f64::NAN;
+    let (block, _, cotangent) = start::<f64, D>(device, &span);
+    let error = block.try_forward_with_stats(batch::<20, f64, D>(device, &rows));
+    found.push(error.err().expect("a NaN").to_string());
+    let (block, y0, _) = start::<f64, D>(device, &span);
+    let broken = batch::<20, f64, D>(device, &rows);
+    let error = differentiate(&block, &y0, &broken).err().expect("a NaN");
+    found.push(error.to_string());
+    let gradients = differentiate(&block, &y0, &cotangent).expect("after a failure");
+    assert!(gradients.theta_bar.concat().iter().all(|x| x.is_finite()));
+    found
+}
+
+#[test]
+fn a_block_that_fails_says_why_as_on_the_processor() {
+    on_a_gpu!(|gpu| {
+        let (found, expected) = (failures_on(&gpu), failures_on(&Cpu::default()));
+        println!("{found:#?}");
+        assert_eq!(found, expected);
+        assert!(found[4].contains(&Quantity::InitialState.to_string()));
     });
 }
 

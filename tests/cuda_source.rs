@@ -125,9 +125,9 @@ static Problem read_problem() {
     for (int i = 0; i < stages; ++i) method.has[i] = has[i];
     for (int i = 0; i < stages; ++i) { const auto a = read<double>(stages); for (int j = 0; j < stages; ++j) method.a[i][j] = a[j]; }
     for (double* row : {method.b, method.b_err, method.c}) { const auto numbers = read<double>(stages); for (int j = 0; j < stages; ++j) row[j] = numbers[j]; }
-    const auto o = read<double>(8);
+    const auto o = read<double>(11);
     const auto words = read<int>(4);
-    problem.options = {o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], words[0], words[1], words[2], words[3]};
+    problem.options = {o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], o[8], o[9], o[10], words[0], words[1], words[2], words[3]};
     return problem;
 }
 "#;
@@ -235,7 +235,7 @@ int main(int argc, char** argv) {
     const Device<Real> theta(read<Real>(P)), y0(read<Real>((size_t)batch * N)), c(read<Real>((size_t)batch * N));
     Device<Real> y1((size_t)batch * N), y0_bar((size_t)batch * N), theta_bars((size_t)blocks * P), work((size_t)blocks * WORKSPACE);
     Device<Real> record_y(lanes * N);
-    Device<double> partial(blocks), record_t(lanes), record_h(lanes);
+    Device<double> partial(blocks), record_times(2 * lanes);
     Device<unsigned> arrivals(1);
     Device<Report> reports(batch);
     cudaEvent_t marks[3];
@@ -246,11 +246,11 @@ int main(int argc, char** argv) {
         check(cudaMemset(arrivals.at, 0, sizeof(unsigned)), "cudaMemset");
         cudaEventRecord(marks[0]);
         neuralode_solve<<<blocks, threads>>>(method.at, options, batch, theta.at, y0.at, y1.at, work.at, partial.at, arrivals.at,
-            reports.at, record_t.at, record_h.at, record_y.at);
+            reports.at, record_times.at, record_y.at);
         cudaEventRecord(marks[1]);
         check(cudaMemset(theta_bars.at, 0, theta_bars.count * sizeof(Real)), "cudaMemset");
         neuralode_pull_back<<<blocks, threads>>>(method.at, options, batch, theta.at, c.at, y0_bar.at, theta_bars.at, work.at,
-            reports.at, record_t.at, record_h.at, record_y.at);
+            reports.at, record_times.at, record_y.at);
         cudaEventRecord(marks[2]);
         check(cudaGetLastError(), "launch");
         check(cudaDeviceSynchronize(), "kernels");
@@ -395,6 +395,9 @@ fn input(
         i,
         d,
         dt,
+        options.dt0.unwrap_or(0.0),
+        options.dt_min.unwrap_or(0.0),
+        options.dt_max.unwrap_or(f64::INFINITY),
     ] {
         text.push_str(&hex(x));
     }
@@ -573,6 +576,15 @@ fn compare<const N: usize, E: Dtype, F>(
         ),
         ("RK4", equal.clone().with_solver(Solver::Rk4), 2),
         ("Euler", equal.with_solver(Solver::Euler), 2),
+        (
+            "given sizes",
+            adaptive
+                .clone()
+                .with_dt0(0.3)
+                .with_dt_max(0.4)
+                .with_dt_min(1e-6),
+            2,
+        ),
         (
             "a size for each sample",
             adaptive.with_steps(StepSizes::PerSample),

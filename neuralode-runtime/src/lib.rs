@@ -9,7 +9,9 @@
 //! Only [`vector_field::Differentiable::pull_back_steps`] reaches to the right, for its default and the cotangents of
 //! [`adjoint`]; [`engine::host`] and [`layer`] know each other.
 
-#![forbid(unsafe_code)]
+// Launching a kernel is unsafe: `engine::cuda::launch`, and nothing else.
+#![cfg_attr(feature = "cuda", deny(unsafe_code))]
+#![cfg_attr(not(feature = "cuda"), forbid(unsafe_code))]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(
     test,

@@ -8,7 +8,7 @@ use dfdx::{
     tensor_ops::Device,
 };
 
-use crate::options::{SolveOptions, Vjp};
+use crate::options::{Adjoint, SolveOptions, Vjp};
 
 /// Stages, layers, static shapes and parameter counts of a model, as `model.summary()` returns it.
 ///
@@ -49,6 +49,8 @@ pub enum Kernels {
     Never,
     /// Where the state of its field is constant.
     InInference,
+    /// On a GPU: whole solves without stops, and their discrete adjoint.
+    DiscreteAdjoint,
     /// In every call.
     Always,
 }
@@ -95,10 +97,13 @@ impl Summary {
     /// Adds how the block at `path` with a field of type `F` is solved; `kernels` says when generated kernels can do it.
     #[must_use]
     pub fn block<F>(mut self, path: &str, options: &SolveOptions, kernels: Kernels) -> Self {
+        let stops = !(options.step_at.is_empty() && options.jump_at.is_empty());
+        let whole = options.adjoint == Adjoint::Discrete && !stops;
         let vjp = match (options.vjp, kernels) {
+            (Vjp::Generated, Kernels::DiscreteAdjoint) if whole => "Generated",
             (Vjp::Generated, Kernels::Always) => "Generated",
             (Vjp::Generated, Kernels::InInference) => "Generated in inference, Tape in training",
-            (Vjp::Tape, _) | (_, Kernels::Never) => "Tape",
+            (Vjp::Tape, _) | (_, Kernels::Never | Kernels::DiscreteAdjoint) => "Tape",
         };
         let solved = format!(
             "{:?} over {:?}..{:?}, rtol {:e}, atol {:e}, controller {:?}, adjoint {:?}, vjp {vjp}",

@@ -1,5 +1,7 @@
 //! A Neural ODE as a layer: one operation on dfdx's tape.
 
+#[cfg(feature = "cuda")]
+mod cuda;
 mod each;
 mod frozen;
 mod host;
@@ -85,18 +87,25 @@ pub struct NeuralOde<F> {
 
 /// When generated kernels solve a field on this device and dtype.
 pub fn has_kernels<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E, D>>() -> Kernels {
+    /// Whether the field has device code.
     struct Look;
 
     impl<const N: usize> KernelVisitor<N> for Look {
-        type Output = ();
+        type Output = bool;
 
-        fn visit<K: TileField<N>>(self) {}
+        fn visit<K: TileField<N>>(self) -> bool {
+            K::cuda_source().is_some()
+        }
     }
 
-    if storage::covers::<E, D>() && F::with_kernel(Look).is_ok() {
-        Kernels::Always
-    } else {
-        Kernels::Never
+    #[cfg(feature = "cuda")]
+    let on_a_gpu = cuda::covers::<E, D>();
+    #[cfg(not(feature = "cuda"))]
+    let on_a_gpu = false;
+    match F::with_kernel(Look) {
+        Ok(_) if storage::covers::<E, D>() => Kernels::Always,
+        Ok(true) if on_a_gpu => Kernels::DiscreteAdjoint,
+        _ => Kernels::Never,
     }
 }
 
@@ -244,17 +253,19 @@ impl<F> NeuralOde<F> {
             return Err(SolveError::EmptyBatch { shape });
         }
         let y0 = y0.try_contiguous().map_err(SolveError::device)?;
-        let visitor = host::Forward {
-            block: self,
-            saved,
-            y0,
-        };
-        if self.options.vjp == Vjp::Generated && storage::covers::<E, D>() {
-            F::with_kernel(visitor)
-                .unwrap_or_else(|visitor| portable::forward(self, visitor.saved, visitor.y0))
-        } else {
-            portable::forward(self, visitor.saved, visitor.y0)
+        let block = self;
+        if self.options.vjp == Vjp::Generated {
+            if storage::covers::<E, D>() {
+                return F::with_kernel(host::Forward { block, saved, y0 })
+                    .unwrap_or_else(|visitor| portable::forward(self, visitor.saved, visitor.y0));
+            }
+            #[cfg(feature = "cuda")]
+            if cuda::covers::<E, D>() {
+                return F::with_kernel(cuda::Forward { block, saved, y0 })
+                    .unwrap_or_else(|visitor| portable::forward(self, visitor.saved, visitor.y0));
+            }
         }
+        portable::forward(self, saved, y0)
     }
 }
 

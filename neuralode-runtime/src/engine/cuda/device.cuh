@@ -322,6 +322,8 @@ enum Status { DONE = 0, MAX_STEPS = 1, TOO_SMALL = 2, NOT_FINITE = 3, RECORD_FUL
 struct Options {
     double t0, t1, rtol, atol;
     double p, i, d, dt;
+    // The size of the first step, or zero to choose one; no size is below dt_min, none above dt_max.
+    double dt0, dt_min, dt_max;
     int max_steps, share, control;
     // Accepted steps per sample that the record has room for; zero to keep none.
     int record;
@@ -469,7 +471,8 @@ NEURALODE_DEVICE void solve(
     const int last_stage = method.stages - 1;
     R* k_last = k + last_stage * TILE_SIZE;
     const double span = options.t1 - options.t0, direction = span < 0.0 ? -1.0 : 1.0, length = magnitude(span);
-    const double smallest = 16.0 * 2.220446049250313e-16 * larger(magnitude(options.t0), magnitude(options.t1));
+    const double smallest =
+        larger(16.0 * 2.220446049250313e-16 * larger(magnitude(options.t0), magnitude(options.t1)), options.dt_min);
 
     for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
         const int n = e / T, s = e % T;
@@ -484,14 +487,14 @@ NEURALODE_DEVICE void solve(
         lanes.previous[s] = 1e-4;
         lanes.log1[s] = lanes.log2[s] = 0.0;
         lanes.first[s] = 1;
-        lanes.size[s] = options.dt;
+        lanes.size[s] = options.control == EQUAL ? options.dt : options.dt0;
         lanes.h[s] = 0.0;
         lanes.last[s] = 0;
     }
     block.sync();
     F::template eval<T>(block, theta, lanes.at, y, k, field_work);
 
-    if (options.control != EQUAL) {
+    if (options.control != EQUAL && options.dt0 == 0.0) {
         // The first step of Hairer, Norsett and Wanner; `previous` holds d0 and then h0 for a while.
         mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, y, y, y);
         for (int s = block.thread; s < T; s += block.threads) lanes.log1[s] = sqrt(lanes.error[s]);
@@ -533,16 +536,19 @@ NEURALODE_DEVICE void solve(
             }
             if (lanes.accepted[s] + lanes.rejected[s] == options.max_steps) {
                 lanes.status[s] = MAX_STEPS;
+                lanes.previous[s] = lanes.error[s];
                 lanes.active[s] = 0;
                 lanes.h[s] = 0.0;
                 continue;
             }
             if (options.control != EQUAL) lanes.size[s] = larger(lanes.size[s], smallest);
-            const double remaining = magnitude(options.t1 - lanes.t[s]);
+            // What ends in rounding noise takes it along.
+            const double remaining = magnitude(options.t1 - lanes.t[s]), noise = 1.0 + 1e-10;
+            const double limit = remaining > options.dt_max * noise ? options.dt_max : remaining;
             double h = lanes.size[s];
-            if (h * (1.0 + 1e-10) >= remaining) {
-                h = remaining;
-                lanes.last[s] = 1;
+            if (h * noise >= limit) {
+                h = limit;
+                lanes.last[s] = limit == remaining;
             }
             lanes.h[s] = lanes.last[s] ? options.t1 - lanes.t[s] : direction * h;
         }
@@ -583,8 +589,11 @@ NEURALODE_DEVICE void solve(
                 }
             } else {
                 lanes.rejected[s] += 1;
-                if (options.control == EQUAL || lanes.size[s] < smallest) {
+                // A size that is NaN, from a state that is, is none.
+                if (options.control == EQUAL || !(lanes.size[s] >= smallest)) {
                     lanes.status[s] = finite(square) ? TOO_SMALL : NOT_FINITE;
+                    lanes.size[s] = tried;
+                    lanes.previous[s] = square;
                     lanes.active[s] = 0;
                 }
             }
@@ -626,8 +635,9 @@ NEURALODE_DEVICE void solve(
         report.accepted = lanes.accepted[s];
         report.rejected = lanes.rejected[s];
         report.t = lanes.t[s];
-        report.h = lanes.h[s];
-        report.error = sqrt(lanes.error[s]);
+        // Of a sample that failed: the size that failed or would have been next, and the last error.
+        report.h = direction * lanes.size[s];
+        report.error = sqrt(lanes.previous[s]);
     }
     block.sync();
 }
@@ -682,15 +692,20 @@ NEURALODE_DEVICE void pull_back(
             combine<F, T>(block, lanes, method, method.a[i], i, y, k, stage);
             F::template eval<T>(block, theta, lanes.at, stage, k + i * TILE_SIZE, field_work);
         }
+        // The stages on which the step's result depends.
+        unsigned used = 0;
         for (int i = counted - 1; i >= 0; --i) {
-            if (!method.has[i]) continue;
+            bool needed = method.has[i] && method.b[i] != 0.0;
+            for (int j = i + 1; j < counted; ++j) needed = needed || (used >> j & 1 && method.a[j][i] != 0.0);
+            if (!needed) continue;
+            used |= 1u << i;
             for (int s = block.thread; s < T; s += block.threads) lanes.at[s] = lanes.t[s] + method.c[i] * lanes.h[s];
             combine<F, T>(block, lanes, method, method.a[i], i, y, k, stage);
             for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
                 const double h = lanes.h[e % T];
                 R sum = R(h * method.b[i]) * lambda[e];
                 for (int j = i + 1; j < counted; ++j)
-                    if (method.has[j] && method.a[j][i] != 0.0) sum += R(h * method.a[j][i]) * g[j * TILE_SIZE + e];
+                    if (used >> j & 1 && method.a[j][i] != 0.0) sum += R(h * method.a[j][i]) * g[j * TILE_SIZE + e];
                 cotangent[e] = sum;
             }
             block.sync();
@@ -700,7 +715,7 @@ NEURALODE_DEVICE void pull_back(
             if (!lanes.active[e % T]) continue;
             R sum = lambda[e];
             for (int j = 0; j < counted; ++j)
-                if (method.has[j]) sum += g[j * TILE_SIZE + e];
+                if (used >> j & 1) sum += g[j * TILE_SIZE + e];
             lambda[e] = sum;
         }
         block.sync();

@@ -6,6 +6,9 @@
 
 #[cfg(feature = "cuda")]
 mod device;
+#[cfg(feature = "cuda")]
+#[allow(unsafe_code, reason = "a launch is a foreign call")]
+pub(crate) mod launch;
 pub mod source;
 
 #[cfg(feature = "cuda")]

@@ -4,6 +4,8 @@ use core::fmt::Write as _;
 
 /// What is the same in every program: layers, solve and adjoint over tiles.
 const DEVICE: &str = include_str!("device.cuh");
+/// What the host launches besides.
+const KERNELS: &str = include_str!("kernels.cuh");
 
 /// Shared memory that every GPU gives a block without being asked, in bytes.
 const SHARED_MEMORY: usize = 48 * 1024;
@@ -293,6 +295,8 @@ impl FieldSource {
             ),
             precision,
             tile,
+            features: self.features,
+            stages,
             workspace: numbers,
             parameters: self.parameters(),
             in_shared_memory: shared + 96 * tile + 1024 <= SHARED_MEMORY,
@@ -307,6 +311,8 @@ pub struct Program {
     device: String,
     precision: Precision,
     tile: usize,
+    features: usize,
+    stages: usize,
     workspace: usize,
     parameters: usize,
     in_shared_memory: bool,
@@ -317,10 +323,31 @@ impl Program {
     pub const SOLVE: &'static str = "neuralode_solve";
     /// The name of the kernel that pulls cotangents back through the recorded steps.
     pub const PULL_BACK: &'static str = "neuralode_pull_back";
+    /// The name of the kernel that sums the reports of all samples up.
+    pub const SUMMARISE: &'static str = "neuralode_summarise";
+    /// The name of the kernel that adds the tiles' parts of a cotangent to a gradient.
+    pub const ADD: &'static str = "neuralode_add";
+    /// The name of the kernel that looks for numbers that are none.
+    pub const FIRST_NOT_FINITE: &'static str = "neuralode_first_not_finite";
 
     /// Samples per block of threads.
     pub fn tile(&self) -> usize {
         self.tile
+    }
+
+    /// Features of the state.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Number of parameters, in the order of the field's tensors.
+    pub fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    /// Stages of the methods that it has room for.
+    pub fn stages(&self) -> usize {
+        self.stages
     }
 
     /// Scalars of the workspace of one block.
@@ -339,8 +366,8 @@ impl Program {
         &self.device
     }
 
-    /// The whole program, for NVRTC or nvcc: [`Self::device_code`] and two kernels, [`Self::SOLVE`] and
-    /// [`Self::PULL_BACK`], to be launched with one block per tile, all of them resident.
+    /// The whole program, for NVRTC or nvcc: [`Self::device_code`] and the kernels, of which [`Self::SOLVE`] and
+    /// [`Self::PULL_BACK`] are launched with one block per tile, all of them resident.
     pub fn text(&self) -> String {
         let (real, tile, field) = (self.precision.name(), self.tile, &self.field);
         let (memory, theta, work) = if self.in_shared_memory {
@@ -373,30 +400,33 @@ typedef {real} Real;
 
 extern \"C\" __global__ void {solve}(
     const Method* method, const Options options, int batch, const Real* theta, const Real* y0, Real* y1, Real* work,
-    double* partial, unsigned* arrivals, Report* reports, double* record_t, double* record_h, Real* record_y) {{
+    double* partial, unsigned* arrivals, Report* reports, double* record_times, Real* record_y) {{
     const Block block = {{(int)threadIdx.x, (int)blockDim.x}};
     const Grid grid = {{(int)blockIdx.x, (int)gridDim.x, arrivals}};
     __shared__ Lanes<{tile}> lanes;
 {memory}    const long long steps = (long long)grid.index * options.record * {tile};
+    // First all times, then all sizes.
+    const long long sizes = (long long)grid.count * options.record * {tile} + steps;
     solve<{field}, {tile}>(
         block, grid, lanes, *method, options, batch, {theta}, y0, y1, {work}, partial, reports,
-        record_t + steps, record_h + steps, record_y + steps * {field}::N);
+        record_times + steps, record_times + sizes, record_y + steps * {field}::N);
 }}
 
 extern \"C\" __global__ void {pull_back}(
     const Method* method, const Options options, int batch, const Real* theta, const Real* y1_bar, Real* y0_bar,
-    Real* theta_bar, Real* work, const Report* reports, const double* record_t, const double* record_h,
-    const Real* record_y) {{
+    Real* theta_bar, Real* work, const Report* reports, const double* record_times, const Real* record_y) {{
     const Block block = {{(int)threadIdx.x, (int)blockDim.x}};
     const Grid grid = {{(int)blockIdx.x, (int)gridDim.x, nullptr}};
     __shared__ Lanes<{tile}> lanes;
 {memory}    const long long steps = (long long)grid.index * options.record * {tile};
+    // First all times, then all sizes.
+    const long long sizes = (long long)grid.count * options.record * {tile} + steps;
     pull_back<{field}, {tile}>(
         block, grid, lanes, *method, batch, {theta}, y1_bar, y0_bar,
         theta_bar + (long long)grid.index * {field}::PARAMS, {work}, reports,
-        record_t + steps, record_h + steps, record_y + steps * {field}::N);
+        record_times + steps, record_times + sizes, record_y + steps * {field}::N);
 }}
-"
+{KERNELS}"
         )
     }
 }

@@ -3,6 +3,8 @@
 
 mod params;
 
+#[cfg(feature = "cuda")]
+pub(crate) use params::as_gradient;
 pub use params::Flat;
 pub(crate) use params::{
     accumulate, accumulate_flat, accumulate_numbers, accumulate_params, flat_parameters,

@@ -192,18 +192,22 @@ fn accumulate_anywhere<S: Shape, E: Dtype, D: Device<E>>(
 ) -> Result<(), D::Err> {
     gradients.try_alloc_for(tensor)?;
     let total = gradients.get(tensor).try_add(cotangent)?;
-    // dfdx hands out a device's storage only as a gradient, so `total` is made one: it is the gradient
-    // of the sum of `tensor * total`.
-    let mut carrier = tensor
-        .leaky_trace()
-        .try_mul(total)?
-        .try_sum::<Rank0, S::AllAxes>()?
-        .try_backward()?;
+    let mut carrier = as_gradient(tensor, total)?;
     core::mem::swap(
         gradients.get_or_alloc_mut(tensor)?,
         carrier.get_or_alloc_mut(tensor)?,
     );
     Ok(())
+}
+
+/// Gradients in which that of `of` is `numbers`: dfdx hands out a device's storage only as a gradient, and these are the
+/// gradient of the sum of `of * numbers`.
+pub(crate) fn as_gradient<S: Shape, E: Dtype, D: Device<E>>(
+    of: &Tensor<S, E, D>,
+    numbers: Tensor<S, E, D>,
+) -> Result<Gradients<E, D>, D::Err> {
+    let product = of.leaky_trace().try_mul(numbers)?;
+    product.try_sum::<Rank0, S::AllAxes>()?.try_backward()
 }
 
 /// All parameters of `module` as numbers, in the order in which it visits them.

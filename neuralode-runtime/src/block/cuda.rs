@@ -1,0 +1,303 @@
+//! A block through kernels on a GPU: one launch for the whole solve, and one for its discrete adjoint.
+//!
+//! States, the record of the steps and gradients stay on the device. What comes to the processor is the field's parameters,
+//! which are few, on their way into one array, and one report per solve.
+
+use core::any::{Any, TypeId};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+
+use cudarc::driver::{CudaDevice, CudaSlice};
+use dfdx::{
+    nn::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorRef},
+    shapes::{Const, Dim, Dtype, HasShape, Shape},
+    tensor::{Cuda, Gradients, PutTape, SplitTape, Storage, Tape, Tensor},
+    tensor_ops::Device,
+};
+
+use crate::{
+    backward::report,
+    engine::{
+        cuda::launch::{stages, tile, Kernels, Pulled, Scalar},
+        host::{
+            kernel::TileField,
+            storage::{is_contiguous, same},
+        },
+        tensor::{
+            accumulate_numbers, accumulate_params, as_gradient, scalar, DeviceErr, KernelVisitor,
+            TensorField,
+        },
+    },
+    error::SolveError,
+    options::{Adjoint, SolveOptions},
+    stats::Stats,
+};
+
+use super::{portable, saved::Saved, NeuralOde};
+
+/// Whether there may be kernels on this device and for this dtype.
+pub(super) fn covers<E: Dtype, D: Device<E>>() -> bool {
+    let dtype = TypeId::of::<E>();
+    let known = dtype == TypeId::of::<f32>() || dtype == TypeId::of::<f64>();
+    known && TypeId::of::<D>() == TypeId::of::<Cuda>()
+}
+
+/// A solve from a contiguous `y0` that is not empty, waiting for the kernels of its field.
+pub(super) struct Forward<'b, const N: usize, B, E, D, T, F, W>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+{
+    pub(super) block: &'b NeuralOde<F>,
+    pub(super) saved: W,
+    pub(super) y0: Tensor<(B, Const<N>), E, D, T>,
+}
+
+impl<const N: usize, B, E, D, T, F, W> KernelVisitor<N> for Forward<'_, N, B, E, D, T, F, W>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+    T: Tape<E, D>,
+    F: TensorField<N, E, D>,
+    W: Saved<B, N, E, D>,
+{
+    type Output = Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>;
+
+    fn visit<K: TileField<N>>(self) -> Self::Output {
+        // Known while compiling, so that one of them is: `covers` lets no third type through.
+        let solved = if const { size_of::<E>() == size_of::<f32>() } {
+            self.run::<K, f32>()?
+        } else {
+            self.run::<K, f64>()?
+        };
+        let Some((y1, stats, pull_back)) = solved else {
+            return portable::forward(self.block, self.saved, self.y0);
+        };
+        let (_, mut tape) = self.y0.split_tape();
+        if let Some(pull_back) = pull_back {
+            tape.add_backward_op(pull_back);
+        }
+        Ok((y1.put_tape(tape), stats))
+    }
+}
+
+/// A solution, what it cost, and the operation on the tape.
+type Solved<S, E, D> = (Tensor<S, E, D>, Stats, Option<PullBack<E, D>>);
+type PullBack<E, D> = Box<dyn FnOnce(&mut Gradients<E, D>) -> Result<(), DeviceErr<D>>>;
+
+/// The kernels of a field on a device, compiled when they are first needed; `None` if device code lacks a layer.
+fn kernels<const N: usize, K: TileField<N>, R: Scalar>(
+    device: &Arc<CudaDevice>,
+    options: &SolveOptions,
+    batch: usize,
+) -> Result<Option<Rc<Kernels>>, SolveError> {
+    /// The field and the number type, device, tile and stages. An entry keeps its device alive, so that no other one has
+    /// its address.
+    type Key = (TypeId, TypeId, *const CudaDevice, usize, usize);
+
+    thread_local! {
+        static LOADED: RefCell<HashMap<Key, Rc<Kernels>>> = RefCell::default();
+    }
+
+    let (tile, stages) = (tile(device, batch)?, stages(options));
+    let key = (
+        TypeId::of::<K>(),
+        TypeId::of::<R>(),
+        Arc::as_ptr(device),
+        tile,
+        stages,
+    );
+    if let Some(kernels) = LOADED.with_borrow(|loaded| loaded.get(&key).cloned()) {
+        return Ok(Some(kernels));
+    }
+    let Some(source) = K::cuda_source() else {
+        return Ok(None);
+    };
+    let program = source.program(R::PRECISION, tile, stages);
+    let name = format!("neuralode {:?} {:?} {tile} {stages}", key.0, key.1);
+    let kernels = Rc::new(Kernels::load(device, &name, &program)?);
+    LOADED.with_borrow_mut(|loaded| loaded.insert(key, Rc::clone(&kernels)));
+    Ok(Some(kernels))
+}
+
+impl<const N: usize, B, E, D, T, F, W> Forward<'_, N, B, E, D, T, F, W>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+    T: Tape<E, D>,
+    F: TensorField<N, E, D>,
+    W: Saved<B, N, E, D>,
+{
+    /// `R` is `E` under the name that the kernels know. `None` where kernels cannot do what is asked for.
+    fn run<K: TileField<N>, R: Scalar>(
+        &self,
+    ) -> Result<Option<Solved<W::Shape, E, D>>, SolveError> {
+        let (field, options) = (&self.block.field, &self.block.options);
+        #[allow(
+            clippy::float_cmp,
+            reason = "a copy of the same number, and the empty span"
+        )]
+        let whole_span = self.saved.times() == [options.t1] && options.t0 != options.t1;
+        let stops = !(options.step_at.is_empty() && options.jump_at.is_empty());
+        let adjoint = !T::OWNS_TAPE || options.adjoint == Adjoint::Discrete;
+        if !whole_span || stops || !adjoint || !all_contiguous(field).map_err(SolveError::device)? {
+            return Ok(None);
+        }
+        let theta = field.kernel_parameters()?;
+        let theta = theta.filter(|theta| theta.len() == K::PARAMS);
+        let Some(theta) = theta.and_then(same::<Vec<E>, Vec<R>>) else {
+            return Ok(None);
+        };
+        let (y0, device) = (self.y0.retaped(), self.y0.device());
+        let carrier: Tensor<(B, Const<N>), E, D> = device
+            .try_zeros_like(y0.shape())
+            .map_err(SolveError::device)?;
+        let mut held = as_gradient(&carrier, y0.clone()).map_err(SolveError::device)?;
+        let held = held
+            .get_or_alloc_mut(&carrier)
+            .map_err(SolveError::device)?;
+        let Some(start) = numbers::<E, D, R>(held) else {
+            return Ok(None);
+        };
+        let batch = y0.shape().num_elements() / N.max(1);
+        let Some(kernels) = kernels::<N, K, R>(&start.device(), options, batch)? else {
+            return Ok(None);
+        };
+        let shape = self.saved.shape(y0.shape().0);
+        let carrier: Tensor<W::Shape, E, D> =
+            device.try_zeros_like(&shape).map_err(SolveError::device)?;
+        let mut solution = Gradients::leaky();
+        let end = solution
+            .get_or_alloc_mut(&carrier)
+            .map_err(SolveError::device)?;
+        let Some(end) = numbers::<E, D, R>(end) else {
+            return Ok(None);
+        };
+        let Some((stats, record)) = kernels.solve(options, theta, start, end, T::OWNS_TAPE)? else {
+            return Ok(None);
+        };
+        let out = solution.get(&carrier);
+        let pull_back = record.map(|record| -> PullBack<E, D> {
+            let (field, out) = (field.clone(), out.clone());
+            Box::new(move |gradients| {
+                let cotangent = numbers::<E, D, R>(gradients.get_or_alloc_mut(&out)?);
+                let Some(cotangent) = cotangent else {
+                    return Ok(());
+                };
+                match kernels.pull_back(&record, cotangent) {
+                    Ok(pulled) => write_gradients(&field, (&kernels, &pulled), &y0, gradients),
+                    Err(error) => {
+                        report(Err(error));
+                        let nan = vec![scalar(f64::NAN); y0.shape().num_elements()];
+                        accumulate_numbers(&y0, &nan, gradients)?;
+                        accumulate_params(&field, &vec![scalar(f64::NAN); K::PARAMS], gradients)
+                    }
+                }
+            })
+        });
+        Ok(Some((out, stats, pull_back)))
+    }
+}
+
+/// The numbers of a gradient as dfdx keeps it on a GPU, if `R` is `E`.
+fn numbers<E: Dtype, D: Device<E>, R: Dtype>(
+    storage: &mut <D as Storage<E>>::Vec,
+) -> Option<&mut CudaSlice<R>> {
+    let storage: &mut dyn Any = storage;
+    let storage = storage.downcast_mut::<<Cuda as Storage<R>>::Vec>()?;
+    Some(&mut **storage)
+}
+
+/// Adds what the way back gave to the gradients of `y0` and of the field's parameters, on the device.
+fn write_gradients<R: Scalar, const N: usize, B, E, D, F>(
+    field: &F,
+    (kernels, pulled): (&Kernels, &Pulled<R>),
+    y0: &Tensor<(B, Const<N>), E, D>,
+    gradients: &mut Gradients<E, D>,
+) -> Result<(), DeviceErr<D>>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+    F: TensorField<N, E, D>,
+{
+    struct Scatter<'g, E: Dtype, D: Device<E>, R> {
+        gradients: &'g mut Gradients<E, D>,
+        kernels: &'g Kernels,
+        pulled: &'g Pulled<R>,
+        from: usize,
+        outcome: Result<(), SolveError>,
+    }
+
+    impl<E: Dtype, D: Device<E>, R: Scalar> TensorVisitor<E, D> for Scatter<'_, E, D, R> {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            if options.do_gradient_update {
+                let gradient = self.gradients.get_or_alloc_mut(tensor)?;
+                if let (Some(gradient), Ok(())) = (numbers::<E, D, R>(gradient), &self.outcome) {
+                    self.outcome = self.kernels.add_theta_bar(self.pulled, self.from, gradient);
+                }
+                self.from += tensor.shape().num_elements();
+            }
+            Ok(None)
+        }
+    }
+
+    let outcome = match numbers::<E, D, R>(gradients.get_or_alloc_mut(y0)?) {
+        Some(gradient) => kernels.add_y_bar(pulled, gradient),
+        None => Ok(()),
+    };
+    let mut scatter = Scatter {
+        gradients,
+        kernels,
+        pulled,
+        from: 0,
+        outcome,
+    };
+    F::iter_tensors(&mut RecursiveWalker {
+        m: field,
+        f: &mut scatter,
+    })?;
+    report(scatter.outcome.map(|()| pulled.stats));
+    Ok(())
+}
+
+/// Whether the numbers of all parameters lie in order, so that those of their gradients do.
+fn all_contiguous<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+) -> Result<bool, D::Err> {
+    struct Look(bool);
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Look {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            _: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            self.0 &= is_contiguous(tensor);
+            Ok(None)
+        }
+    }
+
+    let mut look = Look(true);
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: &mut look,
+    })?;
+    Ok(look.0)
+}

@@ -1,0 +1,50 @@
+
+// What the host launches beside the solve and its adjoint; `Real` is the type of the numbers.
+
+// What a whole solve reports: the first sample that failed, or the number of samples, with its report; sums over all samples.
+struct Summary {
+    int failed, status;
+    unsigned long long accepted, rejected;
+    double t, h, error;
+};
+
+// One block.
+extern "C" __global__ void neuralode_summarise(const Report* reports, int batch, Summary* summary) {
+    __shared__ int failed;
+    __shared__ unsigned long long accepted, rejected;
+    if (threadIdx.x == 0) {
+        failed = batch;
+        accepted = rejected = 0;
+    }
+    __syncthreads();
+    for (int s = threadIdx.x; s < batch; s += blockDim.x) {
+        if (reports[s].status != DONE) atomicMin(&failed, s);
+        atomicAdd(&accepted, (unsigned long long)reports[s].accepted);
+        atomicAdd(&rejected, (unsigned long long)reports[s].rejected);
+    }
+    __syncthreads();
+    if (threadIdx.x != 0) return;
+    summary->failed = failed;
+    summary->accepted = accepted;
+    summary->rejected = rejected;
+    const Report& report = reports[failed < batch ? failed : 0];
+    summary->status = report.status;
+    summary->t = report.t;
+    summary->h = report.h;
+    summary->error = report.error;
+}
+
+// to[i] += the sum over parts of part[part * stride + from + i], in their order.
+extern "C" __global__ void neuralode_add(const Real* part, int parts, int stride, int from, int count, Real* to) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    Real sum = part[from + i];
+    for (int p = 1; p < parts; ++p) sum += part[(long long)p * stride + from + i];
+    to[i] += sum;
+}
+
+// The smallest index of a number that is infinite or NaN, if that is less than `*first`.
+extern "C" __global__ void neuralode_first_not_finite(const Real* numbers, int count, int* first) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < count && !neuralode::finite((double)numbers[i])) atomicMin(first, i);
+}
