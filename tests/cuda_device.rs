@@ -180,6 +180,39 @@ fn a_block_says_in_the_summary_whether_kernels_solve_it() {
     });
 }
 
+/// A reference that diffrax computed (`tests/golden/generate.py`).
+#[test]
+fn a_block_meets_the_reference() {
+    let text = include_str!("golden/mlp3_20_10_10_20.json");
+    let golden: serde_json::Value = serde_json::from_str(text).expect("a file of the repository");
+    let flat = |value: &serde_json::Value| -> Vec<f64> {
+        let numbers = value.as_array().expect("an array");
+        numbers
+            .iter()
+            .filter_map(serde_json::Value::as_f64)
+            .collect()
+    };
+    let tensors = |key: &str| -> Vec<Vec<f64>> {
+        let tensors = golden[key].as_array().expect("a list of tensors");
+        tensors.iter().map(|tensor| flat(&tensor[2])).collect()
+    };
+    on_a_gpu!(|gpu| {
+        let mut field: ClassifierOdeField<f64, _> = BuildModule::build(&gpu);
+        set_parameters(&mut field, &tensors("params"));
+        let [t0, t1] = ["t0", "t1"].map(|key| golden[key].as_f64().expect("a time"));
+        let block = NeuralOde::new(field, SolveOptions::new(t0, t1, 1e-11, 1e-11));
+        let [y0, c] = ["y0", "cotangent"].map(|key| batch::<20, f64, _>(&gpu, &flat(&golden[key])));
+        let found = differentiate(&block, &y0, &c).expect("a solve");
+        for (found, expected) in [
+            (&found.y1, flat(&golden["y1"])),
+            (&found.y0_bar, flat(&golden["dL_dy0"])),
+            (&found.theta_bar.concat(), tensors("dL_dparams").concat()),
+        ] {
+            assert!(relative_error(found, &expected) <= 1e-9);
+        }
+    });
+}
+
 /// More steps than the first launch has room for.
 #[test]
 fn a_block_with_many_steps_is_launched_again_with_room_for_them() {
@@ -202,6 +235,12 @@ fn a_block_without_a_tape_keeps_no_steps() {
     });
 }
 
+/// What a failure says.
+fn text<X>(failure: Result<X, SolveError>) -> String {
+    let error = failure.err().map(|error| error.to_string());
+    error.expect("a failure")
+}
+
 /// What goes wrong on a device, without the numbers that rounding decides.
 fn failures_on<D: Device<f64>>(device: &D) -> Vec<String>
 where
@@ -219,7 +258,7 @@ where
     ] {
         let (block, y0, _) = start::<f64, D>(device, &options);
         let error = block.try_forward_with_stats(y0.leaky_trace());
-        let error = error.err().expect("a failure").to_string();
+        let error = text(error);
         // Up to the first number behind a decimal point.
         found.push(error.split('.').next().unwrap_or_default().to_owned());
     }
@@ -227,11 +266,10 @@ where
     rows[5 * 20 + 3] = f64::NAN;
     let (block, _, cotangent) = start::<f64, D>(device, &span);
     let error = block.try_forward_with_stats(batch::<20, f64, D>(device, &rows));
-    found.push(error.err().expect("a NaN").to_string());
+    found.push(text(error));
     let (block, y0, _) = start::<f64, D>(device, &span);
     let broken = batch::<20, f64, D>(device, &rows);
-    let error = differentiate(&block, &y0, &broken).err().expect("a NaN");
-    found.push(error.to_string());
+    found.push(text(differentiate(&block, &y0, &broken)));
     let gradients = differentiate(&block, &y0, &cotangent).expect("after a failure");
     assert!(gradients.theta_bar.concat().iter().all(|x| x.is_finite()));
     found

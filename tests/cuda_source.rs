@@ -72,6 +72,14 @@ models! {
     Bends: 5, [Dense(5 => 6, gelu), silu, gelu, Dense(6 => 5, softplus)];
     Normed: 6, [LayerNorm(epsilon: 1e-3), Dense(6 => 8, silu), Scale, Residual[LayerNorm, softplus], Dense(8 => 6)];
     Images: 6, [Reshape([2, 3]), Scale, Flatten, Dense(6 => 6, elu)];
+    Convolved: 36, [
+        Reshape([2, 3, 6]), Conv2d(2 => 3, tanh, kernel: 3, padding: 1), Conv2d(3 => 2, silu, kernel: 2, stride: 1),
+        Flatten, Dense(20 => 36)
+    ];
+    Pooled: 30, [
+        Reshape([1, 6, 5]), MaxPool2d(kernel: 2, stride: 1), Conv2d(1 => 2, tanh, kernel: 2, stride: 2),
+        AvgPool2d(kernel: 2, stride: 1), Conv2d(2 => 3, kernel: 1), GlobalAvgPool, Dense(3 => 30)
+    ];
     Wide: 64, [Dense(64 => 96, tanh), Dense(96 => 64)];
 }
 
@@ -514,45 +522,16 @@ enum Place {
     Gpu,
 }
 
-/// Solves of one model both ways, with several options.
-fn compare<const N: usize, E: Dtype, F>(
-    name: &str,
-    (field_name, program): (&str, &Program),
-    (sizes, tolerance): (Sizes, f64),
-    (place, folder): (Place, &Path),
-) where
-    F: TensorField<N, E, Cpu> + BuildModule<Cpu, E>,
-    Cpu: Device<E>,
-{
-    let real = if size_of::<E>() == 4 {
-        "float"
-    } else {
-        "double"
-    };
-    let binary = match place {
-        Place::Host => compile(program, field_name, real, folder),
-        Place::Gpu => compile_for_a_gpu(program, field_name, folder),
-    };
-    let mut field: F = BuildModule::build(&Cpu::seed_from_u64(7));
-    support::shift_biases(&mut field);
-    let parameters: Vec<f64> = parameters_of(&field).concat();
-    let batch = 7;
-    let numbers = |phase: f64| -> Vec<f64> {
-        let wave = |i: u32| f64::from((f64::from(i) * 1.7 + phase).sin() as f32);
-        (0..u32::try_from(batch * N).unwrap()).map(wave).collect()
-    };
-    let (y0, c) = (numbers(0.3), numbers(1.1));
-    let [y0_tensor, c_tensor] =
-        [&y0, &c].map(|rows| support::batch::<N, E, _>(&Cpu::default(), rows));
-
+/// Ways to solve, each with threads per block.
+fn ways(single: bool) -> Vec<(&'static str, SolveOptions, usize)> {
     // Errors far above the rounding noise, which would decide on steps.
-    let tol = if size_of::<E>() == 4 { 1e-4 } else { 1e-6 };
+    let tol = if single { 1e-4 } else { 1e-6 };
     let adaptive = SolveOptions::new(0.0, 1.0, tol, tol).with_adjoint(Adjoint::Discrete);
     let equal = adaptive
         .clone()
         .with_controller(Controller::Constant { dt: 0.15 });
     let backwards = SolveOptions::new(1.0, -0.5, tol, tol);
-    for (what, options, threads) in [
+    vec![
         ("one size for the batch", adaptive.clone(), 3),
         ("one thread", adaptive.clone(), 1),
         ("PI", adaptive.clone().with_controller(Controller::PI), 2),
@@ -590,7 +569,41 @@ fn compare<const N: usize, E: Dtype, F>(
             adaptive.with_steps(StepSizes::PerSample),
             3,
         ),
-    ] {
+    ]
+}
+
+/// Solves of one model both ways, with several options.
+fn compare<const N: usize, E: Dtype, F>(
+    name: &str,
+    (field_name, program): (&str, &Program),
+    (sizes, tolerance): (Sizes, f64),
+    (place, folder): (Place, &Path),
+) where
+    F: TensorField<N, E, Cpu> + BuildModule<Cpu, E>,
+    Cpu: Device<E>,
+{
+    let real = if size_of::<E>() == 4 {
+        "float"
+    } else {
+        "double"
+    };
+    let binary = match place {
+        Place::Host => compile(program, field_name, real, folder),
+        Place::Gpu => compile_for_a_gpu(program, field_name, folder),
+    };
+    let mut field: F = BuildModule::build(&Cpu::seed_from_u64(7));
+    support::shift_biases(&mut field);
+    let parameters: Vec<f64> = parameters_of(&field).concat();
+    let batch = 7;
+    let numbers = |phase: f64| -> Vec<f64> {
+        let wave = |i: u32| f64::from((f64::from(i) * 1.7 + phase).sin() as f32);
+        (0..u32::try_from(batch * N).unwrap()).map(wave).collect()
+    };
+    let (y0, c) = (numbers(0.3), numbers(1.1));
+    let [y0_tensor, c_tensor] =
+        [&y0, &c].map(|rows| support::batch::<N, E, _>(&Cpu::default(), rows));
+
+    for (what, options, threads) in ways(size_of::<E>() == 4) {
         let options = match sizes {
             Sizes::Any => options,
             Sizes::Equal => options.with_controller(Controller::Constant { dt: 0.15 }),
@@ -692,6 +705,8 @@ compared! {
     smooth_activations_agree: Bends, BendsOdeField, 5, f64, 2, Any, 1e-9;
     normalised_and_scaled_fields_agree: Normed, NormedOdeField, 6, f64, 2, Any, 1e-9;
     scaled_channels_agree: Images, ImagesOdeField, 6, f64, 3, Any, 1e-9;
+    convolutions_agree: Convolved, ConvolvedOdeField, 36, f64, 2, Any, 1e-9;
+    pools_agree: Pooled, PooledOdeField, 30, f64, 2, Equal, 1e-11;
     changes_of_shape_agree: Resized, ResizedOdeField, 3, f64, 2, Any, 1e-9;
 }
 
@@ -717,6 +732,8 @@ fn nvcc_compiles_the_programs_of_ten_models() {
         Bends::<f32, Cpu>::cuda_source(4),
         Normed::<f64, Cpu>::cuda_source(4),
         Images::<f32, Cpu>::cuda_source(4),
+        Convolved::<f32, Cpu>::cuda_source(4),
+        Pooled::<f32, Cpu>::cuda_source(4),
         Wide::<f32, Cpu>::cuda_source(32),
     ];
     for (index, program) in programs

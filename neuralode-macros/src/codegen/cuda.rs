@@ -3,7 +3,10 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::model::{Activation, Chain, LayerKind, Ode};
+use crate::{
+    model::{Activation, Chain, LayerKind, Ode},
+    spatial::{Spatial, SpatialKind, Window},
+};
 
 use super::{layers::epsilon_bits, root, size_value};
 
@@ -61,11 +64,44 @@ fn chain_calls(chain: &Chain, calls: &mut Vec<TokenStream>) -> Option<()> {
                 let bits = epsilon_bits(epsilon.as_ref());
                 quote!(.layer_norm(#taken, f64::from_bits(#bits)))
             }
-            LayerKind::Spatial(_) | LayerKind::Stateful(_) => return None,
+            LayerKind::Spatial(spatial) => spatial_call(spatial),
+            LayerKind::Stateful(_) => return None,
         };
         calls.push(call);
     }
     Some(())
+}
+
+/// The call of a layer over the places of an image.
+fn spatial_call(layer: &Spatial) -> TokenStream {
+    let channels = size_value(&layer.channels);
+    let ((height, width), (lines, columns)) = (layer.from, layer.to);
+    match &layer.kind {
+        SpatialKind::Conv {
+            output,
+            window: Window { kernel, stride },
+            padding,
+            activation,
+            ..
+        } => {
+            let (output, (function, keeps)) = (size_value(output), function(*activation));
+            quote! {
+                .conv2d(
+                    [#channels, #height, #width], [#output, #lines, #columns], [#kernel, #stride, #padding],
+                    #function, #keeps
+                )
+            }
+        }
+        SpatialKind::MaxPool(Window { kernel, stride }) => {
+            quote!(.max_pool([#channels, #height, #width], [#lines, #columns], #kernel, #stride))
+        }
+        SpatialKind::AvgPool(Window { kernel, stride }) => quote! {
+            .avg_pool([#channels, #height, #width], [#lines, #columns], [#kernel, #kernel], #stride)
+        },
+        SpatialKind::GlobalAvgPool => {
+            quote!(.avg_pool([#channels, #height, #width], [1, 1], [#height, #width], 1))
+        }
+    }
 }
 
 /// The name of an activation in device code, and whether its derivative needs the argument there.

@@ -254,16 +254,15 @@ impl<F> NeuralOde<F> {
         }
         let y0 = y0.try_contiguous().map_err(SolveError::device)?;
         let block = self;
-        if self.options.vjp == Vjp::Generated {
-            if storage::covers::<E, D>() {
-                return F::with_kernel(host::Forward { block, saved, y0 })
-                    .unwrap_or_else(|visitor| portable::forward(self, visitor.saved, visitor.y0));
-            }
-            #[cfg(feature = "cuda")]
-            if cuda::covers::<E, D>() {
-                return F::with_kernel(cuda::Forward { block, saved, y0 })
-                    .unwrap_or_else(|visitor| portable::forward(self, visitor.saved, visitor.y0));
-            }
+        let generated = self.options.vjp == Vjp::Generated;
+        if generated && storage::covers::<E, D>() {
+            return F::with_kernel(host::Forward { block, saved, y0 })
+                .unwrap_or_else(|visitor| portable::forward(self, visitor.saved, visitor.y0));
+        }
+        #[cfg(feature = "cuda")]
+        if generated && cuda::covers::<E, D>() {
+            return F::with_kernel(cuda::Forward { block, saved, y0 })
+                .unwrap_or_else(|visitor| portable::forward(self, visitor.saved, visitor.y0));
         }
         portable::forward(self, saved, y0)
     }

@@ -296,6 +296,130 @@ template <int I, int O, bool TIME> struct Resize {
     }
 };
 
+// The output of so many whose window, STRIDE apart, meets the input `at` at its place k; -1 if none does.
+template <int STRIDE> NEURALODE_DEVICE int output_that_meets(int at, int k, int outputs) {
+    const int first = at - k;
+    return first >= 0 && first % STRIDE == 0 && first / STRIDE < outputs ? first / STRIDE : -1;
+}
+
+// CO channels of OH by OW from CI of H by W, by windows of K by K, S apart, on an image with P zeros on each side.
+template <int CI, int H, int W, int CO, int OH, int OW, int K, int S, int P, class A> struct Conv2d {
+    static constexpr int WEIGHTS = CO * CI * K * K, PARAMS = WEIGHTS + CO, I = CI * H * W, O = CO * OH * OW;
+    template <int T, class R>
+    NEURALODE_DEVICE static void forward(const Block& block, const R* theta, const double*, const R* x, R* kept, R* y) {
+        for (int e = block.thread; e < O * T; e += block.threads) {
+            const int s = e % T, place = e / T, o = place / (OH * OW), line = place / OW % OH, column = place % OW;
+            R z = theta[WEIGHTS + o];
+            for (int w = 0; w < CI * K * K; ++w) {
+                const int i = w / (K * K), row = line * S + w / K % K - P, at = column * S + w % K - P;
+                if (row < 0 || row >= H || at < 0 || at >= W) continue;
+                z += theta[o * CI * K * K + w] * x[((i * H + row) * W + at) * T + s];
+            }
+            if (A::FROM_ARGUMENT) kept[e] = z;
+            y[e] = A::value(z);
+        }
+        block.sync();
+    }
+    template <int T, class R>
+    NEURALODE_DEVICE static void backward(
+        const Block& block, const R* theta, const R* x, const R* kept, const R* y, R* c, R* x_bar, R* theta_bar) {
+        for (int e = block.thread; e < O * T; e += block.threads)
+            c[e] *= A::derivative(A::FROM_ARGUMENT ? kept[e] : y[e], y[e]);
+        block.sync();
+        for (int e = block.thread; e < I * T; e += block.threads) {
+            const int s = e % T, place = e / T, i = place / (H * W), row = place / W % H, at = place % W;
+            R sum = R(0);
+            for (int k = 0; k < K * K; ++k) {
+                const int line = output_that_meets<S>(row + P, k / K, OH), column = output_that_meets<S>(at + P, k % K, OW);
+                if (line < 0 || column < 0) continue;
+                for (int o = 0; o < CO; ++o)
+                    sum += theta[(o * CI + i) * K * K + k] * c[((o * OH + line) * OW + column) * T + s];
+            }
+            x_bar[e] = sum;
+        }
+        for (int e = block.thread; e < PARAMS; e += block.threads) {
+            const int o = e < WEIGHTS ? e / (CI * K * K) : e - WEIGHTS, i = e / (K * K) % CI, k = e % (K * K);
+            R sum = R(0);
+            for (int place = 0; place < OH * OW; ++place) {
+                const R* c_here = c + (o * OH * OW + place) * T;
+                const int row = place / OW * S + k / K - P, at = place % OW * S + k % K - P;
+                if (e >= WEIGHTS) {
+                    for (int s = 0; s < T; ++s) sum += c_here[s];
+                } else if (row >= 0 && row < H && at >= 0 && at < W) {
+                    for (int s = 0; s < T; ++s) sum += c_here[s] * x[((i * H + row) * W + at) * T + s];
+                }
+            }
+            theta_bar[e] += sum;
+        }
+        block.sync();
+    }
+};
+
+// The largest number of each window of K by K, S apart; a NaN is larger than all.
+template <int C, int H, int W, int OH, int OW, int K, int S> struct MaxPool {
+    // The first place of the window at (line, column) of a channel that holds its largest number, y.
+    template <int T, class R> NEURALODE_DEVICE static int first(const R* channel, int line, int column, R y) {
+        for (int k = 0; k + 1 < K * K; ++k)
+            if (!(channel[((line * S + k / K) * W + column * S + k % K) * T] < y)) return k;
+        return K * K - 1;
+    }
+    template <int T, class R>
+    NEURALODE_DEVICE static void forward(const Block& block, const R*, const double*, const R* x, R*, R* y) {
+        for (int e = block.thread; e < C * OH * OW * T; e += block.threads) {
+            const int s = e % T, place = e / T, line = place / OW % OH, column = place % OW;
+            const R* channel = x + place / (OH * OW) * H * W * T + s;
+            R most = channel[(line * S * W + column * S) * T];
+            for (int k = 1; k < K * K; ++k)
+                most = larger(most, channel[((line * S + k / K) * W + column * S + k % K) * T]);
+            y[e] = most;
+        }
+        block.sync();
+    }
+    template <int T, class R>
+    NEURALODE_DEVICE static void backward(const Block& block, const R*, const R* x, const R*, const R* y, R* c, R* x_bar, R*) {
+        for (int e = block.thread; e < C * H * W * T; e += block.threads) {
+            const int s = e % T, place = e / T, i = place / (H * W), row = place / W % H, at = place % W;
+            R sum = R(0);
+            for (int k = 0; k < K * K; ++k) {
+                const int line = output_that_meets<S>(row, k / K, OH), column = output_that_meets<S>(at, k % K, OW);
+                if (line < 0 || column < 0) continue;
+                const int out = ((i * OH + line) * OW + column) * T + s;
+                if (first<T>(x + i * H * W * T + s, line, column, y[out]) == k) sum += c[out];
+            }
+            x_bar[e] = sum;
+        }
+        block.sync();
+    }
+};
+
+// The mean of each window of KH by KW, S apart.
+template <int C, int H, int W, int OH, int OW, int KH, int KW, int S> struct AvgPool {
+    template <int T, class R>
+    NEURALODE_DEVICE static void forward(const Block& block, const R*, const double*, const R* x, R*, R* y) {
+        for (int e = block.thread; e < C * OH * OW * T; e += block.threads) {
+            const int s = e % T, place = e / T, line = place / OW % OH, column = place % OW;
+            const R* channel = x + place / (OH * OW) * H * W * T + s;
+            R sum = R(0);
+            for (int k = 0; k < KH * KW; ++k) sum += channel[((line * S + k / KW) * W + column * S + k % KW) * T];
+            y[e] = sum * R(1.0 / (KH * KW));
+        }
+        block.sync();
+    }
+    template <int T, class R>
+    NEURALODE_DEVICE static void backward(const Block& block, const R*, const R*, const R*, const R*, R* c, R* x_bar, R*) {
+        for (int e = block.thread; e < C * H * W * T; e += block.threads) {
+            const int s = e % T, place = e / T, i = place / (H * W), row = place / W % H, at = place % W;
+            R sum = R(0);
+            for (int k = 0; k < KH * KW; ++k) {
+                const int line = output_that_meets<S>(row, k / KW, OH), column = output_that_meets<S>(at, k % KW, OW);
+                if (line >= 0 && column >= 0) sum += c[((i * OH + line) * OW + column) * T + s];
+            }
+            x_bar[e] = sum * R(1.0 / (KH * KW));
+        }
+        block.sync();
+    }
+};
+
 template <class R> NEURALODE_DEVICE void copy(const Block& block, int count, const R* from, R* to) {
     for (int e = block.thread; e < count; e += block.threads) to[e] = from[e];
     block.sync();

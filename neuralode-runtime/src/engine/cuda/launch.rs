@@ -1,7 +1,7 @@
 //! Launching the kernels of a [`Program`]: whole solves, and the way back over the steps that they recorded.
 //!
 //! The only unsafe code of this crate: a launch is a foreign call whose arguments nothing checks. `scripts/emulated-gpu.sh`
-//! runs all of them under AddressSanitizer without a GPU.
+//! runs all of them without a GPU, with a guard page behind every buffer.
 
 use std::{cell::Cell, sync::Arc};
 

@@ -94,6 +94,66 @@ impl FieldSource {
         })
     }
 
+    /// Adds a convolution; `from` and `to` are channels, height and width, `window` is kernel, stride and padding.
+    #[must_use]
+    pub fn conv2d(
+        self,
+        from: [usize; 3],
+        to: [usize; 3],
+        window: [usize; 3],
+        activation: &str,
+        keeps: bool,
+    ) -> Self {
+        let ([channels, height, width], [output, lines, columns]) = (from, to);
+        let [kernel, stride, padding] = window;
+        let produced = output * lines * columns;
+        self.with(Step {
+            layer: Some(format!(
+                "Conv2d<{channels}, {height}, {width}, {output}, {lines}, {columns}, {kernel}, {stride}, {padding}, {activation}>"
+            )),
+            from: None,
+            produced,
+            params: (channels * kernel * kernel + 1) * output,
+            kept: if keeps { produced } else { 0 },
+        })
+    }
+
+    /// Adds the largest number of each window of `kernel` by `kernel`, `stride` apart.
+    #[must_use]
+    pub fn max_pool(self, from: [usize; 3], to: [usize; 2], kernel: usize, stride: usize) -> Self {
+        let ([channels, height, width], [lines, columns]) = (from, to);
+        self.with(Step {
+            layer: Some(format!(
+                "MaxPool<{channels}, {height}, {width}, {lines}, {columns}, {kernel}, {stride}>"
+            )),
+            from: None,
+            produced: channels * lines * columns,
+            params: 0,
+            kept: 0,
+        })
+    }
+
+    /// Adds the mean of each window, `stride` apart.
+    #[must_use]
+    pub fn avg_pool(
+        self,
+        from: [usize; 3],
+        to: [usize; 2],
+        window: [usize; 2],
+        stride: usize,
+    ) -> Self {
+        let ([channels, height, width], [lines, columns], [down, right]) = (from, to, window);
+        self.with(Step {
+            layer: Some(format!(
+                "AvgPool<{channels}, {height}, {width}, {lines}, {columns}, {down}, {right}, {stride}>"
+            )),
+            from: None,
+            produced: channels * lines * columns,
+            params: 0,
+            kept: 0,
+        })
+    }
+
     /// Adds a weight and a bias for each of `channels` channels.
     #[must_use]
     pub fn scale(self, features: usize, channels: usize) -> Self {
