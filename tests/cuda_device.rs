@@ -7,7 +7,9 @@
 
 mod support;
 
-use neuralode::{error::Quantity, prelude::*, Adjoint, Controller, Solver, StepSizes, Vjp};
+use neuralode::{
+    error::Quantity, prelude::*, Adjoint, Controller, Solver, StatefulField, StepSizes, Vjp,
+};
 use support::{
     batch, differentiate, parameters_of, relative_error, set_parameters, shift_biases, skip,
     to_f64, Gradient,
@@ -24,6 +26,18 @@ neural_ode! {
             solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
         },
         head: Dense(20 => 4),
+    }
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Normalised {
+        input: [4],
+        ode: Ode {
+            field(t, y): [Dense(4 => 6, tanh), BatchNorm, Dropout(0.3), Append(t), Dense(7 => 4)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-6, atol: 1e-6 },
+        },
     }
 }
 
@@ -177,6 +191,39 @@ fn a_block_says_in_the_summary_whether_kernels_solve_it() {
             "Generated"
         };
         assert!(model.summary().to_string().contains(&format!("vjp {vjp}")));
+    });
+}
+
+/// A solve with layers that have state, in inference, where they are folded into layers without.
+fn frozen_gradient_on<D: Device<f64>>(device: &D) -> Gradient
+where
+    NormalisedOdeField<f64, D>: StatefulField<4, f64, D> + BuildModule<D, f64>,
+{
+    let mut start: NormalisedOdeField<f64, Cpu> = BuildModule::build(&Cpu::seed_from_u64(3));
+    shift_biases(&mut start);
+    let mut field: NormalisedOdeField<f64, D> = BuildModule::build(device);
+    set_parameters(&mut field, &parameters_of(&start));
+    let state = field.try_initial_state(0).expect("a state");
+    let options = SolveOptions::new(0.0, 1.0, 1e-6, 1e-6);
+    let block = NeuralOde::new(field, options).frozen(&state, Mode::Inference);
+    let [y0, c] = [0.7, 1.3].map(|step| batch::<4, f64, D>(device, &numbers(9 * 4, step)));
+    differentiate(&block, &y0, &c).expect("a solve")
+}
+
+#[test]
+fn a_block_with_state_is_one_kernel_each_way_in_inference() {
+    on_a_gpu!(|gpu| {
+        let found = frozen_gradient_on(&gpu);
+        let expected = frozen_gradient_on(&Cpu::default());
+        assert_eq!(found.forward, expected.forward);
+        assert!(cfg!(not(feature = "cuda")) || found.backward.field_calls > 0);
+        for (found, expected) in [
+            (&found.y1, &expected.y1),
+            (&found.y0_bar, &expected.y0_bar),
+            (&found.theta_bar.concat(), &expected.theta_bar.concat()),
+        ] {
+            assert!(relative_error(found, expected) <= 1e-9);
+        }
     });
 }
 

@@ -424,6 +424,13 @@ const _: () = {
                 kernel::copy(v_2, out);
             }
         }
+        fn cuda_source() -> Option<cuda::FieldSource> {
+            Some(
+                cuda::FieldSource::new("NoisyOdeFieldKernel", 4)
+                    .dense(4, 4, "Tanh", false)
+                    .scale(4, 4),
+            )
+        }
         #[inline(always)]
         fn join<Num: Real>(sums: &[kernel::Sums<Num>], theta_bar: &mut [Num]) {
             <kernel::DenseLayer<

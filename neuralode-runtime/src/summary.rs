@@ -51,6 +51,8 @@ pub enum Kernels {
     InInference,
     /// On a GPU: whole solves without stops, and their discrete adjoint.
     DiscreteAdjoint,
+    /// The same, where the state of its field is constant.
+    DiscreteAdjointInInference,
     /// In every call.
     Always,
 }
@@ -99,11 +101,15 @@ impl Summary {
     pub fn block<F>(mut self, path: &str, options: &SolveOptions, kernels: Kernels) -> Self {
         let stops = !(options.step_at.is_empty() && options.jump_at.is_empty());
         let whole = options.adjoint == Adjoint::Discrete && !stops;
+        let kernels = match kernels {
+            Kernels::DiscreteAdjoint if whole => Kernels::Always,
+            Kernels::DiscreteAdjointInInference if whole => Kernels::InInference,
+            other => other,
+        };
         let vjp = match (options.vjp, kernels) {
-            (Vjp::Generated, Kernels::DiscreteAdjoint) if whole => "Generated",
             (Vjp::Generated, Kernels::Always) => "Generated",
             (Vjp::Generated, Kernels::InInference) => "Generated in inference, Tape in training",
-            (Vjp::Tape, _) | (_, Kernels::Never | Kernels::DiscreteAdjoint) => "Tape",
+            _ => "Tape",
         };
         let solved = format!(
             "{:?} over {:?}..{:?}, rtol {:e}, atol {:e}, controller {:?}, adjoint {:?}, vjp {vjp}",

@@ -6,6 +6,7 @@ use quote::quote;
 use crate::{
     model::{Activation, Chain, LayerKind, Ode},
     spatial::{Spatial, SpatialKind, Window},
+    stateful::StatefulKind,
 };
 
 use super::{layers::epsilon_bits, root, size_value};
@@ -65,7 +66,15 @@ fn chain_calls(chain: &Chain, calls: &mut Vec<TokenStream>) -> Option<()> {
                 quote!(.layer_norm(#taken, f64::from_bits(#bits)))
             }
             LayerKind::Spatial(spatial) => spatial_call(spatial),
-            LayerKind::Stateful(_) => return None,
+            // Folded, as in the kernels for the processor.
+            LayerKind::Stateful(stateful) => match &stateful.kind {
+                StatefulKind::BatchNorm { channels, .. } => {
+                    let channels = size_value(channels);
+                    quote!(.scale(#taken, #channels))
+                }
+                StatefulKind::Dropout { .. } => quote!(.pass()),
+                StatefulKind::Custom { .. } => return None,
+            },
         };
         calls.push(call);
     }

@@ -257,6 +257,19 @@ where
         Some(gradient) => kernels.add_y_bar(pulled, gradient),
         None => Ok(()),
     };
+    if const { F::FOLDED } {
+        let theta_bar = outcome.and_then(|()| kernels.theta_bar(pulled));
+        report(
+            theta_bar
+                .as_ref()
+                .map(|_| pulled.stats)
+                .map_err(Clone::clone),
+        );
+        let theta_bar = theta_bar.ok().and_then(same::<Vec<R>, Vec<E>>);
+        let mut theta_bar = theta_bar.unwrap_or_default();
+        field.pull_back_parameters(&mut theta_bar);
+        return accumulate_params(field, &theta_bar, gradients);
+    }
     let mut scatter = Scatter {
         gradients,
         kernels,

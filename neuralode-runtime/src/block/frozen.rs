@@ -111,6 +111,7 @@ where
     F: StatefulField<N, E, D>,
 {
     const LANES: bool = F::LANES;
+    const FOLDED: bool = true;
 
     fn with_kernel<V: KernelVisitor<N>>(visitor: V) -> Result<V::Output, V> {
         F::with_kernel(visitor)

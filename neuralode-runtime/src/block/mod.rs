@@ -118,6 +118,7 @@ where
 {
     match has_kernels::<N, E, D, Frozen<F, F::State>>() {
         Kernels::Always => Kernels::InInference,
+        Kernels::DiscreteAdjoint => Kernels::DiscreteAdjointInInference,
         fewer => fewer,
     }
 }

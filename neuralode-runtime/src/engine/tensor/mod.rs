@@ -48,6 +48,10 @@ pub trait TensorField<const N: usize, E: Dtype, D: Device<E>>:
     /// the fields that ask for it. Others solve one sample after the other.
     const LANES: bool = false;
 
+    /// Whether [`Self::kernel_parameters`] are others than the numbers of the tensors, so that their cotangent goes through
+    /// [`Self::pull_back_parameters`].
+    const FOLDED: bool = false;
+
     /// Shows the field's generated kernels to `visitor`, if there are any. Generated code implements it; a
     /// field without runs through dfdx's operations everywhere.
     ///
