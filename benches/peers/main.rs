@@ -71,6 +71,10 @@ fn run(case: &str, cli: &Cli, results: &mut Results) -> Outcome {
 }
 
 fn main() -> Outcome {
+    // As a program that trains would: this thread works beside the others instead of waiting for them.
+    rayon::ThreadPoolBuilder::new()
+        .use_current_thread()
+        .build_global()?;
     let cli = Cli::parse();
     // cargo starts benches in their package's folder; paths are meant from the repository's root.
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;

@@ -47,12 +47,12 @@ pub(crate) fn run<const BATCH: usize>(
         BATCH * PIXELS,
     )?;
     let pixels: Vec<f32> = pixels.into_iter().map(|x| f32::from(x) / 255.0).collect();
-    let images: Tensor<Rank2<BATCH, PIXELS>, f32, _> = dev.tensor_from_vec(pixels, (Const, Const));
+    let images = Samples::new(PIXELS, &pixels)?;
     let labels = unpack(&folder.join("train-labels-idx1-ubyte.gz"), 8, BATCH)?;
     let labels: Vec<usize> = labels.into_iter().map(usize::from).collect();
     let targets = dev
         .one_hot_encode(Const::<10>, labels)
-        .realize::<Rank2<BATCH, 10>>();
+        .realize::<(usize, Const<10>)>();
 
     let mut model = Mnist::<f32, _>::build(&dev);
     let mut rng = Rng::new(0);
@@ -78,7 +78,7 @@ pub(crate) fn run<const BATCH: usize>(
             |(mut model, mut optimizer)| -> Result<_, Box<dyn Error>> {
                 let mut zeroed = gradients.take().unwrap_or_else(|| model.alloc_grads());
                 model.zero_grads(&mut zeroed);
-                let (logits, stats) = model.try_forward_traced(images.clone(), zeroed)?;
+                let (logits, stats) = model.try_forward_samples_traced(&images, zeroed)?;
                 let loss = softmax_cross_entropy(logits, targets.clone());
                 let value = loss.array();
                 let (found, _) = try_backward(loss)?;

@@ -682,10 +682,43 @@ const _: () = {
         > {
             self.__try_forward_from(Data::new(gradients), x)
         }
+        /// The model's output for samples in memory, which its first layer reads where they are, with the statistics of
+        /// its forward solves.
+        ///
+        /// # Errors
+        /// Samples of another number of features, none at all, numbers that are not finite, and failures of a solve or of
+        /// the device.
+        pub fn try_forward_samples(
+            &self,
+            samples: &Samples<Elem>,
+        ) -> Result<
+            (Tensor<(usize, Const<10>), Elem, Dev, NoneTape>, Stats),
+            SolveError,
+        > {
+            let entry = InMemory::new(samples);
+            let x = entry.input((samples.len(), Const::<28>, Const::<28>))?;
+            self.__try_forward_from(entry, x)
+        }
+        /// The same on a tape that adds to `gradients`: the forward pass of a training step without a copy of its input.
+        ///
+        /// # Errors
+        /// Those of [`Self::try_forward_samples`]. `gradients` are lost with it.
+        pub fn try_forward_samples_traced(
+            &self,
+            samples: &Samples<Elem>,
+            gradients: Gradients<Elem, Dev>,
+        ) -> Result<
+            (Tensor<(usize, Const<10>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
+            SolveError,
+        > {
+            let entry = InMemory::traced(samples, gradients);
+            let x = entry.input((samples.len(), Const::<28>, Const::<28>))?;
+            self.__try_forward_from(entry, x)
+        }
         fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
-            x: Tensor<(Batch, Const<28>, Const<28>), Elem, Dev, Start::Before>,
+            x: Start::Input<(Batch, Const<28>, Const<28>)>,
         ) -> Result<
             (Tensor<(Batch, Const<10>), Elem, Dev, Start::After>, Stats),
             SolveError,
@@ -693,8 +726,8 @@ const _: () = {
             model_batch(&x)?;
             let mut stats: Stats = ::core::default::Default::default();
             let (batch, ..) = *HasShape::shape(&x);
-            let x = reshape(x, (batch, Const::<784>))?;
-            let x = enter_dense(entry, &self.encoder, x, true)?;
+            let x = Start::reshape(x, (batch, Const::<784>))?;
+            let x = Entry::dense(entry, &self.encoder, x, true)?;
             let (x, solve) = self.ode.try_forward_with_stats(x)?;
             stats += solve;
             let x = apply(&self.head, x)?;

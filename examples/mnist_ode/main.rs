@@ -44,6 +44,11 @@ neural_ode! {
 fn main() -> ExitCode {
     // Bad arguments end here too, with status 2 and a message of their own.
     let arguments = Arguments::parse();
+    // With large batches this thread works beside the others instead of waiting for them.
+    let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
+    if let Err(error) = pool.build_global() {
+        eprintln!("warning: no threads beside this one ({error})");
+    }
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

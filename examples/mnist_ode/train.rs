@@ -16,7 +16,6 @@ use crate::{
 const PIXELS: usize = 28 * 28;
 const CLASSES: usize = 10;
 
-type Inputs<D> = Tensor<(usize, Const<28>, Const<28>), f32, D>;
 type Targets<D> = Tensor<(usize, Const<CLASSES>), f32, D>;
 
 /// The images, of which the first nine tenths are for training.
@@ -45,18 +44,13 @@ impl Images {
     }
 
     /// The images at `indices`, as numbers from 0 to 1.
-    fn inputs<D: Device<f32>>(&self, device: &D, indices: &[usize]) -> Result<Inputs<D>, String> {
-        let mut pixels = Vec::with_capacity(indices.len() * PIXELS);
-        for image in indices.iter().filter_map(|index| self.image(*index)) {
-            pixels.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
-        }
-        device
-            .try_tensor_from_vec(pixels, (indices.len(), Const, Const))
-            .map_err(|error| error.to_string())
-    }
-
-    fn image(&self, index: usize) -> Option<&[u8]> {
-        self.pixels.chunks_exact(PIXELS).nth(index)
+    fn inputs(&self, indices: &[usize]) -> Samples<f32> {
+        Samples::from_fn(indices.len(), PIXELS, |sample, numbers| {
+            let image = &self.pixels[indices[sample] * PIXELS..][..PIXELS];
+            for (number, &pixel) in numbers.iter_mut().zip(image) {
+                *number = f32::from(pixel) / 255.0;
+            }
+        })
     }
 
     /// The labels at `indices`, one-hot.
@@ -95,11 +89,8 @@ pub(crate) fn train<D: Device<f32>>(
         let start = Instant::now();
         let mut sum = Epoch::new(epoch);
         for batch in order.chunks(arguments.batch) {
-            let (inputs, targets) = (
-                images.inputs(device, batch)?,
-                images.targets(device, batch)?,
-            );
-            let (logits, forward) = model.try_forward_traced(inputs, gradients)?;
+            let (inputs, targets) = (images.inputs(batch), images.targets(device, batch)?);
+            let (logits, forward) = model.try_forward_samples_traced(&inputs, gradients)?;
             let loss = try_softmax_cross_entropy(logits, targets)?;
             let value: f32 = loss.as_vec().into_iter().sum();
             let backward;
@@ -118,7 +109,7 @@ pub(crate) fn train<D: Device<f32>>(
         let all: Vec<usize> = (0..images.labels.len()).collect();
         let (training, test) = all.split_at(images.training());
         let accuracies =
-            [training, test].map(|part| accuracy(model, device, images, part, arguments.batch));
+            [training, test].map(|part| accuracy(model, images, part, arguments.batch));
         let [train_accuracy, test_accuracy] = accuracies;
         bar.finish_and_clear();
         report.epoch(sum.finish(seconds, train_accuracy?, test_accuracy?));
@@ -129,14 +120,14 @@ pub(crate) fn train<D: Device<f32>>(
 /// The fraction of the images at `indices` whose largest logit is that of their label.
 fn accuracy<D: Device<f32>>(
     model: &MnistOde<f32, D>,
-    device: &D,
     images: &Images,
     indices: &[usize],
     batch: usize,
 ) -> Result<f64, Box<dyn Error>> {
     let mut right = 0_usize;
     for batch in indices.chunks(batch) {
-        let logits = model.try_forward(images.inputs(device, batch)?)?.as_vec();
+        let (logits, _) = model.try_forward_samples(&images.inputs(batch))?;
+        let logits = logits.as_vec();
         for (row, &index) in logits.chunks_exact(CLASSES).zip(batch) {
             let guess = row
                 .iter()

@@ -35,7 +35,7 @@ pub use crate::{
         },
         tensor::{DeviceErr, KernelVisitor, TensorField},
     },
-    entry::{enter_dense, AsGiven, Data, Entry},
+    entry::{AsGiven, Data, Entry, InMemory},
     error::SolveError,
     layer::{
         activation::{Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh},
@@ -46,6 +46,7 @@ pub use crate::{
         LayerNorm, MaxPool2d, Mode, Pow, Project, Reshape, Residual, Scale, Stateless,
     },
     options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
+    samples::Samples,
     shape::{
         assert_feeds, assert_holds, assert_keeps, assert_positive, assert_returns_input,
         assert_returns_state,

@@ -38,9 +38,7 @@ pub(crate) fn finite_input<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
 ///
 /// # Errors
 /// [`SolveError::EmptyBatch`].
-pub fn model_batch<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    x: &Tensor<S, E, D, T>,
-) -> Result<(), SolveError> {
+pub fn model_batch(x: &impl HasShape) -> Result<(), SolveError> {
     if x.shape().num_elements() == 0 {
         let shape = x.shape().concrete().into();
         return Err(SolveError::EmptyBatch { shape });

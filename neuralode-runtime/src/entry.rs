@@ -3,15 +3,16 @@
 use core::{cell::Cell, fmt, marker::PhantomData};
 
 use dfdx::{
-    shapes::{Const, Dim, Dtype, Shape},
-    tensor::{Gradients, NoneTape, OwnedTape, Tape, Tensor, Trace},
-    tensor_ops::Device,
+    shapes::{Const, Dim, Dtype, HasShape, Rank0, Shape},
+    tensor::{Gradients, NoneTape, OwnedTape, SplitTape, Tape, Tensor, Trace},
+    tensor_ops::{Device, ReshapeTo},
 };
 
 use crate::{
     check::finite_input,
     error::SolveError,
     layer::{Activation, Dense, Input},
+    samples::{Samples, Shaped},
 };
 
 /// How an input enters a model. Generated models have one forward pass for all ways.
@@ -21,8 +22,29 @@ pub trait Entry<E: Dtype, D: Device<E>>: Sized {
     /// The tape from there on.
     type After: Tape<E, D>;
 
-    /// Whether a backward pass must give a gradient for the input.
-    const INPUT_GRADIENT: bool;
+    /// What enters the model, in the shape `S`.
+    type Input<S: Shape>: HasShape<Shape = S>;
+
+    /// `x` in another shape, which holds as many scalars.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn reshape<S: Shape, To: Shape>(
+        x: Self::Input<S>,
+        to: To,
+    ) -> Result<Self::Input<To>, SolveError>;
+
+    /// Applies the first layer with parameters, a dense one. With `check` it makes sure on the way that all numbers
+    /// of its input are finite: it reads them anyhow.
+    ///
+    /// # Errors
+    /// [`SolveError::NonFinite`], and [`SolveError::Device`] if the device fails.
+    fn dense<const I: usize, const O: usize, A: Activation, B: Dim, Init>(
+        self,
+        layer: &Dense<I, O, A, E, D, Init>,
+        x: Self::Input<(B, Const<I>)>,
+        check: bool,
+    ) -> Result<Tensor<(B, Const<O>), E, D, Self::After>, SolveError>;
 
     /// Puts the tape on what enters the first layer with parameters.
     fn enter<S: Shape>(self, x: Tensor<S, E, D, Self::Before>) -> Tensor<S, E, D, Self::After>;
@@ -54,7 +76,23 @@ impl<E: Dtype, D: Device<E>, T: Tape<E, D>> Entry<E, D> for AsGiven<T> {
     type Before = T;
     type After = T;
 
-    const INPUT_GRADIENT: bool = true;
+    type Input<S: Shape> = Tensor<S, E, D, T>;
+
+    fn reshape<S: Shape, To: Shape>(
+        x: Self::Input<S>,
+        to: To,
+    ) -> Result<Self::Input<To>, SolveError> {
+        x.try_reshape_like(&to).map_err(SolveError::device)
+    }
+
+    fn dense<const I: usize, const O: usize, A: Activation, B: Dim, Init>(
+        self,
+        layer: &Dense<I, O, A, E, D, Init>,
+        x: Self::Input<(B, Const<I>)>,
+        check: bool,
+    ) -> Result<Tensor<(B, Const<O>), E, D, Self::After>, SolveError> {
+        enter_tensor(self, true, layer, x, check)
+    }
 
     fn enter<S: Shape>(self, x: Tensor<S, E, D, T>) -> Tensor<S, E, D, T> {
         x
@@ -76,20 +114,136 @@ impl<E: Dtype, D: Device<E>> Entry<E, D> for Data<E, D> {
     type Before = NoneTape;
     type After = OwnedTape<E, D>;
 
-    const INPUT_GRADIENT: bool = false;
+    type Input<S: Shape> = Tensor<S, E, D, NoneTape>;
+
+    fn reshape<S: Shape, To: Shape>(
+        x: Self::Input<S>,
+        to: To,
+    ) -> Result<Self::Input<To>, SolveError> {
+        x.try_reshape_like(&to).map_err(SolveError::device)
+    }
+
+    fn dense<const I: usize, const O: usize, A: Activation, B: Dim, Init>(
+        self,
+        layer: &Dense<I, O, A, E, D, Init>,
+        x: Self::Input<(B, Const<I>)>,
+        check: bool,
+    ) -> Result<Tensor<(B, Const<O>), E, D, Self::After>, SolveError> {
+        enter_tensor(self, false, layer, x, check)
+    }
 
     fn enter<S: Shape>(self, x: Tensor<S, E, D>) -> Tensor<S, E, D, OwnedTape<E, D>> {
         x.traced(self.0)
     }
 }
 
-/// Applies the first layer with parameters, a dense one. With `check` it makes sure on the way that all numbers
-/// of its input are finite: it reads them anyhow.
-///
-/// # Errors
-/// [`SolveError::NonFinite`], and [`SolveError::Device`] if the device fails.
-pub fn enter_dense<const I: usize, const O: usize, A, B, E, D, N, Init>(
+/// What a tape is made of.
+pub trait Begin<E: Dtype, D: Device<E>> {
+    /// The tape.
+    type Tape: Tape<E, D>;
+
+    /// Puts it on a tensor.
+    fn put<S: Shape>(self, x: Tensor<S, E, D>) -> Tensor<S, E, D, Self::Tape>;
+}
+
+impl<E: Dtype, D: Device<E>> Begin<E, D> for NoneTape {
+    type Tape = Self;
+
+    fn put<S: Shape>(self, x: Tensor<S, E, D>) -> Tensor<S, E, D> {
+        x
+    }
+}
+
+impl<E: Dtype, D: Device<E>> Begin<E, D> for Gradients<E, D> {
+    type Tape = OwnedTape<E, D>;
+
+    fn put<S: Shape>(self, x: Tensor<S, E, D>) -> Tensor<S, E, D, OwnedTape<E, D>> {
+        x.traced(self)
+    }
+}
+
+/// Samples in memory, which the first dense layer reads there, and what the tape behind it is made of.
+#[derive(Debug)]
+pub struct InMemory<'s, E, G> {
+    samples: &'s Samples<E>,
+    begin: G,
+}
+
+impl<'s, E: Dtype> InMemory<'s, E, NoneTape> {
+    /// An entry without a tape.
+    pub const fn new(samples: &'s Samples<E>) -> Self {
+        Self {
+            samples,
+            begin: NoneTape,
+        }
+    }
+}
+
+impl<'s, E: Dtype, D: Device<E>> InMemory<'s, E, Gradients<E, D>> {
+    /// An entry whose tape adds to `gradients`.
+    pub const fn traced(samples: &'s Samples<E>, gradients: Gradients<E, D>) -> Self {
+        Self {
+            samples,
+            begin: gradients,
+        }
+    }
+}
+
+impl<E: Dtype, T> InMemory<'_, E, T> {
+    /// What enters the model in place of a tensor of this shape.
+    ///
+    /// # Errors
+    /// [`SolveError::ShapeMismatch`] unless the samples have it, [`SolveError::EmptyBatch`].
+    pub fn input<S: Shape>(&self, shape: S) -> Result<Shaped<S>, SolveError> {
+        self.samples.check(&shape)?;
+        Ok(Shaped(shape))
+    }
+}
+
+impl<E: Dtype, D: Device<E>, G: Begin<E, D>> Entry<E, D> for InMemory<'_, E, G> {
+    type Before = NoneTape;
+    type After = G::Tape;
+    type Input<S: Shape> = Shaped<S>;
+
+    fn reshape<S: Shape, To: Shape>(_: Shaped<S>, to: To) -> Result<Shaped<To>, SolveError> {
+        Ok(Shaped(to))
+    }
+
+    fn enter<S: Shape>(self, x: Tensor<S, E, D>) -> Tensor<S, E, D, G::Tape> {
+        self.begin.put(x)
+    }
+
+    fn dense<const I: usize, const O: usize, A: Activation, B: Dim, Init>(
+        self,
+        layer: &Dense<I, O, A, E, D, Init>,
+        x: Shaped<(B, Const<I>)>,
+        check: bool,
+    ) -> Result<Tensor<(B, Const<O>), E, D, G::Tape>, SolveError> {
+        // dfdx makes a tape on a tensor only.
+        let scalar: Tensor<Rank0, E, D> = layer
+            .weight
+            .device()
+            .try_zeros()
+            .map_err(SolveError::device)?;
+        let (_, tape) = self.begin.put(scalar).split_tape();
+        let finite = Cell::new(None);
+        let input = Input {
+            gradient: false,
+            finite: check.then_some(&finite),
+        };
+        let Shaped(shape) = x;
+        let y = layer.try_forward_in_memory(self.samples, shape, tape, input)?;
+        if check && finite.get() != Some(true) {
+            finite_input(&self.samples.try_tensor(layer.weight.device(), shape)?)?;
+        }
+        Ok(y)
+    }
+}
+
+/// Applies the first layer with parameters, a dense one: see [`Entry::dense`].
+fn enter_tensor<const I: usize, const O: usize, A, B, E, D, N, Init>(
     entry: N,
+    gradient: bool,
     layer: &Dense<I, O, A, E, D, Init>,
     x: Tensor<(B, Const<I>), E, D, N::Before>,
     check: bool,
@@ -104,7 +258,7 @@ where
     let untaped = x.retaped::<NoneTape>();
     let finite = Cell::new(None);
     let input = Input {
-        gradient: N::INPUT_GRADIENT,
+        gradient,
         finite: check.then_some(&finite),
     };
     let y = layer

@@ -39,6 +39,7 @@ pub mod ode;
 pub mod options;
 mod pool;
 mod root;
+mod samples;
 pub mod saved_points;
 pub mod sensitivity;
 mod shape;
@@ -64,6 +65,7 @@ pub use layer::{Layer, Mode};
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
 pub use ode::{SaveAt, Solve};
 pub use options::{Adjoint, Controller, SolveOptions, Solver, StepSizes, Vjp};
+pub use samples::Samples;
 pub use stats::Stats;
 pub use summary::{LayerSummary, Summary};
 

@@ -234,7 +234,12 @@ impl Passes {
             given_output: of_output(quote!(Tp)),
             data: of_input(quote!(#root::NoneTape)),
             data_output: of_output(quote!(#root::OwnedTape<Elem, Dev>)),
-            before: of_input(quote!(Start::Before)),
+            before: if dense_reads_input(model) {
+                let shape = batch_shape(&model.input);
+                quote!(Start::Input<#shape>)
+            } else {
+                of_input(quote!(Start::Before))
+            },
             after: of_output(quote!(Start::After)),
         }
     }
@@ -396,6 +401,7 @@ fn plain_passes(
         pass(quote!(#root::AsGiven::new())),
         pass(quote!(#root::Data::new(gradients))),
     );
+    let in_memory = samples_passes(model, pass, condition);
     quote! {
         /// The model's output with the statistics of its forward solves.
         ///
@@ -432,7 +438,63 @@ fn plain_passes(
         {
             #as_data
         }
+
+        #in_memory
     }
+}
+
+/// The passes from samples in memory, for models that start with a dense layer.
+fn samples_passes(
+    model: &Model,
+    pass: &dyn Fn(TokenStream) -> TokenStream,
+    condition: &TokenStream,
+) -> Option<TokenStream> {
+    if !dense_reads_input(model) {
+        return None;
+    }
+    let root = root();
+    let (input, leaving) = (&model.input, output_shape(model));
+    let shape = quote!((samples.len(), #(#root::Const::<#input>,)*));
+    let output = |tape: TokenStream| quote!(#root::Tensor<(usize, #(#root::Const<#leaving>,)*), Elem, Dev, #tape>);
+    let (plain, traced) = (
+        output(quote!(#root::NoneTape)),
+        output(quote!(#root::OwnedTape<Elem, Dev>)),
+    );
+    let passed = pass(quote!(entry));
+    Some(quote! {
+        /// The model's output for samples in memory, which its first layer reads where they are, with the statistics of
+        /// its forward solves.
+        ///
+        /// # Errors
+        /// Samples of another number of features, none at all, numbers that are not finite, and failures of a solve or of
+        /// the device.
+        pub fn try_forward_samples(
+            &self,
+            samples: &#root::Samples<Elem>,
+        ) -> #root::Result<(#plain, #root::Stats), #root::SolveError>
+        #condition
+        {
+            let entry = #root::InMemory::new(samples);
+            let x = entry.input(#shape)?;
+            #passed
+        }
+
+        /// The same on a tape that adds to `gradients`: the forward pass of a training step without a copy of its input.
+        ///
+        /// # Errors
+        /// Those of [`Self::try_forward_samples`]. `gradients` are lost with it.
+        pub fn try_forward_samples_traced(
+            &self,
+            samples: &#root::Samples<Elem>,
+            gradients: #root::Gradients<Elem, Dev>,
+        ) -> #root::Result<(#traced, #root::Stats), #root::SolveError>
+        #condition
+        {
+            let entry = #root::InMemory::traced(samples, gradients);
+            let x = entry.input(#shape)?;
+            #passed
+        }
+    })
 }
 
 /// Whether the first thing that happens to a model's input, its shape apart, is a dense layer, which can look
@@ -520,10 +582,16 @@ fn chain_calls(
         } else {
             this.clone()
         };
-        calls.extend(layers::meet(shape, &layer.input));
-        if layer.kind.has_parameters() && !core::mem::replace(entered, true) {
-            calls.extend(layers::first_call(layer, &place, check));
+        let first = layer.kind.has_parameters() && !*entered;
+        if check && !*entered {
+            calls.extend(layers::call_before_entry(layer, shape));
         } else {
+            calls.extend(layers::meet(shape, &layer.input));
+        }
+        if first {
+            *entered = true;
+            calls.extend(layers::first_call(layer, &place, check));
+        } else if *entered || !check {
             calls.extend(layers::call(layer, &place));
         }
         shape.clone_from(&layer.output);

@@ -102,10 +102,7 @@ pub(super) fn inner_places(this: &TokenStream, count: usize) -> Vec<TokenStream>
 pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
     let root = root();
     match &layer.kind {
-        LayerKind::Flatten | LayerKind::Reshape => {
-            let shape = batch_shape_value(&layer.output);
-            quote!(let x = #root::reshape(x, #shape)?;)
-        }
+        LayerKind::Flatten | LayerKind::Reshape => restate(&quote!(#root::reshape), &layer.output),
         LayerKind::Augment | LayerKind::Project | LayerKind::AppendTime => {
             let flat = |shape: Size| batch_shape_value(&vec![shape]);
             let into = meet(&layer.input, &[layer.taken()]);
@@ -162,7 +159,7 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
 pub(super) fn first_call(layer: &Layer, this: &TokenStream, check: bool) -> TokenStream {
     let root = root();
     if matches!(layer.kind, LayerKind::Dense { .. }) {
-        quote!(let x = #root::enter_dense(entry, &#this, x, #check)?;)
+        quote!(let x = #root::Entry::dense(entry, &#this, x, #check)?;)
     } else {
         let call = call(layer, this);
         quote! {
@@ -175,14 +172,34 @@ pub(super) fn first_call(layer: &Layer, this: &TokenStream, check: bool) -> Toke
 /// Restates the shape of `x` where the widths of two neighbours are equal only by a condition on constants,
 /// so that a failed condition is the only error.
 pub(super) fn meet(produced: &[Size], taken: &[Size]) -> TokenStream {
+    let root = root();
+    meet_by(&quote!(#root::reshape), produced, taken)
+}
+
+/// The same by another function than that for tensors.
+fn meet_by(reshape: &TokenStream, produced: &[Size], taken: &[Size]) -> TokenStream {
     let sure =
         produced.len() == taken.len() && produced.iter().zip(taken).all(|(a, b)| a.is_surely(b));
     if sure {
         return TokenStream::new();
     }
-    let root = root();
-    let shape = batch_shape_value(&taken.to_vec());
-    quote!(let x = #root::reshape(x, #shape)?;)
+    restate(reshape, taken)
+}
+
+fn restate(reshape: &TokenStream, shape: &[Size]) -> TokenStream {
+    let shape = batch_shape_value(&shape.to_vec());
+    quote!(let x = #reshape(x, #shape)?;)
+}
+
+/// The calls of a layer that comes before the first one with parameters, where that is a dense one that checks the
+/// input; `shape` is the shape before it. It changes the shape of what enters and nothing else.
+pub(super) fn call_before_entry(layer: &Layer, shape: &[Size]) -> TokenStream {
+    let reshape = quote!(Start::reshape);
+    let mut calls = meet_by(&reshape, shape, &layer.input);
+    if matches!(layer.kind, LayerKind::Flatten | LayerKind::Reshape) {
+        calls.extend(restate(&reshape, &layer.output));
+    }
+    calls
 }
 
 /// Number of trainable scalars of the layer at the place `this`, as an expression.

@@ -5,16 +5,20 @@ use core::{cell::Cell, marker::PhantomData};
 use dfdx::{
     nn::{Module, ModuleVisitor, NonMutableModule, TensorCollection, TensorOptions},
     shapes::{Const, Dim, Dtype, HasShape, Rank1, Rank2, Shape},
-    tensor::{HasErr, Tape, Tensor},
+    tensor::{HasErr, PutTape, Tape, Tensor},
     tensor_ops::{BroadcastTo, Device, PermuteTo, TryAdd, TryMatMul},
 };
 
 use super::{
-    fused::Fused,
+    fused::{Fused, Operand},
     init::{self, Fan, Glorot, Initialisation},
     Activation,
 };
-use crate::engine::host::storage::{covers, is_contiguous};
+use crate::{
+    engine::host::storage::{covers, is_contiguous},
+    error::SolveError,
+    samples::Samples,
+};
 
 /// `A(x W^T + b)`: an affine map from `I` to `O` features, followed by the activation `A`.
 ///
@@ -140,22 +144,50 @@ impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>, Init
         x: Tensor<(B, Const<I>), E, D, T>,
         input: Input<'_>,
     ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
-        let fusible = covers::<E, D>()
-            && x.shape().num_elements() > 0
-            && I > 0
-            && O > 0
-            && is_contiguous(&self.weight)
-            && is_contiguous(&self.bias);
-        if !fusible {
+        if x.shape().num_elements() == 0 || !self.is_fusible() {
             return self.try_forward_by_operations(x);
         }
         let visitor = Fused {
             layer: self,
-            x,
+            x: Operand::Tensor(x),
             input,
         };
-        A::with_kernel(visitor)
-            .unwrap_or_else(|Fused { layer, x, .. }| layer.try_forward_by_operations(x))
+        A::with_kernel(visitor).unwrap_or_else(Fused::by_operations)
+    }
+
+    /// The same for samples in memory, with what follows on `tape`; `shape` is theirs.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`].
+    pub(crate) fn try_forward_in_memory<B: Dim, T: Tape<E, D>>(
+        &self,
+        samples: &Samples<E>,
+        shape: (B, Const<I>),
+        tape: T,
+        input: Input<'_>,
+    ) -> Result<Tensor<(B, Const<O>), E, D, T>, SolveError> {
+        if !samples.is_empty() && self.is_fusible() {
+            let visitor = Fused {
+                layer: self,
+                x: Operand::Samples(samples.clone(), shape, tape),
+                input,
+            };
+            return A::with_kernel(visitor)
+                .unwrap_or_else(Fused::by_operations)
+                .map_err(SolveError::device);
+        }
+        let x = samples.try_tensor(self.weight.device(), shape)?;
+        self.try_forward_by_operations(x.put_tape(tape))
+            .map_err(SolveError::device)
+    }
+
+    /// Whether there are kernels for the layer here.
+    fn is_fusible(&self) -> bool {
+        covers::<E, D>()
+            && I > 0
+            && O > 0
+            && is_contiguous(&self.weight)
+            && is_contiguous(&self.bias)
     }
 
     /// The same in dfdx's operations, on any device.

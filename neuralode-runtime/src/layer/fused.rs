@@ -11,11 +11,14 @@ use super::{
     dense::{Dense, Input},
     Activation,
 };
-use crate::engine::host::{
-    buffer::Buffer,
-    kernel::TileActivation,
-    rows::{self, RowScalar, Size},
-    storage::{numbers_mut, read, same},
+use crate::{
+    engine::host::{
+        buffer::Buffer,
+        kernel::TileActivation,
+        rows::{self, RowScalar, Size},
+        storage::{numbers_mut, read, same},
+    },
+    samples::Samples,
 };
 
 /// A forward pass of `layer` on an input with elements, waiting for the kernel of its activation.
@@ -31,8 +34,29 @@ pub(super) struct Fused<
     Init,
 > {
     pub(super) layer: &'l Dense<I, O, A, E, D, Init>,
-    pub(super) x: Tensor<(B, Const<I>), E, D, T>,
+    pub(super) x: Operand<I, B, E, D, T>,
     pub(super) input: Input<'l>,
+}
+
+/// What enters, with the tape on which the layer is put.
+pub(super) enum Operand<const I: usize, B: Dim, E: Dtype, D: Device<E>, T> {
+    Tensor(Tensor<(B, Const<I>), E, D, T>),
+    Samples(Samples<E>, (B, Const<I>), T),
+}
+
+/// The numbers that enter: kept for the way back.
+enum Numbers<R: RowScalar> {
+    Copied(Buffer<R>),
+    Shared(Samples<R>),
+}
+
+impl<R: RowScalar + Dtype> Numbers<R> {
+    fn as_slice(&self) -> &[R] {
+        match self {
+            Self::Copied(copy) => copy.as_slice(),
+            Self::Shared(samples) => samples.numbers(),
+        }
+    }
 }
 
 impl<const I: usize, const O: usize, A, B: Dim, E: Dtype, D: Device<E>, T, Init> ActivationVisitor
@@ -59,22 +83,52 @@ where
     A: Activation,
     T: Tape<E, D>,
 {
+    /// The layer in dfdx's operations.
+    pub(super) fn by_operations(self) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
+        let x = match self.x {
+            Operand::Tensor(x) => x,
+            Operand::Samples(samples, shape, tape) => {
+                let device = self.layer.weight.device();
+                let x = device.try_tensor_from_vec(samples.numbers().to_vec(), shape)?;
+                x.put_tape(tape)
+            }
+        };
+        self.layer.try_forward_by_operations(x)
+    }
+
     /// `R` is `E` under the name that the kernels know.
-    fn run<K: TileActivation, R: RowScalar>(
-        self,
+    fn run<K: TileActivation, R: RowScalar + Dtype>(
+        mut self,
     ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
-        let Self { layer, x, input } = self;
-        let x = x.try_contiguous()?;
+        let layer = self.layer;
+        let x_numbers = match self.x {
+            Operand::Tensor(x) => {
+                let x = x.try_contiguous()?;
+                let numbers = read::<_, _, _, _, R>(&x).map(Numbers::Copied);
+                self.x = Operand::Tensor(x);
+                numbers
+            }
+            Operand::Samples(ref samples, ..) => {
+                same::<Samples<E>, Samples<R>>(samples.clone()).map(Numbers::Shared)
+            }
+        };
         let numbers = (
-            read::<_, _, _, _, R>(&x),
+            x_numbers,
             read::<_, _, _, _, R>(&layer.weight),
             read::<_, _, _, _, R>(&layer.bias),
         );
         let (Some(x_numbers), Some(weight), Some(bias)) = numbers else {
-            return layer.try_forward_by_operations(x);
+            return self.by_operations();
         };
-        let (x, mut tape) = x.split_tape();
-        let (batch, _) = *x.shape();
+        let Self { x, input, .. } = self;
+        let (x, batch, mut tape) = match x {
+            Operand::Tensor(x) => {
+                let (x, tape) = x.split_tape();
+                let (batch, _) = *x.shape();
+                (Some(x.ghost()), batch, tape)
+            }
+            Operand::Samples(_, (batch, _), tape) => (None, batch, tape),
+        };
         let mut y = vec![R::default(); batch.size() * O];
         let size = Size {
             inputs: I,
@@ -100,13 +154,13 @@ where
         if T::OWNS_TAPE && !K::FROM_ARGUMENT {
             saved = Some(Buffer::copy_of(&y));
         }
-        let device = x.device();
+        let device = layer.weight.device();
         let y = same::<Vec<R>, Vec<E>>(y).unwrap_or_default();
         let y = device.try_tensor_from_vec(y, (batch, Const::<O>))?;
         if let Some(saved) = saved {
-            let (x, y) = (x.ghost(), y.ghost());
+            let y = y.ghost();
             let (layer_weight, layer_bias) = (layer.weight.ghost(), layer.bias.ghost());
-            let weight = input.gradient.then_some(weight);
+            let weight = x.filter(|_| input.gradient).map(|x| (x, weight));
             tape.add_backward_op(move |gradients| {
                 let cotangent = numbers_mut::<E, D, R>(gradients.get_or_alloc_mut(&y)?);
                 let Some(mut cotangent) = cotangent.map(|c| Buffer::copy_of(c)) else {
@@ -122,7 +176,7 @@ where
                 if let Some(bias_bar) = numbers_mut::<E, D, R>(bias_bar) {
                     R::add_bias_gradient(cotangent, bias_bar);
                 }
-                if let Some(weight) = weight {
+                if let Some((x, weight)) = weight {
                     let x_bar = gradients.get_or_alloc_mut(&x)?;
                     if let Some(x_bar) = numbers_mut::<E, D, R>(x_bar) {
                         R::add_input_gradient(size, weight.as_slice(), cotangent, x_bar);

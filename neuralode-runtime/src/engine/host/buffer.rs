@@ -31,6 +31,23 @@ pooled!(f32 STORE_F32, f64 STORE_F64);
 /// makes products of long rows up to 1.5 times slower.
 const ALIGNMENT: usize = 64;
 
+/// Numbers before the first cache line at most.
+const fn padding<E>() -> usize {
+    ALIGNMENT / size_of::<E>()
+}
+
+/// Where the first cache line of a memory starts that has [`padding`] to spare.
+fn line_start<E>(numbers: &[E]) -> usize {
+    numbers.as_ptr().align_offset(ALIGNMENT).min(padding::<E>())
+}
+
+/// Memory for `len` numbers that start on a cache line, and where they do; it stays there while it is not made longer.
+pub(crate) fn aligned<E: Copy + Default>(len: usize) -> (Vec<E>, usize) {
+    let memory = vec![E::default(); len + padding::<E>()];
+    let start = line_start(&memory);
+    (memory, start)
+}
+
 /// `len` numbers in memory that goes back to the thread's store at the end; they start on a cache line.
 pub struct Buffer<E: Pooled> {
     /// At least `start + len` numbers: shortening would cost a fill when it grows again.
@@ -49,7 +66,7 @@ impl<E: Pooled> fmt::Debug for Buffer<E> {
 
 impl<E: Pooled> Buffer<E> {
     /// Numbers before the first cache line at most.
-    const PADDING: usize = ALIGNMENT / size_of::<E>();
+    const PADDING: usize = padding::<E>();
 
     /// Numbers of any value.
     pub fn new(len: usize) -> Self {
@@ -60,7 +77,7 @@ impl<E: Pooled> Buffer<E> {
             best.map(|at| store.swap_remove(at))
         });
         let numbers = stored.flatten().unwrap_or_else(|| vec![E::default(); room]);
-        let start = numbers.as_ptr().align_offset(ALIGNMENT).min(Self::PADDING);
+        let start = line_start(&numbers);
         Self {
             numbers,
             start,
