@@ -142,7 +142,10 @@ where
         let whole_span = self.saved.times() == [options.t1] && options.t0 != options.t1;
         let stops = !(options.step_at.is_empty() && options.jump_at.is_empty());
         let adjoint = !T::OWNS_TAPE || options.adjoint == Adjoint::Discrete;
-        if !whole_span || stops || !adjoint || !all_contiguous(field).map_err(SolveError::device)? {
+        if !whole_span || stops || !adjoint || K::cuda_source().is_none() {
+            return Ok(None);
+        }
+        if !all_contiguous(field).map_err(SolveError::device)? {
             return Ok(None);
         }
         let theta = field.kernel_parameters()?;

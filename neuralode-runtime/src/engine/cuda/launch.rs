@@ -243,7 +243,7 @@ pub(crate) struct Pulled<R> {
 }
 
 impl Kernels {
-    /// Compiles a program and loads it into the device under a name of its own.
+    /// Compiles a program and loads it into the device under a name of its own, unless the device has it.
     ///
     /// # Errors
     /// [`SolveError::Device`] with the compiler's messages or the driver's reason.
@@ -252,14 +252,16 @@ impl Kernels {
         name: &str,
         program: &Program,
     ) -> Result<Self, SolveError> {
-        let ptx = compile_ptx(program.text()).map_err(|error| {
-            SolveError::device(match error {
-                CompileError::CompileError { nvrtc, log, .. } => {
-                    format!("NVRTC failed ({nvrtc:?}): {}", log.to_string_lossy())
-                }
-                other => format!("NVRTC failed: {other:?}"),
+        let compile = || {
+            compile_ptx(program.text()).map_err(|error| {
+                SolveError::device(match error {
+                    CompileError::CompileError { nvrtc, log, .. } => {
+                        format!("NVRTC failed ({nvrtc:?}): {}", log.to_string_lossy())
+                    }
+                    other => format!("NVRTC failed: {other:?}"),
+                })
             })
-        })?;
+        };
         let names = [
             Program::SOLVE,
             Program::PULL_BACK,
@@ -267,7 +269,10 @@ impl Kernels {
             Program::ADD,
             Program::FIRST_NOT_FINITE,
         ];
-        device.load_ptx(ptx, name, &names).map_err(driver)?;
+        // Another thread may have loaded it.
+        if !device.has_func(name, Program::SOLVE) {
+            device.load_ptx(compile()?, name, &names).map_err(driver)?;
+        }
         let function = |function: &str| {
             let found = device.get_func(name, function);
             found.ok_or_else(|| SolveError::device(format!("the kernel {function} is not there")))
