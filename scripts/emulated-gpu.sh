@@ -13,7 +13,12 @@ folder=$PWD/target/emulated-gpu
 mkdir -p "$folder"
 library=$folder/libemulated_gpu.so
 "$compiler" -std=c++20 -O1 -Wall -Wextra -Werror -shared -fPIC -o "$library" tests/support/emulated_gpu.cpp -ldl
-# dfdx's `ci-check` compiles without CUDA and leaves its functions open, which the library has.
-test=$(cargo rustc --test cuda_device --features cuda,dfdx/ci-check --message-format=json -- -C "link-arg=$library" |
-    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
+# dfdx's `ci-check` compiles without CUDA and leaves its functions open, which the library has. A linker that adds it,
+# instead of an argument for rustc, and the whole workspace let cargo use again what the tests have built.
+linker=$folder/bin/cc
+mkdir -p "$folder/bin"
+printf '#!/bin/sh\nexec "%s" "$@" "%s"\n' "$(command -v cc)" "$library" > "$linker"
+chmod +x "$linker"
+test=$(PATH=$folder/bin:$PATH cargo test --workspace --test cuda_device --features cuda,dfdx/ci-check --no-run \
+    --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
 "$test" a_block
