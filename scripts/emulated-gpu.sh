@@ -20,5 +20,5 @@ mkdir -p "$folder/bin"
 printf '#!/bin/sh\nexec "%s" "$@" "%s"\n' "$(command -v cc)" "$library" > "$linker"
 chmod +x "$linker"
 test=$(PATH=$folder/bin:$PATH cargo test --workspace --test cuda_device --features cuda,dfdx/ci-check --no-run \
-    --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
+    --message-format=json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
 "$test" a_block

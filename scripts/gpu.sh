@@ -30,7 +30,7 @@ for line in sys.stdin:
     message = json.loads(line)
     if message.get("executable"): print(message["executable"])' | tail -1
 }
-test=$(cargo test --target-dir "$target" --features cuda --test cuda_device --no-run --message-format=json | executable)
+test=$(cargo test --target-dir "$target" --features cuda --test cuda_device --no-run --message-format=json-render-diagnostics | executable)
 cp "$test" "$pack/cuda_device"
 cargo build --target-dir "$target" --release --features cuda --example mnist_ode
 cp "$target/release/examples/mnist_ode" "$pack/mnist_ode"

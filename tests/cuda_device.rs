@@ -185,12 +185,7 @@ fn a_block_says_in_the_summary_whether_kernels_solve_it() {
         let mut model = Classifier::<f64, _>::build(&gpu);
         assert!(model.summary().to_string().contains("vjp Generated"));
         model.ode.options.adjoint = Adjoint::Interpolating;
-        let vjp = if cfg!(feature = "cuda") {
-            "Tape"
-        } else {
-            "Generated"
-        };
-        assert!(model.summary().to_string().contains(&format!("vjp {vjp}")));
+        assert!(model.summary().to_string().contains("vjp Tape"));
     });
 }
 
@@ -216,7 +211,7 @@ fn a_block_with_state_is_one_kernel_each_way_in_inference() {
         let found = frozen_gradient_on(&gpu);
         let expected = frozen_gradient_on(&Cpu::default());
         assert_eq!(found.forward, expected.forward);
-        assert!(cfg!(not(feature = "cuda")) || found.backward.field_calls > 0);
+        assert!(found.backward.field_calls > 0, "not in kernels");
         for (found, expected) in [
             (&found.y1, &expected.y1),
             (&found.y0_bar, &expected.y0_bar),
@@ -299,6 +294,7 @@ where
         span.clone().with_max_steps(3),
         span.clone().with_dt_min(0.5),
         span.clone().with_tolerances(2.0, 1e-7),
+        span.clone().with_solver(Solver::Rk4),
         span.clone()
             .with_steps(StepSizes::PerSample)
             .with_max_steps(3),
@@ -328,7 +324,7 @@ fn a_block_that_fails_says_why_as_on_the_processor() {
         let (found, expected) = (failures_on(&gpu), failures_on(&Cpu::default()));
         println!("{found:#?}");
         assert_eq!(found, expected);
-        assert!(found[4].contains(&Quantity::InitialState.to_string()));
+        assert!(found[5].contains(&Quantity::InitialState.to_string()));
     });
 }
 

@@ -50,6 +50,29 @@ pub trait Entry<E: Dtype, D: Device<E>>: Sized {
     fn enter<S: Shape>(self, x: Tensor<S, E, D, Self::Before>) -> Tensor<S, E, D, Self::After>;
 }
 
+/// What the entries of tensors have in common; `gradient` says whether a backward pass must give one for the input.
+macro_rules! tensors_enter {
+    (gradient: $gradient:literal) => {
+        type Input<S: Shape> = Tensor<S, E, D, Self::Before>;
+
+        fn reshape<S: Shape, To: Shape>(
+            x: Self::Input<S>,
+            to: To,
+        ) -> Result<Self::Input<To>, SolveError> {
+            x.try_reshape_like(&to).map_err(SolveError::device)
+        }
+
+        fn dense<const I: usize, const O: usize, A: Activation, B: Dim, Init>(
+            self,
+            layer: &Dense<I, O, A, E, D, Init>,
+            x: Self::Input<(B, Const<I>)>,
+            check: bool,
+        ) -> Result<Tensor<(B, Const<O>), E, D, Self::After>, SolveError> {
+            enter_tensor(self, $gradient, layer, x, check)
+        }
+    };
+}
+
 /// An input that brings its tape, or none.
 pub struct AsGiven<T>(PhantomData<T>);
 
@@ -76,23 +99,7 @@ impl<E: Dtype, D: Device<E>, T: Tape<E, D>> Entry<E, D> for AsGiven<T> {
     type Before = T;
     type After = T;
 
-    type Input<S: Shape> = Tensor<S, E, D, T>;
-
-    fn reshape<S: Shape, To: Shape>(
-        x: Self::Input<S>,
-        to: To,
-    ) -> Result<Self::Input<To>, SolveError> {
-        x.try_reshape_like(&to).map_err(SolveError::device)
-    }
-
-    fn dense<const I: usize, const O: usize, A: Activation, B: Dim, Init>(
-        self,
-        layer: &Dense<I, O, A, E, D, Init>,
-        x: Self::Input<(B, Const<I>)>,
-        check: bool,
-    ) -> Result<Tensor<(B, Const<O>), E, D, Self::After>, SolveError> {
-        enter_tensor(self, true, layer, x, check)
-    }
+    tensors_enter!(gradient: true);
 
     fn enter<S: Shape>(self, x: Tensor<S, E, D, T>) -> Tensor<S, E, D, T> {
         x
@@ -114,23 +121,7 @@ impl<E: Dtype, D: Device<E>> Entry<E, D> for Data<E, D> {
     type Before = NoneTape;
     type After = OwnedTape<E, D>;
 
-    type Input<S: Shape> = Tensor<S, E, D, NoneTape>;
-
-    fn reshape<S: Shape, To: Shape>(
-        x: Self::Input<S>,
-        to: To,
-    ) -> Result<Self::Input<To>, SolveError> {
-        x.try_reshape_like(&to).map_err(SolveError::device)
-    }
-
-    fn dense<const I: usize, const O: usize, A: Activation, B: Dim, Init>(
-        self,
-        layer: &Dense<I, O, A, E, D, Init>,
-        x: Self::Input<(B, Const<I>)>,
-        check: bool,
-    ) -> Result<Tensor<(B, Const<O>), E, D, Self::After>, SolveError> {
-        enter_tensor(self, false, layer, x, check)
-    }
+    tensors_enter!(gradient: false);
 
     fn enter<S: Shape>(self, x: Tensor<S, E, D>) -> Tensor<S, E, D, OwnedTape<E, D>> {
         x.traced(self.0)
@@ -232,9 +223,11 @@ impl<E: Dtype, D: Device<E>, G: Begin<E, D>> Entry<E, D> for InMemory<'_, E, G> 
             finite: check.then_some(&finite),
         };
         let Shaped(shape) = x;
-        let y = layer.try_forward_in_memory(self.samples, shape, tape, input)?;
+        let y = layer
+            .try_forward_in_memory(self.samples, shape, tape, input)
+            .map_err(SolveError::device)?;
         if check && finite.get() != Some(true) {
-            finite_input(&self.samples.try_tensor(layer.weight.device(), shape)?)?;
+            self.samples.check_finite()?;
         }
         Ok(y)
     }

@@ -405,6 +405,23 @@ impl SolveOptions {
         Ok(())
     }
 
+    /// [`Self::validate`], and that the method of this name, adaptive or not, goes with the controller.
+    pub(crate) fn validate_with(
+        &self,
+        epsilon: f64,
+        method: &'static str,
+        adaptive: bool,
+    ) -> Result<(), SolveError> {
+        self.validate(epsilon)?;
+        if !adaptive && !matches!(self.controller, Controller::Constant { .. }) {
+            return Err(SolveError::NoErrorEstimate {
+                method,
+                controller: self.controller,
+            });
+        }
+        Ok(())
+    }
+
     fn validate_span(&self) -> Result<(), SolveError> {
         let (t0, t1) = (self.t0, self.t1);
         if t0.is_finite() && t1.is_finite() && (t1 - t0).is_finite() {

@@ -9,7 +9,10 @@ use dfdx::{
     tensor_ops::Device,
 };
 
-use crate::{engine::host::buffer::aligned, error::SolveError};
+use crate::{
+    engine::{host::buffer::aligned, tensor::to_f64},
+    error::{Quantity, SolveError},
+};
 
 /// Samples of `features` numbers each, one after the other, which a model reads without a copy.
 ///
@@ -132,6 +135,20 @@ impl<E: Dtype> Samples<E> {
         device
             .try_tensor_from_vec(self.numbers().to_vec(), shape)
             .map_err(SolveError::device)
+    }
+
+    /// An error if a number is not finite.
+    pub(crate) fn check_finite(&self) -> Result<(), SolveError> {
+        let mut numbers = self.numbers().iter();
+        match numbers.position(|&x| !to_f64(x).is_finite()) {
+            None => Ok(()),
+            Some(index) => Err(SolveError::NonFinite {
+                quantity: Quantity::Input,
+                t: 0.0,
+                h: 0.0,
+                sample: Some(index / self.features),
+            }),
+        }
     }
 
     /// An error unless a batch of this shape holds these samples, and one at least.

@@ -333,13 +333,7 @@ fn check<Y: State, const S: usize>(
     y0: &Y,
     options: &SolveOptions,
 ) -> Result<f64, SolveError> {
-    options.validate(y0.epsilon())?;
-    if !matches!(options.controller, Controller::Constant { .. }) && !tableau.adaptive() {
-        return Err(SolveError::NoErrorEstimate {
-            method: tableau.name,
-            controller: options.controller,
-        });
-    }
+    options.validate_with(y0.epsilon(), tableau.name, tableau.adaptive())?;
     if y0.is_empty() {
         return Err(SolveError::EmptyBatch { shape: vec![0] });
     }

@@ -7,8 +7,9 @@
 // whose threads do not meet at their barriers.
 
 #include <dlfcn.h>
-#include <setjmp.h>
 #include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -45,14 +46,18 @@ size_t place(size_t i, size_t axes, const size_t* dims, const size_t* strides) {
     return at;
 }
 
-template <class R> void multiply(void** a) {
+template <class R, R (*OPERATION)(R, R)> void combine(void** a) {
     const auto count = argument<size_t>(a, 1), axes = argument<size_t>(a, 2);
     const auto* info = argument<const size_t*>(a, 3);
     const auto *x = argument<const R*>(a, 4), *y = argument<const R*>(a, 5);
     auto* out = argument<R*>(a, 6);
-    for (size_t i = 0; i < count; ++i)
-        out[i] = (x ? x[place(i, axes, info, info + axes)] : out[i]) * (y ? y[place(i, axes, info, info + 2 * axes)] : out[i]);
+    for (size_t i = 0; i < count; ++i) {
+        const R left = x ? x[place(i, axes, info, info + axes)] : out[i];
+        out[i] = OPERATION(left, y ? y[place(i, axes, info, info + 2 * axes)] : out[i]);
+    }
 }
+template <class R> R product(R x, R y) { return x * y; }
+template <class R> R total(R x, R y) { return x + y; }
 
 // The gradient of one factor from the other one.
 template <class R> void multiply_back(size_t count, size_t axes, const size_t* info, const R* other, R* bar, size_t chunk, const R* c) {
@@ -68,15 +73,6 @@ template <class R> void multiply_back_right(void** a) {
     const auto axes = argument<size_t>(a, 2);
     multiply_back(argument<size_t>(a, 1), axes, argument<const size_t*>(a, 3) + 3 * axes, argument<const R*>(a, 4),
         argument<R*>(a, 6), argument<size_t>(a, 7), argument<const R*>(a, 8));
-}
-
-template <class R> void add(void** a) {
-    const auto count = argument<size_t>(a, 1), axes = argument<size_t>(a, 2);
-    const auto* info = argument<const size_t*>(a, 3);
-    const auto *x = argument<const R*>(a, 4), *y = argument<const R*>(a, 5);
-    auto* out = argument<R*>(a, 6);
-    for (size_t i = 0; i < count; ++i)
-        out[i] = (x ? x[place(i, axes, info, info + axes)] : out[i]) + (y ? y[place(i, axes, info, info + 2 * axes)] : out[i]);
 }
 
 template <class R> void sum(void** a) {
@@ -100,8 +96,8 @@ template <class R> void sum_back(void** a) {
 
 using Builtin = void (*)(void**);
 const std::map<std::string, Builtin> BUILTINS = {
-    {"badd_fwd_f32", add<float>}, {"badd_fwd_f64", add<double>},
-    {"bmul_fwd_f32", multiply<float>}, {"bmul_fwd_f64", multiply<double>},
+    {"badd_fwd_f32", combine<float, total>}, {"badd_fwd_f64", combine<double, total>},
+    {"bmul_fwd_f32", combine<float, product>}, {"bmul_fwd_f64", combine<double, product>},
     {"bmul_bwd_lhs_f32", multiply_back_left<float>}, {"bmul_bwd_lhs_f64", multiply_back_left<double>},
     {"bmul_bwd_rhs_f32", multiply_back_right<float>}, {"bmul_bwd_rhs_f64", multiply_back_right<double>},
     {"sum_to_fwd_f32", sum<float>}, {"sum_to_fwd_f64", sum<double>},
@@ -227,17 +223,25 @@ bool run_block(const Function& function, Dim at, Dim blocks, unsigned threads, v
 int launch(const Function& function, Dim blocks, unsigned threads, void** arguments) {
     if (function.builtin) return function.builtin(arguments), OK;
     if (!function.kernel) return NOT_FOUND;
-    std::vector<pid_t> children;
+    // A group of processes: where one fails, the others may wait for it.
+    pid_t group = 0;
     for (unsigned b = 0; b < blocks.x; ++b) {
         const pid_t child = fork();
         if (child == 0) _exit(run_block(function, {b, 0, 0}, blocks, threads, arguments) ? 0 : 1);
-        children.push_back(child);
+        if (child < 0 || setpgid(child, group) != 0) {
+            if (child > 0) kill(child, SIGKILL);
+            if (group != 0) kill(-group, SIGKILL);
+            return FAILED;
+        }
+        if (group == 0) group = child;
     }
     bool passed = true;
-    for (pid_t child : children) {
+    for (unsigned b = 0; b < blocks.x; ++b) {
         int status = 1;
-        passed = waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0 && passed;
-        if (!passed) std::fprintf(stderr, "emulated GPU: a block failed with status %d\n", status);
+        if (waitpid(-group, &status, 0) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
+        if (passed) std::fprintf(stderr, "emulated GPU: a block failed with status %d\n", status);
+        kill(-group, SIGKILL);
+        passed = false;
     }
     return passed ? OK : FAILED;
 }
@@ -337,9 +341,9 @@ int nvrtcCreateProgram(void** program, const char* source, const char*, int, con
 }
 int nvrtcCompileProgram(void* handle, int, const char* const*) {
     auto& program = *(Program*)handle;
-    char folder[] = "/tmp/emulated-gpu-XXXXXX";
-    if (!mkdtemp(folder)) return INVALID;
-    const std::string stem = std::string(folder) + "/program";
+    std::string folder = std::filesystem::temp_directory_path() / "emulated-gpu-XXXXXX";
+    if (!mkdtemp(folder.data())) return INVALID;
+    const std::string stem = folder + "/program";
     std::ofstream text(stem + ".cpp");
     text << PRELUDE << program.source;
     const std::string mark = "__global__ void ";

@@ -120,7 +120,7 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             let StageKind::Ode(ode) = &storage.stage.kind else {
                 return None;
             };
-            // Fields with state have no kernels.
+            // The kernels of a field with state are those at one state of it.
             if HasState::of_chain(&ode.field) > HasState::No {
                 return None;
             }

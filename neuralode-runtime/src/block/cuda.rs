@@ -6,9 +6,8 @@
 use core::any::{Any, TypeId};
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
-use cudarc::driver::{CudaDevice, CudaSlice};
+use cudarc::driver::{CudaDevice, CudaSlice, DeviceSlice};
 use dfdx::{
-    nn::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorRef},
     shapes::{Const, Dim, Dtype, HasShape, Shape},
     tensor::{Cuda, Gradients, PutTape, SplitTape, Storage, Tape, Tensor},
     tensor_ops::Device,
@@ -18,13 +17,10 @@ use crate::{
     backward::report,
     engine::{
         cuda::launch::{stages, tile, Kernels, Pulled, Scalar},
-        host::{
-            kernel::TileField,
-            storage::{is_contiguous, same},
-        },
+        host::{kernel::TileField, storage::same},
         tensor::{
-            accumulate_numbers, accumulate_params, as_gradient, scalar, DeviceErr, KernelVisitor,
-            TensorField,
+            accumulate_numbers, accumulate_params, all_contiguous, as_gradient, each_gradient,
+            scalar, DeviceErr, TensorField,
         },
     },
     error::SolveError,
@@ -32,54 +28,13 @@ use crate::{
     stats::Stats,
 };
 
-use super::{portable, saved::Saved, NeuralOde};
+use super::{saved::Saved, Forward};
 
 /// Whether there may be kernels on this device and for this dtype.
 pub(super) fn covers<E: Dtype, D: Device<E>>() -> bool {
     let dtype = TypeId::of::<E>();
     let known = dtype == TypeId::of::<f32>() || dtype == TypeId::of::<f64>();
     known && TypeId::of::<D>() == TypeId::of::<Cuda>()
-}
-
-/// A solve from a contiguous `y0` that is not empty, waiting for the kernels of its field.
-pub(super) struct Forward<'b, const N: usize, B, E, D, T, F, W>
-where
-    B: Dim,
-    E: Dtype,
-    D: Device<E>,
-{
-    pub(super) block: &'b NeuralOde<F>,
-    pub(super) saved: W,
-    pub(super) y0: Tensor<(B, Const<N>), E, D, T>,
-}
-
-impl<const N: usize, B, E, D, T, F, W> KernelVisitor<N> for Forward<'_, N, B, E, D, T, F, W>
-where
-    B: Dim,
-    E: Dtype,
-    D: Device<E>,
-    T: Tape<E, D>,
-    F: TensorField<N, E, D>,
-    W: Saved<B, N, E, D>,
-{
-    type Output = Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>;
-
-    fn visit<K: TileField<N>>(self) -> Self::Output {
-        // Known while compiling, so that one of them is: `covers` lets no third type through.
-        let solved = if const { size_of::<E>() == size_of::<f32>() } {
-            self.run::<K, f32>()?
-        } else {
-            self.run::<K, f64>()?
-        };
-        let Some((y1, stats, pull_back)) = solved else {
-            return portable::forward(self.block, self.saved, self.y0);
-        };
-        let (_, mut tape) = self.y0.split_tape();
-        if let Some(pull_back) = pull_back {
-            tape.add_backward_op(pull_back);
-        }
-        Ok((y1.put_tape(tape), stats))
-    }
 }
 
 /// A solution, what it cost, and the operation on the tape.
@@ -130,8 +85,28 @@ where
     F: TensorField<N, E, D>,
     W: Saved<B, N, E, D>,
 {
+    /// Solves by kernels on a GPU.
+    pub(super) fn on_a_gpu<K: TileField<N>>(
+        self,
+    ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
+        // Known while compiling, so that one of them is: `covers` lets no third type through.
+        let solved = if const { size_of::<E>() == size_of::<f32>() } {
+            self.launch::<K, f32>()?
+        } else {
+            self.launch::<K, f64>()?
+        };
+        let Some((y1, stats, pull_back)) = solved else {
+            return self.solve_portably();
+        };
+        let (_, mut tape) = self.y0.split_tape();
+        if let Some(pull_back) = pull_back {
+            tape.add_backward_op(pull_back);
+        }
+        Ok((y1.put_tape(tape), stats))
+    }
+
     /// `R` is `E` under the name that the kernels know. `None` where kernels cannot do what is asked for.
-    fn run<K: TileField<N>, R: Scalar>(
+    fn launch<K: TileField<N>, R: Scalar>(
         &self,
     ) -> Result<Option<Solved<W::Shape, E, D>>, SolveError> {
         let (field, options) = (&self.block.field, &self.block.options);
@@ -226,94 +201,31 @@ where
     D: Device<E>,
     F: TensorField<N, E, D>,
 {
-    struct Scatter<'g, E: Dtype, D: Device<E>, R> {
-        gradients: &'g mut Gradients<E, D>,
-        kernels: &'g Kernels,
-        pulled: &'g Pulled<R>,
-        from: usize,
-        outcome: Result<(), SolveError>,
-    }
-
-    impl<E: Dtype, D: Device<E>, R: Scalar> TensorVisitor<E, D> for Scatter<'_, E, D, R> {
-        type Viewer = ViewTensorRef;
-        type Err = D::Err;
-        type E2 = E;
-        type D2 = D;
-
-        fn visit<S: Shape>(
-            &mut self,
-            options: TensorOptions<S, E, D>,
-            tensor: &Tensor<S, E, D>,
-        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
-            if options.do_gradient_update {
-                let gradient = self.gradients.get_or_alloc_mut(tensor)?;
-                if let (Some(gradient), Ok(())) = (numbers::<E, D, R>(gradient), &self.outcome) {
-                    self.outcome = self.kernels.add_theta_bar(self.pulled, self.from, gradient);
-                }
-                self.from += tensor.shape().num_elements();
-            }
-            Ok(None)
-        }
-    }
-
-    let outcome = match numbers::<E, D, R>(gradients.get_or_alloc_mut(y0)?) {
+    let mut outcome = match numbers::<E, D, R>(gradients.get_or_alloc_mut(y0)?) {
         Some(gradient) => kernels.add_y_bar(pulled, gradient),
         None => Ok(()),
     };
     if const { F::FOLDED } {
-        let theta_bar = outcome.and_then(|()| kernels.theta_bar(pulled));
-        report(
-            theta_bar
-                .as_ref()
-                .map(|_| pulled.stats)
-                .map_err(Clone::clone),
-        );
-        let theta_bar = theta_bar.ok().and_then(same::<Vec<R>, Vec<E>>);
-        let mut theta_bar = theta_bar.unwrap_or_default();
-        field.pull_back_parameters(&mut theta_bar);
-        return accumulate_params(field, &theta_bar, gradients);
-    }
-    let mut scatter = Scatter {
-        gradients,
-        kernels,
-        pulled,
-        from: 0,
-        outcome,
-    };
-    F::iter_tensors(&mut RecursiveWalker {
-        m: field,
-        f: &mut scatter,
-    })?;
-    report(scatter.outcome.map(|()| pulled.stats));
-    Ok(())
-}
-
-/// Whether the numbers of all parameters lie in order, so that those of their gradients do.
-fn all_contiguous<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
-    module: &M,
-) -> Result<bool, D::Err> {
-    struct Look(bool);
-
-    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Look {
-        type Viewer = ViewTensorRef;
-        type Err = D::Err;
-        type E2 = E;
-        type D2 = D;
-
-        fn visit<S: Shape>(
-            &mut self,
-            _: TensorOptions<S, E, D>,
-            tensor: &Tensor<S, E, D>,
-        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
-            self.0 &= is_contiguous(tensor);
-            Ok(None)
+        let folded = outcome.and_then(|()| kernels.theta_bar(pulled));
+        match folded.map(same::<Vec<R>, Vec<E>>) {
+            Ok(theta_bar) => {
+                report(Ok(pulled.stats));
+                let mut theta_bar = theta_bar.unwrap_or_default();
+                field.pull_back_parameters(&mut theta_bar);
+                accumulate_params(field, &theta_bar, gradients)?;
+            }
+            // The gradients are incomplete, and the report says so.
+            Err(error) => report(Err(error)),
         }
+        return Ok(());
     }
-
-    let mut look = Look(true);
-    M::iter_tensors(&mut RecursiveWalker {
-        m: module,
-        f: &mut look,
+    let mut from = 0;
+    each_gradient(field, gradients, |gradient| {
+        if let (Some(gradient), Ok(())) = (numbers::<E, D, R>(gradient), &outcome) {
+            outcome = kernels.add_theta_bar(pulled, from, gradient);
+            from += gradient.len();
+        }
     })?;
-    Ok(look.0)
+    report(outcome.map(|()| pulled.stats));
+    Ok(())
 }

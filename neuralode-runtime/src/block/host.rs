@@ -1,4 +1,4 @@
-//! A block through generated kernels, on the processor.
+//! A block by generated kernels, on the processor.
 //!
 //! The types are compared once per call, in [`crate::engine::host::storage`].
 
@@ -20,7 +20,7 @@ use crate::{
             storage::{numbers_mut, read, same},
             AnyPerSample, Erased, Generated, HostEngine, Params, PointEngine, Tiles, ANY,
         },
-        tensor::{accumulate_numbers, accumulate_params, DeviceErr, KernelVisitor, TensorField},
+        tensor::{accumulate_numbers, accumulate_params, DeviceErr, TensorField},
     },
     error::SolveError,
     options::{Adjoint, StepSizes},
@@ -32,44 +32,10 @@ use crate::{
 
 use super::{
     each::{pull_back_each, solve_each},
-    portable,
     saved::Saved,
     solving::{solve_f32, solve_f64, Outcome, Solve, Solving, LANES_F32, LANES_F64},
-    NeuralOde,
+    Forward,
 };
-
-/// A solve from a contiguous `y0` that is not empty, waiting for the kernels of its field.
-pub(super) struct Forward<'b, const N: usize, B, E, D, T, F, W>
-where
-    B: Dim,
-    E: Dtype,
-    D: Device<E>,
-{
-    pub(super) block: &'b NeuralOde<F>,
-    pub(super) saved: W,
-    pub(super) y0: Tensor<(B, Const<N>), E, D, T>,
-}
-
-impl<const N: usize, B, E, D, T, F, W> KernelVisitor<N> for Forward<'_, N, B, E, D, T, F, W>
-where
-    B: Dim,
-    E: Dtype,
-    D: Device<E>,
-    T: Tape<E, D>,
-    F: TensorField<N, E, D>,
-    W: Saved<B, N, E, D>,
-{
-    type Output = Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>;
-
-    fn visit<K: TileField<N>>(self) -> Self::Output {
-        // Known while compiling, so that one of them is: `covers` lets no third type through.
-        if const { size_of::<E>() == size_of::<f32>() } {
-            self.run::<K, f32, LANES_F32>(solve_f32)
-        } else {
-            self.run::<K, f64, LANES_F64>(solve_f64)
-        }
-    }
-}
 
 impl<const N: usize, B, E, D, T, F, W> Forward<'_, N, B, E, D, T, F, W>
 where
@@ -80,6 +46,18 @@ where
     F: TensorField<N, E, D>,
     W: Saved<B, N, E, D>,
 {
+    /// Solves by kernels on the processor.
+    pub(super) fn on_the_processor<K: TileField<N>>(
+        self,
+    ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
+        // Known while compiling, so that one of them is: `covers` lets no third type through.
+        if const { size_of::<E>() == size_of::<f32>() } {
+            self.run::<K, f32, LANES_F32>(solve_f32)
+        } else {
+            self.run::<K, f64, LANES_F64>(solve_f64)
+        }
+    }
+
     /// `R` is `E` under the name that the kernels know.
     fn run<K: TileField<N>, R: RowScalar, const L: usize>(
         self,
@@ -120,11 +98,6 @@ where
                 None => self.solve_portably(),
             }
         }
-    }
-
-    /// The field's tensors are not those of its kernels (one is frozen, say), or kernels cannot do what it does.
-    fn solve_portably(self) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
-        portable::forward(self.block, self.saved, self.y0)
     }
 
     /// Whether lanes can do what is asked for.

@@ -98,13 +98,9 @@ pub fn has_kernels<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E, 
         }
     }
 
-    #[cfg(feature = "cuda")]
-    let on_a_gpu = cuda::covers::<E, D>();
-    #[cfg(not(feature = "cuda"))]
-    let on_a_gpu = false;
     match F::with_kernel(Look) {
         Ok(_) if storage::covers::<E, D>() => Kernels::Always,
-        Ok(true) if on_a_gpu => Kernels::DiscreteAdjoint,
+        Ok(true) if on_a_gpu::<E, D>() => Kernels::DiscreteAdjoint,
         _ => Kernels::Never,
     }
 }
@@ -255,18 +251,77 @@ impl<F> NeuralOde<F> {
         }
         let y0 = y0.try_contiguous().map_err(SolveError::device)?;
         let block = self;
+        let forward = Forward { block, saved, y0 };
         let generated = self.options.vjp == Vjp::Generated;
-        if generated && storage::covers::<E, D>() {
-            return F::with_kernel(host::Forward { block, saved, y0 })
-                .unwrap_or_else(|visitor| portable::forward(self, visitor.saved, visitor.y0));
+        if generated && (storage::covers::<E, D>() || on_a_gpu::<E, D>()) {
+            F::with_kernel(forward).unwrap_or_else(Forward::solve_portably)
+        } else {
+            forward.solve_portably()
         }
-        #[cfg(feature = "cuda")]
-        if generated && cuda::covers::<E, D>() {
-            return F::with_kernel(cuda::Forward { block, saved, y0 })
-                .unwrap_or_else(|visitor| portable::forward(self, visitor.saved, visitor.y0));
-        }
-        portable::forward(self, saved, y0)
     }
+}
+
+/// A solve from a contiguous `y0` that is not empty, on its way to an engine.
+struct Forward<'b, const N: usize, B, E, D, T, F, W>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+{
+    block: &'b NeuralOde<F>,
+    saved: W,
+    y0: Tensor<(B, Const<N>), E, D, T>,
+}
+
+impl<const N: usize, B, E, D, T, F, W> Forward<'_, N, B, E, D, T, F, W>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+    T: Tape<E, D>,
+    F: TensorField<N, E, D>,
+    W: Saved<B, N, E, D>,
+{
+    /// By dfdx's operations: the field has no kernels, they are not of its tensors (one is frozen, say), or they cannot do
+    /// what is asked for.
+    fn solve_portably(self) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
+        portable::forward(self.block, self.saved, self.y0)
+    }
+}
+
+impl<const N: usize, B, E, D, T, F, W> KernelVisitor<N> for Forward<'_, N, B, E, D, T, F, W>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+    T: Tape<E, D>,
+    F: TensorField<N, E, D>,
+    W: Saved<B, N, E, D>,
+{
+    type Output = Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>;
+
+    fn visit<K: TileField<N>>(self) -> Self::Output {
+        #[cfg(feature = "cuda")]
+        if on_a_gpu::<E, D>() {
+            return self.on_a_gpu::<K>();
+        }
+        self.on_the_processor::<K>()
+    }
+}
+
+/// Whether there may be kernels for a GPU on this device and for this dtype.
+#[cfg_attr(
+    not(feature = "cuda"),
+    allow(
+        clippy::extra_unused_type_parameters,
+        reason = "there is no such device"
+    )
+)]
+fn on_a_gpu<E: Dtype, D: Device<E>>() -> bool {
+    #[cfg(feature = "cuda")]
+    return cuda::covers::<E, D>();
+    #[cfg(not(feature = "cuda"))]
+    false
 }
 
 impl<E: Dtype, D: Device<E>, F: TensorCollection<E, D>> TensorCollection<E, D> for NeuralOde<F> {

@@ -4,9 +4,9 @@ use core::{cell::Cell, marker::PhantomData};
 
 use dfdx::{
     nn::{Module, ModuleVisitor, NonMutableModule, TensorCollection, TensorOptions},
-    shapes::{Const, Dim, Dtype, HasShape, Rank1, Rank2, Shape},
-    tensor::{HasErr, PutTape, Tape, Tensor},
-    tensor_ops::{BroadcastTo, Device, PermuteTo, TryAdd, TryMatMul},
+    shapes::{Const, Dim, Dtype, HasShape, Rank1, Rank2},
+    tensor::{HasErr, Tape, Tensor},
+    tensor_ops::{BroadcastTo, Device, PermuteTo, ReshapeTo, TryAdd, TryMatMul},
 };
 
 use super::{
@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     engine::host::storage::{covers, is_contiguous},
-    error::SolveError,
     samples::Samples,
 };
 
@@ -144,50 +143,44 @@ impl<const I: usize, const O: usize, A: Activation, E: Dtype, D: Device<E>, Init
         x: Tensor<(B, Const<I>), E, D, T>,
         input: Input<'_>,
     ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
-        if x.shape().num_elements() == 0 || !self.is_fusible() {
-            return self.try_forward_by_operations(x);
-        }
-        let visitor = Fused {
-            layer: self,
-            x: Operand::Tensor(x),
-            input,
+        // Kernels read rows.
+        let x = if covers::<E, D>() {
+            x.try_contiguous()?
+        } else {
+            x
         };
-        A::with_kernel(visitor).unwrap_or_else(Fused::by_operations)
+        self.try_forward_operand(Operand::Tensor(x), input)
     }
 
     /// The same for samples in memory, with what follows on `tape`; `shape` is theirs.
-    ///
-    /// # Errors
-    /// [`SolveError::Device`].
     pub(crate) fn try_forward_in_memory<B: Dim, T: Tape<E, D>>(
         &self,
         samples: &Samples<E>,
         shape: (B, Const<I>),
         tape: T,
         input: Input<'_>,
-    ) -> Result<Tensor<(B, Const<O>), E, D, T>, SolveError> {
-        if !samples.is_empty() && self.is_fusible() {
-            let visitor = Fused {
-                layer: self,
-                x: Operand::Samples(samples.clone(), shape, tape),
-                input,
-            };
-            return A::with_kernel(visitor)
-                .unwrap_or_else(Fused::by_operations)
-                .map_err(SolveError::device);
-        }
-        let x = samples.try_tensor(self.weight.device(), shape)?;
-        self.try_forward_by_operations(x.put_tape(tape))
-            .map_err(SolveError::device)
+    ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
+        self.try_forward_operand(Operand::Samples(samples.clone(), shape, tape), input)
     }
 
-    /// Whether there are kernels for the layer here.
-    fn is_fusible(&self) -> bool {
-        covers::<E, D>()
+    fn try_forward_operand<B: Dim, T: Tape<E, D>>(
+        &self,
+        x: Operand<I, B, E, D, T>,
+        input: Input<'_>,
+    ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
+        let fusible = covers::<E, D>()
+            && !x.is_empty()
             && I > 0
             && O > 0
             && is_contiguous(&self.weight)
-            && is_contiguous(&self.bias)
+            && is_contiguous(&self.bias);
+        let layer = self;
+        let fused = Fused { layer, x, input };
+        if fusible {
+            A::with_kernel(fused).unwrap_or_else(Fused::by_operations)
+        } else {
+            fused.by_operations()
+        }
     }
 
     /// The same in dfdx's operations, on any device.

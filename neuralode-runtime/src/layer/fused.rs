@@ -1,9 +1,9 @@
 //! The affine layer on the processor: product, bias and activation as one operation on the tape.
 
 use dfdx::{
-    shapes::{Const, Dim, Dtype, HasShape},
+    shapes::{Const, Dim, Dtype, HasShape, Shape},
     tensor::{PutTape, SplitTape, Tape, Tensor},
-    tensor_ops::{Device, ReshapeTo},
+    tensor_ops::Device,
 };
 
 use super::{
@@ -42,6 +42,47 @@ pub(super) struct Fused<
 pub(super) enum Operand<const I: usize, B: Dim, E: Dtype, D: Device<E>, T> {
     Tensor(Tensor<(B, Const<I>), E, D, T>),
     Samples(Samples<E>, (B, Const<I>), T),
+}
+
+impl<const I: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Operand<I, B, E, D, T> {
+    /// As a tensor, for dfdx's operations.
+    pub(super) fn tensor(self, device: &D) -> Result<Tensor<(B, Const<I>), E, D, T>, D::Err> {
+        match self {
+            Self::Tensor(x) => Ok(x),
+            Self::Samples(samples, shape, tape) => {
+                let x = device.try_tensor_from_vec(samples.numbers().to_vec(), shape)?;
+                Ok(x.put_tape(tape))
+            }
+        }
+    }
+
+    /// Whether there is no number.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Tensor(x) => x.shape().num_elements() == 0,
+            Self::Samples(samples, ..) => samples.numbers().is_empty(),
+        }
+    }
+
+    /// The numbers, if `R` is `E`.
+    fn numbers<R: RowScalar + Dtype>(&self) -> Option<Numbers<R>> {
+        match self {
+            Self::Tensor(x) => read(x).map(Numbers::Copied),
+            Self::Samples(samples, ..) => same(samples.clone()).map(Numbers::Shared),
+        }
+    }
+
+    /// The tensor, if it is one, the size of the batch, and the tape.
+    fn split(self) -> (Option<Tensor<(B, Const<I>), E, D>>, B, T) {
+        match self {
+            Self::Tensor(x) => {
+                let (x, tape) = x.split_tape();
+                let (batch, _) = *x.shape();
+                (Some(x), batch, tape)
+            }
+            Self::Samples(_, (batch, _), tape) => (None, batch, tape),
+        }
+    }
 }
 
 /// The numbers that enter: kept for the way back.
@@ -85,35 +126,17 @@ where
 {
     /// The layer in dfdx's operations.
     pub(super) fn by_operations(self) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
-        let x = match self.x {
-            Operand::Tensor(x) => x,
-            Operand::Samples(samples, shape, tape) => {
-                let device = self.layer.weight.device();
-                let x = device.try_tensor_from_vec(samples.numbers().to_vec(), shape)?;
-                x.put_tape(tape)
-            }
-        };
+        let x = self.x.tensor(self.layer.weight.device())?;
         self.layer.try_forward_by_operations(x)
     }
 
     /// `R` is `E` under the name that the kernels know.
     fn run<K: TileActivation, R: RowScalar + Dtype>(
-        mut self,
+        self,
     ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
         let layer = self.layer;
-        let x_numbers = match self.x {
-            Operand::Tensor(x) => {
-                let x = x.try_contiguous()?;
-                let numbers = read::<_, _, _, _, R>(&x).map(Numbers::Copied);
-                self.x = Operand::Tensor(x);
-                numbers
-            }
-            Operand::Samples(ref samples, ..) => {
-                same::<Samples<E>, Samples<R>>(samples.clone()).map(Numbers::Shared)
-            }
-        };
         let numbers = (
-            x_numbers,
+            self.x.numbers::<R>(),
             read::<_, _, _, _, R>(&layer.weight),
             read::<_, _, _, _, R>(&layer.bias),
         );
@@ -121,14 +144,9 @@ where
             return self.by_operations();
         };
         let Self { x, input, .. } = self;
-        let (x, batch, mut tape) = match x {
-            Operand::Tensor(x) => {
-                let (x, tape) = x.split_tape();
-                let (batch, _) = *x.shape();
-                (Some(x.ghost()), batch, tape)
-            }
-            Operand::Samples(_, (batch, _), tape) => (None, batch, tape),
-        };
+        let (x, batch, mut tape) = x.split();
+        // What identifies it: its numbers need not stay.
+        let x = x.map(|x| x.ghost());
         let mut y = vec![R::default(); batch.size() * O];
         let size = Size {
             inputs: I,

@@ -144,6 +144,14 @@ template <int N> struct Pow {
 // Layers. `forward` writes y; `backward` turns c, the cotangent of y, into that of x, and adds that of the parameters to
 // theta_bar, of which every number belongs to one thread. KEPT rows carry what backward needs from forward.
 
+// c *= the derivative of an activation, whose arguments are kept if it needs them.
+template <class A, class R>
+NEURALODE_DEVICE void scale_by_derivative(const Block& block, int count, const R* kept, const R* y, R* c) {
+    for (int e = block.thread; e < count; e += block.threads)
+        c[e] *= A::derivative(A::FROM_ARGUMENT ? kept[e] : y[e], y[e]);
+    block.sync();
+}
+
 template <int N, class A> struct Pointwise {
     static constexpr int PARAMS = 0, KEPT = 0;
     template <int T, class R>
@@ -174,9 +182,7 @@ template <int I, int O, class A> struct Dense {
     template <int T, class R>
     NEURALODE_DEVICE static void backward(
         const Block& block, const R* theta, const R* x, const R* kept, const R* y, R* c, R* x_bar, R* theta_bar) {
-        for (int e = block.thread; e < O * T; e += block.threads)
-            c[e] *= A::derivative(A::FROM_ARGUMENT ? kept[e] : y[e], y[e]);
-        block.sync();
+        scale_by_derivative<A>(block, O * T, kept, y, c);
         for (int e = block.thread; e < I * T; e += block.threads) {
             const int i = e / T, s = e % T;
             R sum = R(0);
@@ -323,9 +329,7 @@ template <int CI, int H, int W, int CO, int OH, int OW, int K, int S, int P, cla
     template <int T, class R>
     NEURALODE_DEVICE static void backward(
         const Block& block, const R* theta, const R* x, const R* kept, const R* y, R* c, R* x_bar, R* theta_bar) {
-        for (int e = block.thread; e < O * T; e += block.threads)
-            c[e] *= A::derivative(A::FROM_ARGUMENT ? kept[e] : y[e], y[e]);
-        block.sync();
+        scale_by_derivative<A>(block, O * T, kept, y, c);
         for (int e = block.thread; e < I * T; e += block.threads) {
             const int s = e % T, place = e / T, i = place / (H * W), row = place / W % H, at = place % W;
             R sum = R(0);

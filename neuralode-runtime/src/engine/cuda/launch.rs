@@ -13,10 +13,12 @@ use cudarc::{
     },
     nvrtc::{compile_ptx, CompileError},
 };
-
 use dfdx::shapes::Dtype;
 
-use super::source::{Precision, Program};
+use super::{
+    layout::{int, method, Options, Summary, MAX_STEPS, RECORD_FULL, REPORT, SUMMARY, TOO_SMALL},
+    source::{Precision, Program},
+};
 use crate::{
     error::{Quantity, SolveError},
     options::{Controller, SolveOptions, StepSizes},
@@ -72,129 +74,6 @@ pub(crate) fn stages(options: &SolveOptions) -> usize {
 
 fn driver(error: impl core::fmt::Debug) -> SolveError {
     SolveError::device(format!("the CUDA driver failed: {error:?}"))
-}
-
-/// What a kernel takes by value; `Options` of the device code.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-struct Options {
-    t0: f64,
-    t1: f64,
-    rtol: f64,
-    atol: f64,
-    pid: [f64; 3],
-    dt: f64,
-    dt0: f64,
-    dt_min: f64,
-    dt_max: f64,
-    max_steps: i32,
-    share: i32,
-    control: i32,
-    record: i32,
-}
-
-// SAFETY: `repr(C)`, and field by field the struct `Options` of `device.cuh`: eleven doubles, then four ints.
-unsafe impl DeviceRepr for Options {}
-
-impl Options {
-    fn new(options: &SolveOptions, record: usize) -> Self {
-        let (control, pid, dt) = match options.controller {
-            Controller::I => (0, [0.0; 3], 0.0),
-            Controller::PI => (1, [0.0; 3], 0.0),
-            Controller::Pid { p, i, d } => (2, [p, i, d], 0.0),
-            Controller::Constant { dt } => (3, [0.0; 3], dt),
-        };
-        Self {
-            t0: options.t0,
-            t1: options.t1,
-            rtol: options.rtol,
-            atol: options.atol,
-            pid,
-            dt,
-            dt0: options.dt0.unwrap_or(0.0),
-            dt_min: options.dt_min.unwrap_or(0.0),
-            dt_max: options.dt_max.unwrap_or(f64::INFINITY),
-            max_steps: int(options.max_steps),
-            share: match options.steps {
-                StepSizes::Shared => 0,
-                StepSizes::PerSample => 2,
-            },
-            control,
-            record: int(record),
-        }
-    }
-}
-
-/// A count for device code; counts above `i32` do not get here, for batches and steps are bounded before.
-fn int(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-/// `Method` of the device code for programs of `stages` stages, as the words of its memory.
-fn method(options: &SolveOptions, stages: usize) -> Vec<u64> {
-    struct Words {
-        stages: usize,
-    }
-
-    impl WithTableau for Words {
-        type Output = Vec<u64>;
-
-        fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Vec<u64> {
-            let mut ints = vec![S as u64, tableau.order as u64];
-            ints.extend((0..self.stages).map(|i| u64::from(i < S && tableau.has_stage(i))));
-            ints.resize(ints.len().next_multiple_of(2), 0);
-            let pairs = ints.chunks_exact(2);
-            let mut words: Vec<u64> = pairs.map(|pair| pair[0] | pair[1] << 32).collect();
-            let mut row = |numbers: &[f64]| {
-                let end = words.len() + self.stages;
-                words.extend(numbers.iter().map(|x| x.to_bits()));
-                words.resize(end, 0);
-            };
-            for i in 0..self.stages {
-                row(tableau.a.get(i).map_or(&[], |row| row.as_slice()));
-            }
-            row(&tableau.b);
-            row(&tableau.b_err);
-            row(&tableau.c);
-            words
-        }
-    }
-
-    options.solver.with_tableau(Words { stages })
-}
-
-/// Words of a `Report` and of the `Summary` of all.
-const REPORT: usize = 5;
-const SUMMARY: usize = 6;
-
-/// What all samples reported together.
-#[derive(Clone, Copy, Debug)]
-struct Summary {
-    /// The first sample that failed, or the number of samples.
-    failed: usize,
-    status: u64,
-    accepted: usize,
-    rejected: usize,
-    t: f64,
-    h: f64,
-    error: f64,
-}
-
-impl Summary {
-    fn from_words(words: &[u64]) -> Option<Self> {
-        let &[first, accepted, rejected, t, h, error] = words else {
-            return None;
-        };
-        Some(Self {
-            failed: usize::try_from(first & 0xffff_ffff).ok()?,
-            status: first >> 32,
-            accepted: usize::try_from(accepted).ok()?,
-            rejected: usize::try_from(rejected).ok()?,
-            t: f64::from_bits(t),
-            h: f64::from_bits(h),
-            error: f64::from_bits(error),
-        })
-    }
 }
 
 /// A program that a device has loaded.
@@ -330,9 +209,12 @@ impl Kernels {
         }
     }
 
-    /// Solves from `y0` in one launch, or two where the first had too little room for its steps, and writes the solution to
-    /// `y1`; with `keep` returns what the way back needs. `None` if the batch is too large for one step size with all its
-    /// tiles at once.
+    /// Solves from `y0` in one launch, and in another one for each time that its steps had too little room; writes the solution
+    /// to `y1`; with `keep` returns what the way back needs. `None` if the batch is too large for one step size with all
+    /// its tiles at once, or the record for the device's 32-bit indices.
+    ///
+    /// # Errors
+    /// Those of [`crate::solve::solve`] for options and for a solve that fails, [`SolveError::Device`].
     pub(crate) fn solve<R: Scalar>(
         &self,
         options: &SolveOptions,
@@ -341,7 +223,8 @@ impl Kernels {
         y1: &mut CudaSlice<R>,
         keep: bool,
     ) -> Result<Option<(Stats, Option<Record<R>>)>, SolveError> {
-        options.validate(R::EPSILON)?;
+        let solver = options.solver;
+        options.validate_with(R::EPSILON, solver.name(), solver.adaptive())?;
         let batch = y0.len() / self.features;
         let (tiles, shared) = (
             batch.div_ceil(self.tile),
@@ -371,6 +254,9 @@ impl Kernels {
             } else {
                 0
             };
+            if i32::try_from(self.tile * room * self.features).is_err() {
+                return Ok(None);
+            }
             let of_kernel = Options::new(options, room);
             let lanes = tiles * self.tile * room;
             let mut times = self.zeros::<f64>(2 * lanes)?;
@@ -404,7 +290,7 @@ impl Kernels {
             .map_err(driver)?;
             let summary = self.summarise(&reports, batch)?;
             if summary.failed < batch {
-                if summary.status == 4 && room < options.max_steps {
+                if summary.status == RECORD_FULL && room < options.max_steps {
                     self.room.set(room.saturating_mul(4));
                     continue;
                 }
@@ -469,7 +355,7 @@ impl Kernels {
         let sample = (options.steps == StepSizes::PerSample).then_some(failed);
         let smallest = 16.0 * f64::EPSILON * options.t0.abs().max(options.t1.abs());
         Ok(match status {
-            1 => SolveError::MaxSteps {
+            MAX_STEPS => SolveError::MaxSteps {
                 t,
                 t1: options.t1,
                 h,
@@ -477,7 +363,7 @@ impl Kernels {
                 steps: options.max_steps,
                 sample,
             },
-            2 => SolveError::StepTooSmall {
+            TOO_SMALL => SolveError::StepTooSmall {
                 t,
                 h,
                 minimum: smallest.max(options.dt_min.unwrap_or(0.0)),

@@ -9,6 +9,9 @@ mod device;
 #[cfg(feature = "cuda")]
 #[allow(unsafe_code, reason = "a launch is a foreign call")]
 pub(crate) mod launch;
+#[cfg(feature = "cuda")]
+#[allow(unsafe_code, reason = "what a launch takes by value")]
+mod layout;
 pub mod source;
 
 #[cfg(feature = "cuda")]

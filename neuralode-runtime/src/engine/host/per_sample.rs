@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::{
     error::{Quantity, SolveError},
-    options::{Controller, SolveOptions},
+    options::SolveOptions,
     stats::Stats,
     tableau::{ButcherTableau, TableauView},
 };
@@ -282,13 +282,7 @@ fn solve<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
     keeps: bool,
 ) -> Result<(PerSample<E>, Groups<E, N, L>), SolveError> {
     options.validate_times(times.iter().copied())?;
-    options.validate(E::EPSILON)?;
-    if !matches!(options.controller, Controller::Constant { .. }) && !tableau.adaptive {
-        return Err(SolveError::NoErrorEstimate {
-            method: tableau.name,
-            controller: options.controller,
-        });
-    }
+    options.validate_with(E::EPSILON, tableau.name, tableau.adaptive)?;
     if !(options.step_at.is_empty() && options.jump_at.is_empty()) {
         return Err(SolveError::SharedStepsOnly {
             what: "a solve with stops (step_at, jump_at)",

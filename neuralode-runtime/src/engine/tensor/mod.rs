@@ -3,12 +3,12 @@
 
 mod params;
 
-#[cfg(feature = "cuda")]
-pub(crate) use params::as_gradient;
 pub use params::Flat;
 pub(crate) use params::{
     accumulate, accumulate_flat, accumulate_numbers, accumulate_params, flat_parameters,
 };
+#[cfg(feature = "cuda")]
+pub(crate) use params::{all_contiguous, as_gradient, each_gradient};
 
 use params::flat_gradients;
 

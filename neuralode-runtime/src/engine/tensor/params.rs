@@ -9,6 +9,9 @@ use dfdx::{
     tensor_ops::{Backward, Device, ReshapeTo, SumTo, TryAdd, TryMul},
 };
 
+#[cfg(feature = "cuda")]
+use dfdx::tensor::Storage;
+
 use crate::{
     engine::host::storage::{is_contiguous, numbers_mut},
     error::SolveError,
@@ -146,6 +149,68 @@ pub(crate) fn accumulate_params<E: Dtype, D: Device<E>, M: TensorCollection<E, D
         },
     })?;
     Ok(())
+}
+
+/// Shows `f` the gradient of each trainable parameter of `module`, as the device keeps it, one after the other.
+#[cfg(feature = "cuda")]
+pub(crate) fn each_gradient<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+    gradients: &mut Gradients<E, D>,
+    f: impl FnMut(&mut <D as Storage<E>>::Vec),
+) -> Result<(), D::Err> {
+    struct Show<'g, E: Dtype, D: Device<E>, Fun>(&'g mut Gradients<E, D>, Fun);
+
+    impl<E: Dtype, D: Device<E>, Fun: FnMut(&mut <D as Storage<E>>::Vec)> TensorVisitor<E, D>
+        for Show<'_, E, D, Fun>
+    {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            options: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            if options.do_gradient_update {
+                (self.1)(self.0.get_or_alloc_mut(tensor)?);
+            }
+            Ok(None)
+        }
+    }
+
+    let f = &mut Show(gradients, f);
+    M::iter_tensors(&mut RecursiveWalker { m: module, f })?;
+    Ok(())
+}
+
+/// Whether the numbers of all parameters of `module` lie in order, so that those of their gradients do.
+#[cfg(feature = "cuda")]
+pub(crate) fn all_contiguous<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
+    module: &M,
+) -> Result<bool, D::Err> {
+    struct Look(bool);
+
+    impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Look {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            _: TensorOptions<S, E, D>,
+            tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            self.0 &= is_contiguous(tensor);
+            Ok(None)
+        }
+    }
+
+    let f = &mut Look(true);
+    M::iter_tensors(&mut RecursiveWalker { m: module, f })?;
+    Ok(f.0)
 }
 
 /// Adds `cotangent` to the gradient of `tensor`, on whatever device both live.
