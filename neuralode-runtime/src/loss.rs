@@ -170,6 +170,10 @@ struct CrossEntropy<'a, E> {
 impl<E: RowScalar> WithSimd for CrossEntropy<'_, E> {
     type Output = f64;
 
+    #[allow(
+        clippy::needless_range_loop,
+        reason = "as in `engine::host`: pairs of iterators would stay calls"
+    )]
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> f64 {
         let Self {
@@ -178,7 +182,10 @@ impl<E: RowScalar> WithSimd for CrossEntropy<'_, E> {
             targets,
             exps,
         } = self;
-        for z in logits.chunks_exact_mut(classes) {
+        #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 samples")]
+        let samples = (logits.len() / classes) as f64;
+        for sample in 0..logits.len() / classes {
+            let z = &mut logits[sample * classes..][..classes];
             let mut largest = z[0];
             for z in &z[1..] {
                 largest = if *z > largest { *z } else { largest };
@@ -188,21 +195,21 @@ impl<E: RowScalar> WithSimd for CrossEntropy<'_, E> {
             }
         }
         // All samples at once: rows are often shorter than a vector.
-        for (exp, z) in exps.iter_mut().zip(&*logits) {
-            *exp = z.exp_below_one::<S>();
+        let count = logits.len();
+        let exps = &mut exps[..count];
+        for n in 0..count {
+            exps[n] = logits[n].exp_below_one::<S>();
         }
-        #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 samples")]
-        let samples = (logits.len() / classes) as f64;
         let mut total = 0.0;
-        let rows = targets
-            .chunks_exact(classes)
-            .zip(exps.chunks_exact(classes));
-        for (z, (p, exp)) in logits.chunks_exact_mut(classes).zip(rows) {
+        for sample in 0..count / classes {
+            let z = &mut logits[sample * classes..][..classes];
+            let p = &targets[sample * classes..][..classes];
+            let exp = &exps[sample * classes..][..classes];
             let (mut mass, mut sum, mut product) = (0.0, 0.0, 0.0);
-            for (z, (p, exp)) in z.iter().zip(p.iter().zip(exp)) {
-                mass += p.to_f64();
-                sum += exp.to_f64();
-                product += p.to_f64() * z.to_f64();
+            for k in 0..classes {
+                mass += p[k].to_f64();
+                sum += exp[k].to_f64();
+                product += p[k].to_f64() * z[k].to_f64();
             }
             total += mass * sum.ln() - product;
             // d/dz = (softmax(z) sum(p) - p) / samples
@@ -210,8 +217,8 @@ impl<E: RowScalar> WithSimd for CrossEntropy<'_, E> {
                 E::from_f64(mass / (sum * samples)),
                 E::from_f64(-1.0 / samples),
             );
-            for (z, (p, exp)) in z.iter_mut().zip(p.iter().zip(exp)) {
-                *z = of_exp.mul_add::<S>(*exp, of_target * *p);
+            for k in 0..classes {
+                z[k] = of_exp.mul_add::<S>(exp[k], of_target * p[k]);
             }
         }
         total / samples

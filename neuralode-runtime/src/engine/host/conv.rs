@@ -10,7 +10,9 @@ use pulp::Simd;
 
 use super::{
     dense::argument,
-    kernel::{copy, scale_by_derivative, Row, Sums, Tile, TileActivation, SPAN, WIDTH},
+    kernel::{
+        copy, scale_by_derivative, span, span_mut, Row, Sums, Tile, TileActivation, SPAN, WIDTH,
+    },
     layer::{Records, TileLayer},
     real::Real,
 };
@@ -40,6 +42,7 @@ struct Image {
 }
 
 impl Image {
+    #[inline(always)]
     const fn plane(self) -> usize {
         self.height * self.width
     }
@@ -163,7 +166,7 @@ fn block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize>(
             Start::There => {
                 for m in 0..M {
                     let y = E::registers::<S>(&*y[first + m * step]);
-                    sum[m].copy_from_slice(&y[register..register + SPAN]);
+                    sum[m] = *span(y, register);
                 }
             }
         }
@@ -194,7 +197,7 @@ fn block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize>(
         }
         for m in 0..M {
             let y = E::registers_mut::<S>(&mut *y[first + m * step]);
-            y[register..register + SPAN].copy_from_slice(&sum[m]);
+            *span_mut(y, register) = sum[m];
         }
         register += SPAN;
     }
@@ -402,7 +405,8 @@ impl<
         sums: &mut [Sums<E>],
         _scratch: &mut [Row<E, L>],
     ) {
-        for record in records.chunks_exact(rows) {
+        for index in 0..records.len() / rows {
+            let record = &records[index * rows..][..rows];
             let (x, c) = (&record[x_at..x_at + I], &record[c_at..c_at + O]);
             let mut o = 0;
             macro_rules! outputs {
@@ -432,10 +436,12 @@ impl<
                 outputs!(2, CO);
             }
             outputs!(1, CO % 2);
-            for (o, plane) in c.chunks_exact(const { OH * OW }).enumerate() {
+            for o in 0..CO {
                 let mut sum = E::splat(simd, E::default());
-                for c in plane.iter().flat_map(|row| E::registers::<S>(&**row)) {
-                    sum = E::sum(simd, sum, *c);
+                for row in &c[o * OH * OW..][..const { OH * OW }] {
+                    for c in E::registers::<S>(&**row) {
+                        sum = E::sum(simd, sum, *c);
+                    }
                 }
                 let at = Self::WEIGHTS + o;
                 sums[at / WIDTH][at % WIDTH] += E::reduce(simd, sum);

@@ -7,7 +7,10 @@ use core::marker::PhantomData;
 use pulp::Simd;
 
 use super::{
-    kernel::{copy, in_blocks, scale_by_derivative, Row, Sums, Tile, TileActivation, SPAN, WIDTH},
+    kernel::{
+        copy, in_blocks, scale_by_derivative, span_mut, Row, Sums, Tile, TileActivation, SPAN,
+        WIDTH,
+    },
     layer::{Records, TileLayer},
     real::Real,
 };
@@ -170,8 +173,14 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
     /// Whether all parameters are zero.
     #[inline(always)]
     fn is_zero(&self) -> bool {
-        let numbers = self.weight.as_flattened().iter().chain(self.bias);
-        numbers.fold(true, |zero, x| zero & (*x == E::default()))
+        let mut zero = true;
+        for x in self.weight.as_flattened() {
+            zero &= *x == E::default();
+        }
+        for x in self.bias {
+            zero &= *x == E::default();
+        }
+        zero
     }
 
     /// The weights by columns, so that products with either run through memory in order; biases stay.
@@ -192,7 +201,10 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
         y: &mut Tile<E, O, L>,
     ) {
         in_blocks!(O, |at, K| {
-            let bias = core::array::from_fn(|k| self.bias[at + k]);
+            let mut bias = [E::default(); K];
+            for k in 0..K {
+                bias[k] = self.bias[at + k];
+            }
             product::<S, E, I, O, K, L>(simd, self.weight, at, bias, x, y);
         });
         if const { A::FROM_ARGUMENT } {
@@ -239,13 +251,17 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
         const CACHED: usize = 48 * 1024;
         let (weights, biases) = sums.split_at_mut(O * Self::PER_OUTPUT);
         if const { Self::WIDE } {
-            for record in records.chunks_exact(rows) {
+            for index in 0..records.len() / rows {
+                let record = &records[index * rows..][..rows];
                 let (x, c) = (part::<E, I, L>(record, x_at), part::<E, O, L>(record, c_at));
                 add_products_wide::<S, E, I, O, L>(simd, c, x, weights, scratch);
             }
         } else {
             let at_once = const { CACHED / ((I + O) * size_of::<Row<E, L>>()) }.max(1);
-            for records in records.chunks(at_once * rows) {
+            let mut rest = records;
+            while !rest.is_empty() {
+                let (records, later) = rest.split_at(rest.len().min(at_once * rows));
+                rest = later;
                 let mut o = 0;
                 macro_rules! outputs {
                     ($count:literal) => {
@@ -253,10 +269,7 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
                             in_blocks!(I, |at, K| add_products::<S, E, $count, K, L>(
                                 simd,
                                 (records, rows, x_at + at, c_at + o),
-                                |m, k| (
-                                    (o + m) * Self::PER_OUTPUT + (at + k) / WIDTH,
-                                    (at + k) % WIDTH
-                                ),
+                                (o, at, Self::PER_OUTPUT),
                                 weights,
                             ));
                             o += $count;
@@ -272,7 +285,8 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
         }
         in_blocks!(O, |at, K| {
             let mut totals = [E::splat(simd, E::default()); K];
-            for record in records.chunks_exact(rows) {
+            for index in 0..records.len() / rows {
+                let record = &records[index * rows..][..rows];
                 for k in 0..K {
                     for c in E::registers::<S>(&*record[c_at + at + k]) {
                         totals[k] = E::sum(simd, totals[k], *c);
@@ -290,14 +304,14 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
     fn join(sums: &[Sums<E>], theta_bar: &mut [E]) {
         let (weights, biases) = sums.split_at(O * Self::PER_OUTPUT);
         let (weight_bar, bias_bar) = theta_bar.split_at_mut(I * O);
-        let rows = weights.chunks_exact(Self::PER_OUTPUT);
-        let outputs = weight_bar.chunks_exact_mut(I).zip(rows);
-        for (bar, sums) in outputs.chain([(bias_bar, biases)]) {
-            for (bar, sums) in bar.chunks_mut(WIDTH).zip(sums) {
-                for (bar, sum) in bar.iter_mut().zip(&**sums) {
-                    *bar += *sum;
-                }
+        for o in 0..O {
+            let (bar, row) = (&mut weight_bar[o * I..][..I], o * Self::PER_OUTPUT);
+            for i in 0..I {
+                bar[i] += weights[row + i / WIDTH][i % WIDTH];
             }
+        }
+        for o in 0..O {
+            bias_bar[o] += biases[o / WIDTH][o % WIDTH];
         }
     }
 }
@@ -321,14 +335,20 @@ fn product<S: Simd, E: Real, const I: usize, const O: usize, const K: usize, con
     x: &Tile<E, I, L>,
     y: &mut Tile<E, O, L>,
 ) {
-    let weight: [&[E; I]; K] = core::array::from_fn(|k| &weight[at + k]);
+    let mut lines = [&weight[at]; K];
+    for k in 0..K {
+        lines[k] = &weight[at + k];
+    }
     let mut register = 0;
     while register + SPAN <= L / E::lanes::<S>() {
-        let mut sum = start.map(|start| [E::splat(simd, start); SPAN]);
+        let mut sum = [[E::splat(simd, E::default()); SPAN]; K];
+        for k in 0..K {
+            sum[k] = [E::splat(simd, start[k]); SPAN];
+        }
         for i in 0..I {
             let x = &E::registers::<S>(&*x[i])[register..register + SPAN];
             for k in 0..K {
-                let w = E::splat(simd, weight[k][i]);
+                let w = E::splat(simd, lines[k][i]);
                 for s in 0..SPAN {
                     sum[k][s] = E::fma(simd, w, x[s], sum[k][s]);
                 }
@@ -336,7 +356,7 @@ fn product<S: Simd, E: Real, const I: usize, const O: usize, const K: usize, con
         }
         for k in 0..K {
             let y = E::registers_mut::<S>(&mut *y[at + k]);
-            y[register..register + SPAN].copy_from_slice(&sum[k]);
+            *span_mut(y, register) = sum[k];
         }
         register += SPAN;
     }
@@ -358,12 +378,16 @@ fn tangent_product<
     (x, v): (&Tile<E, I, L>, &Tile<E, I, L>),
     out: &mut Tile<E, O, L>,
 ) {
-    let weight: [&[E; I]; K] = core::array::from_fn(|k| &layer.weight[at + k]);
-    let moving: [&[E; I]; K] = core::array::from_fn(|k| &direction.weight[at + k]);
+    let (mut weight, mut moving) = ([&layer.weight[at]; K], [&direction.weight[at]; K]);
+    for k in 0..K {
+        (weight[k], moving[k]) = (&layer.weight[at + k], &direction.weight[at + k]);
+    }
     let mut register = 0;
     while register + SPAN <= L / E::lanes::<S>() {
-        let mut sum: [[E::Register<S>; SPAN]; K] =
-            core::array::from_fn(|k| [E::splat(simd, direction.bias[at + k]); SPAN]);
+        let mut sum = [[E::splat(simd, E::default()); SPAN]; K];
+        for k in 0..K {
+            sum[k] = [E::splat(simd, direction.bias[at + k]); SPAN];
+        }
         for i in 0..I {
             let v = &E::registers::<S>(&*v[i])[register..register + SPAN];
             let x = &E::registers::<S>(&*x[i])[register..register + SPAN];
@@ -378,23 +402,24 @@ fn tangent_product<
         }
         for k in 0..K {
             let out = E::registers_mut::<S>(&mut *out[at + k]);
-            out[register..register + SPAN].copy_from_slice(&sum[k]);
+            *span_mut(out, register) = sum[k];
         }
         register += SPAN;
     }
 }
 
 /// Adds the products of `M` rows of cotangents and `K` rows of inputs, summed over all samples of all records, to the
-/// sums at `place`.
+/// sums of the outputs from `m_at` and the inputs from `k_at` on.
 #[inline(always)]
 fn add_products<S: Simd, E: Real, const M: usize, const K: usize, const L: usize>(
     simd: S,
     (records, rows, x_at, c_at): Records<'_, E, L>,
-    place: impl Fn(usize, usize) -> (usize, usize),
+    (m_at, k_at, per_output): (usize, usize, usize),
     weights: &mut [Sums<E>],
 ) {
     let mut sums = [[E::splat(simd, E::default()); K]; M];
-    for record in records.chunks_exact(rows) {
+    for index in 0..records.len() / rows {
+        let record = &records[index * rows..][..rows];
         let (x, c) = (part::<E, K, L>(record, x_at), part::<E, M, L>(record, c_at));
         for r in 0..L / E::lanes::<S>() {
             let mut c_at = [E::splat(simd, E::default()); M];
@@ -409,10 +434,10 @@ fn add_products<S: Simd, E: Real, const M: usize, const K: usize, const L: usize
             }
         }
     }
-    for (m, sums) in sums.iter().enumerate() {
-        for (k, sum) in sums.iter().enumerate() {
-            let (row, lane) = place(m, k);
-            weights[row][lane] += E::reduce(simd, *sum);
+    for m in 0..M {
+        for k in 0..K {
+            let place = &mut weights[(m_at + m) * per_output + (k_at + k) / WIDTH];
+            place[(k_at + k) % WIDTH] += E::reduce(simd, sums[m][k]);
         }
     }
 }
@@ -428,9 +453,9 @@ fn add_products_wide<S: Simd, E: Real, const I: usize, const O: usize, const L: 
     scratch: &mut [Row<E, L>],
 ) {
     let transposed = &mut scratch[..L * I.div_ceil(L)];
-    for (i, x) in x.iter().enumerate() {
+    for i in 0..I {
         for l in 0..L {
-            transposed[i / L * L + l][i % L] = x[l];
+            transposed[i / L * L + l][i % L] = x[i][l];
         }
     }
     let transposed = &*transposed;
@@ -450,28 +475,31 @@ fn wide_block<S: Simd, E: Real, const I: usize, const O: usize, const M: usize, 
 ) {
     let lanes = E::lanes::<S>();
     let per_output = I.div_ceil(WIDTH);
-    let c: [&Row<E, L>; M] = core::array::from_fn(|m| &c[o + m]);
+    let mut cs = [&c[o]; M];
+    for m in 0..M {
+        cs[m] = &c[o + m];
+    }
     // Two registers of inputs at a time, both in one row.
     let mut i = 0;
     while i < I {
         let (rows, at) = (&transposed[i / L * L..][..L], i % L / lanes);
         let mut sum = [[E::splat(simd, E::default()); SPAN]; M];
-        for (l, x) in rows.iter().enumerate() {
-            let x = &E::registers::<S>(&**x)[at..at + SPAN];
+        for l in 0..L {
+            let x = &E::registers::<S>(&*rows[l])[at..at + SPAN];
             for m in 0..M {
-                let c = E::splat(simd, c[m][l]);
+                let c = E::splat(simd, cs[m][l]);
                 for s in 0..SPAN {
                     sum[m][s] = E::fma(simd, c, x[s], sum[m][s]);
                 }
             }
         }
         for m in 0..M {
-            for (s, sum) in sum[m].iter().enumerate() {
+            for s in 0..SPAN {
                 let first = i + s * lanes;
                 if first < per_output * WIDTH {
                     let place = &mut *weights[(o + m) * per_output + first / WIDTH];
                     let place = &mut E::registers_mut::<S>(place)[first % WIDTH / lanes];
-                    *place = E::sum(simd, *place, *sum);
+                    *place = E::sum(simd, *place, sum[m][s]);
                 }
             }
         }

@@ -64,7 +64,8 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let t = [self.t; L];
-        for (y, dy) in self.y.iter().zip(self.dy) {
+        for index in 0..self.y.len() {
+            let (y, dy) = (&self.y[index], &mut self.dy[index]);
             self.field.eval(simd, &t, y, dy, self.scratch);
         }
     }
@@ -129,11 +130,13 @@ impl<E: Real> Combinations<E> {
         i: usize,
         stages: &[&'a Tile<E, N, L>; CAP],
     ) -> Weighted<'a, E, N, L, CAP> {
-        let terms = &self.terms[i];
-        Weighted {
-            terms: core::array::from_fn(|k| (terms[k].0, stages[terms[k].1])),
-            count: self.counts[i],
+        let mut these = Weighted::none(stages[0]);
+        for k in 0..CAP {
+            let (weight, stage) = self.terms[i][k];
+            these.terms[k] = (weight, stages[stage]);
         }
+        these.count = self.counts[i];
+        these
     }
 }
 
@@ -368,6 +371,16 @@ impl<E, const N: usize, const L: usize> Part<'_, E, N, L> {
     }
 }
 
+/// A tile of a stage, or `other` where the method lacks the stage.
+#[inline(always)]
+pub(super) fn tile_or<'a, T>(stage: &'a [T], index: usize, other: &'a T) -> &'a T {
+    if index < stage.len() {
+        &stage[index]
+    } else {
+        other
+    }
+}
+
 /// Computes stages and end state of a step and returns the sum of its squared scaled errors, tile by tile.
 pub(super) fn attempt<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
     arch: Arch,
@@ -456,14 +469,17 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const CAP:
         let h = E::from_f64(step.h);
         let (stage, scratch) = carve::<E, N, L>(scratch);
         let mut left = part.samples;
-        for (index, (y, y1)) in part.y.iter().zip(part.y1).enumerate() {
+        for index in 0..part.y.len() {
+            let (y, y1) = (&part.y[index], &mut part.y1[index]);
             for i in 1..stages {
                 if !step.has_stage[i] {
                     continue;
                 }
                 let (done, rest) = part.k.split_at_mut(i);
-                let k: [&Tile<E, N, L>; CAP] =
-                    core::array::from_fn(|j| done.get(j).and_then(|k| k.get(index)).unwrap_or(y));
+                let mut k = [y; CAP];
+                for j in 0..i {
+                    k[j] = tile_or(&*done[j], index, y);
+                }
                 let argument = if i + 1 == stages {
                     &mut *y1
                 } else {
@@ -475,8 +491,10 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize, const CAP:
                 field.eval(simd, &t, argument, &mut rest[0][index], scratch);
             }
             let used = left.min(L);
-            let k: [&Tile<E, N, L>; CAP] =
-                core::array::from_fn(|j| part.k[j].get(index).unwrap_or(y));
+            let mut k = [y; CAP];
+            for j in 0..stages {
+                k[j] = tile_or(&*part.k[j], index, y);
+            }
             let terms = step.combinations.of(stages, &k);
             scaled_sum(simd, h, terms.get(), stage);
             part.norms[index] = tile_square_sum::<S, E, L>(stage, y, y1, step.tolerances, used);

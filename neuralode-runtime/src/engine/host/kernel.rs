@@ -280,10 +280,10 @@ pub fn add<S: Simd, E: Real, const FROM: usize, const TO: usize, const L: usize>
     x: &Tile<E, FROM, L>,
     y: &mut Tile<E, TO, L>,
 ) {
-    for (x, y) in x.iter().zip(y) {
-        let x = E::registers::<S>(&**x);
-        for (y, x) in E::registers_mut::<S>(&mut **y).iter_mut().zip(x) {
-            *y = E::sum(simd, *y, *x);
+    for n in 0..FROM.min(TO) {
+        let (x, y) = (E::registers::<S>(&*x[n]), E::registers_mut::<S>(&mut *y[n]));
+        for r in 0..L / E::lanes::<S>() {
+            y[r] = E::sum(simd, y[r], x[r]);
         }
     }
 }
@@ -370,9 +370,9 @@ pub fn activate<A: TileActivation, S: Simd, E: Real, const N: usize, const L: us
     x: &Tile<E, N, L>,
     y: &mut Tile<E, N, L>,
 ) {
-    for (x, y) in x.iter().zip(y) {
+    for n in 0..N {
         for l in 0..L {
-            y[l] = A::value::<S, E>(x[l]);
+            y[n][l] = A::value::<S, E>(x[n][l]);
         }
     }
 }
@@ -385,16 +385,18 @@ pub fn scale_by_derivative<A: TileActivation, S: Simd, E: Real, const N: usize, 
     y: &Tile<E, N, L>,
     c: &mut Tile<E, N, L>,
 ) {
-    for (c, (x, y)) in c.iter_mut().zip(x.iter().zip(y)) {
+    for n in 0..N {
         if A::FROM_ARGUMENT {
+            let (x, y, c) = (&x[n], &y[n], &mut c[n]);
             for l in 0..L {
                 c[l] = c[l] * A::derivative::<S, E>(x[l], y[l]);
             }
         } else {
             // In registers: the compiler would else vectorise over features, with gathers.
-            let y = E::registers::<S>(&**y);
-            for (c, y) in E::registers_mut::<S>(&mut **c).iter_mut().zip(y) {
-                *c = A::scale::<S, E>(simd, *y, *c);
+            let y = E::registers::<S>(&*y[n]);
+            let c = E::registers_mut::<S>(&mut *c[n]);
+            for r in 0..L / E::lanes::<S>() {
+                c[r] = A::scale::<S, E>(simd, y[r], c[r]);
             }
         }
     }
@@ -406,13 +408,25 @@ pub fn copy<E: Real, const FROM: usize, const TO: usize, const L: usize>(
     x: &Tile<E, FROM, L>,
     y: &mut Tile<E, TO, L>,
 ) {
-    for (x, y) in x.iter().zip(y) {
-        *y = *x;
+    for n in 0..FROM.min(TO) {
+        y[n] = x[n];
     }
 }
 
 /// Registers per row that a block of accumulators spans.
 pub(super) const SPAN: usize = 2;
+
+/// The registers of a row from `at` on. An array: a copy of a slice is a call of a function.
+#[inline(always)]
+pub(super) fn span<R>(row: &[R], at: usize) -> &[R; SPAN] {
+    &row[at..at + SPAN].as_chunks().0[0]
+}
+
+/// The same, to be written.
+#[inline(always)]
+pub(super) fn span_mut<R>(row: &mut [R], at: usize) -> &mut [R; SPAN] {
+    &mut row[at..at + SPAN].as_chunks_mut().0[0]
+}
 
 /// Rows of accumulators in a block over `n` rows: 4 to 6 chains of multiply-adds for each of [`SPAN`]
 /// registers fill the pipeline, and fit 16 registers.

@@ -17,6 +17,11 @@
     clippy::inline_always,
     reason = "only code inlined into a dispatched function runs under its vector instructions"
 )]
+#![allow(
+    clippy::needless_range_loop,
+    clippy::manual_memcpy,
+    reason = "without link-time optimisation closures and adapters of iterators stay calls, at every turn of a loop"
+)]
 
 pub mod buffer;
 mod closure;

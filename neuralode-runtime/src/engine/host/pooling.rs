@@ -286,8 +286,8 @@ impl<
             let c = E::registers::<S>(&**c);
             for row in Self::WINDOWS.rows(out) {
                 let x_bar = E::registers_mut::<S>(&mut *x_bar[row]);
-                for (x_bar, c) in x_bar.iter_mut().zip(c) {
-                    *x_bar = E::fma(simd, *c, share, *x_bar);
+                for r in 0..L / E::lanes::<S>() {
+                    x_bar[r] = E::fma(simd, c[r], share, x_bar[r]);
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::{
 use super::{
     field::TileVjp,
     forward::{
-        accumulate, combine, scaled_sum, stages_of, Combinations, Weighted, MAX_STAGES,
+        accumulate, combine, scaled_sum, stages_of, tile_or, Combinations, Weighted, MAX_STAGES,
         USUAL_STAGES,
     },
     isa::dispatch,
@@ -275,9 +275,11 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
         let Self { field, group, .. } = self;
         let t = [self.t; L];
         let (mut records, scratch) = Records::of(field, group);
-        for ((y, c), y_bar) in self.y.iter().zip(self.c).zip(self.y_bar) {
+        for index in 0..self.y.len() {
+            let (c, y_bar) = (&self.c[index], &mut self.y_bar[index]);
             let record = records.next(simd, scratch);
-            record[..N].copy_from_slice(y);
+            let (y, _) = carve::<E, N, L>(record);
+            *y = self.y[index];
             field.vjp(simd, &t, None, c, y_bar, record, scratch);
         }
         records.gather(simd, scratch);
@@ -511,19 +513,19 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const CAP: us
         let (y_bars, scratch) = scratch.split_at_mut(count * N);
         let (y_bars, _) = y_bars.as_chunks_mut::<N>();
         // Step by step, so that a walk in several parts adds in the same order.
-        let stages = plan.k.chunks_exact(count.max(1));
-        for (back, stages) in plan.steps.iter().zip(stages).rev() {
+        for step in (0..plan.steps.len()).rev() {
+            let (back, stages) = (&plan.steps[step], &plan.k[step * count..][..count]);
             let h = E::from_f64(back.h);
-            for (index, lambda) in self.lambda.iter_mut().enumerate() {
-                let tile = self.first + index;
+            for index in 0..self.lambda.len() {
+                let (lambda, tile) = (&mut self.lambda[index], self.first + index);
                 for saved in &plan.at_end[back.at_end.clone()] {
                     accumulate(simd, &[(E::ONE, tile_of(saved, tile))], lambda);
                 }
                 let y = tile_of::<E, N, L>(back.y, tile);
-                let k: [&Tile<E, N, L>; CAP] = core::array::from_fn(|j| {
-                    let tiles = stages.get(j).map_or(&[][..], |rows| rows.as_chunks().0);
-                    tiles.get(tile).unwrap_or(y)
-                });
+                let mut k = [y; CAP];
+                for j in 0..count {
+                    k[j] = tile_or(stages[j].as_chunks().0, tile, y);
+                }
                 for i in (0..count).rev() {
                     if !plan.is_live(i, back) {
                         continue;
@@ -550,9 +552,9 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const CAP: us
                     field.vjp(simd, &t, Some(k[i]), k_bar, &mut now[i], record, scratch);
                 }
                 let mut terms = Weighted::<E, N, L, CAP>::none(&y_bars[0]);
-                for (i, y_bar) in y_bars.iter().enumerate() {
+                for i in 0..count {
                     if plan.is_live(i, back) {
-                        terms.push(E::ONE, y_bar);
+                        terms.push(E::ONE, &y_bars[i]);
                     }
                 }
                 accumulate(simd, terms.get(), lambda);

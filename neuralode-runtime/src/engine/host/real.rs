@@ -195,15 +195,6 @@ fn tanh_f32<S: Simd>(x: f32) -> f32 {
         // Every multiply-add would be rounded twice.
         return f32::from_f64(tanh_f64::<S>(f64::from(x)));
     }
-    // Comparisons in this order keep a NaN.
-    let within = |x: f32, limit: f32| {
-        let x = if limit < x { limit } else { x };
-        if x < -limit {
-            -limit
-        } else {
-            x
-        }
-    };
     let x = within(x, LIMIT);
     let u = x * x;
     let [mut p, mut q] = [1.338_415_7e-8_f32, 7.790_195_2e-7];
@@ -217,6 +208,17 @@ fn tanh_f32<S: Simd>(x: f32) -> f32 {
         q = Real::mul_add::<S>(q, u, b);
     }
     within(quotient_f32::<S>(x * p, q), 1.0)
+}
+
+/// The number nearest to `x` whose magnitude is at most `limit`; comparisons in this order keep a NaN.
+#[inline(always)]
+fn within(x: f32, limit: f32) -> f32 {
+    let x = if limit < x { limit } else { x };
+    if x < -limit {
+        -limit
+    } else {
+        x
+    }
 }
 
 /// `n / d` for a normal `d > 0`, within two units in the last place.
@@ -242,7 +244,7 @@ macro_rules! real {
     (
         $t:ident, $epsilon:literal, $parts:ident, $tanh:ident, $exp_limit:literal,
         $register:ident, $lanes:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $fma:ident,
-        $add:ident, $mul:ident, $neg:ident, $select:ident, $greater:ident, $reduce:ident
+        $add:ident, $mul:ident, $sub:ident, $select:ident, $greater:ident, $reduce:ident
     ) => {
         impl Real for $t {
             const ONE: Self = 1.0;
@@ -281,7 +283,8 @@ macro_rules! real {
                 b: S::$register,
                 c: S::$register,
             ) -> S::$register {
-                simd.$fma(simd.$neg(a), b, c)
+                // A negation of its own is a call of a function without link-time optimisation.
+                simd.$fma(simd.$sub(simd.$splat(-0.0), a), b, c)
             }
             #[inline(always)]
             fn product<S: Simd>(simd: S, a: S::$register, b: S::$register) -> S::$register {
@@ -411,7 +414,7 @@ real!(
     mul_add_e_f32s,
     add_f32s,
     mul_f32s,
-    neg_f32s,
+    sub_f32s,
     select_f32s,
     greater_than_f32s,
     reduce_sum_f32s
@@ -430,7 +433,7 @@ real!(
     mul_add_e_f64s,
     add_f64s,
     mul_f64s,
-    neg_f64s,
+    sub_f64s,
     select_f64s,
     greater_than_f64s,
     reduce_sum_f64s

@@ -237,8 +237,8 @@ fn dots_of_rows<S: Simd, E: RowScalar, const R: usize, const K: usize>(
 #[inline(always)]
 fn lines<E, const R: usize>(x: &[E], length: usize) -> [&[E]; R] {
     let mut lines = [&x[..length]; R];
-    for (r, line) in lines.iter_mut().enumerate().skip(1) {
-        *line = &x[r * length..][..length];
+    for r in 1..R {
+        lines[r] = &x[r * length..][..length];
     }
     lines
 }
@@ -434,13 +434,16 @@ fn product_panels<S: Simd, E: RowScalar, const K: usize, const V: usize, const T
         panel::<S, E, K, V, TRANSPOSED>(simd, columns, (left, stride), right, out, n);
         n += V * lanes;
     }
-    while n < columns {
+    while n + lanes <= columns {
         panel::<S, E, K, 1, TRANSPOSED>(simd, columns, (left, stride), right, out, n);
         n += lanes;
     }
+    if n < columns {
+        panel::<S, E, K, 0, TRANSPOSED>(simd, columns, (left, stride), right, out, n);
+    }
 }
 
-/// `V` vectors of columns from the column `n` on; a single vector may reach beyond the last column.
+/// `V` vectors of columns from the column `n` on, or, for zero of them, the columns that fill no vector.
 #[inline(always)]
 fn panel<S: Simd, E: RowScalar, const K: usize, const V: usize, const TRANSPOSED: bool>(
     simd: S,
@@ -472,63 +475,63 @@ fn panel_rows<S: Simd, E: RowScalar, const K: usize, const V: usize, const TRANS
     n: usize,
     row: usize,
 ) {
-    let lanes = E::lanes::<S>();
-    let width = (V * lanes).min(columns - n);
-    let mut sums = [[E::splat(simd, E::default()); V]; K];
-    let rows = right.chunks_exact(columns);
-    // Loops make the arrays here: closures were calls of functions.
-    let mut factors = [E::default(); K];
-    if TRANSPOSED {
-        for (left, right) in left.chunks_exact(stride).zip(rows) {
-            factors.copy_from_slice(&left[row..row + K]);
-            let right = registers::<S, E, V>(simd, &right[n..n + width]);
-            add_outer::<S, E, K, V>(simd, &factors, &right, &mut sums);
-        }
+    let width = if const { V == 0 } {
+        columns - n
     } else {
-        let left = lines::<E, K>(&left[row * stride..], stride);
-        for (j, right) in (0..stride).zip(rows) {
+        V * E::lanes::<S>()
+    };
+    let mut sums = [[E::splat(simd, E::default()); V]; K];
+    // The registers that are not full.
+    let mut partial = [E::splat(simd, E::default()); K];
+    let mut factors = [E::default(); K];
+    let lines = if TRANSPOSED {
+        [&[][..]; K]
+    } else {
+        lines::<E, K>(&left[row * stride..], stride)
+    };
+    let count = if TRANSPOSED {
+        right.len() / columns
+    } else {
+        stride
+    };
+    for j in 0..count {
+        if TRANSPOSED {
+            let left = &left[j * stride + row..][..K];
             for k in 0..K {
-                factors[k] = left[k][j];
+                factors[k] = left[k];
             }
-            let right = registers::<S, E, V>(simd, &right[n..n + width]);
-            add_outer::<S, E, K, V>(simd, &factors, &right, &mut sums);
+        } else {
+            for k in 0..K {
+                factors[k] = lines[k][j];
+            }
+        }
+        let right = &right[j * columns + n..][..width];
+        if const { V == 0 } {
+            let right = E::partial(simd, right);
+            for k in 0..K {
+                partial[k] = E::fma(simd, E::splat(simd, factors[k]), right, partial[k]);
+            }
+        } else {
+            let (right, _) = E::vectors::<S>(right);
+            let right = &right[..V];
+            for k in 0..K {
+                let factor = E::splat(simd, factors[k]);
+                for v in 0..V {
+                    sums[k][v] = E::fma(simd, factor, right[v], sums[k][v]);
+                }
+            }
         }
     }
     for k in 0..K {
         let out = &mut out[(row + k) * columns + n..][..width];
-        if width < lanes {
-            let sum = E::sum(simd, E::partial(simd, out), sums[k][0]);
+        if const { V == 0 } {
+            let sum = E::sum(simd, E::partial(simd, out), partial[k]);
             E::store_partial(simd, out, sum);
         } else {
             let (out, _) = E::vectors_mut::<S>(out);
             for v in 0..V {
                 out[v] = E::sum(simd, out[v], sums[k][v]);
             }
-        }
-    }
-}
-
-/// `V` registers of a row, or one that is not full.
-#[inline(always)]
-fn registers<S: Simd, E: RowScalar, const V: usize>(simd: S, row: &[E]) -> [E::Register<S>; V] {
-    let (whole, rest) = E::vectors::<S>(row);
-    whole
-        .first_chunk()
-        .map_or_else(|| [E::partial(simd, rest); V], |whole| *whole)
-}
-
-/// Adds the products of all `factors` and all registers of `row`.
-#[inline(always)]
-fn add_outer<S: Simd, E: RowScalar, const K: usize, const V: usize>(
-    simd: S,
-    factors: &[E; K],
-    row: &[E::Register<S>; V],
-    sums: &mut [[E::Register<S>; V]; K],
-) {
-    for k in 0..K {
-        let factor = E::splat(simd, factors[k]);
-        for v in 0..V {
-            sums[k][v] = E::fma(simd, factor, row[v], sums[k][v]);
         }
     }
 }
@@ -545,13 +548,15 @@ fn add_bias_gradient<E: RowScalar>(c: &[E], bias_bar: &mut [E]) {
             let mut sums = Buffer::new(bias_bar.len());
             let sums = sums.as_mut_slice();
             sums.fill(E::default());
-            for c in c.chunks_exact(bias_bar.len()) {
-                for (sum, c) in sums.iter_mut().zip(c) {
-                    *sum += *c;
+            let width = bias_bar.len();
+            for row in 0..c.len() / width {
+                let c = &c[row * width..][..width];
+                for n in 0..width {
+                    sums[n] += c[n];
                 }
             }
-            for (bar, sum) in bias_bar.iter_mut().zip(sums) {
-                *bar += *sum;
+            for n in 0..width {
+                bias_bar[n] += sums[n];
             }
         }
     }
@@ -587,9 +592,11 @@ pub fn scale_by_derivative<A: TileActivation, E: RowScalar>(saved: &[E], c: &mut
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) {
-            for (c, saved) in self.1.iter_mut().zip(self.0) {
+            let count = self.0.len().min(self.1.len());
+            let (saved, c) = (&self.0[..count], &mut self.1[..count]);
+            for n in 0..count {
                 // The derivative reads one of the two.
-                *c = *c * A::derivative::<S, E>(*saved, *saved);
+                c[n] = c[n] * A::derivative::<S, E>(saved[n], saved[n]);
             }
         }
     }
@@ -620,15 +627,18 @@ fn is_finite<S: Simd, E: RowScalar>(simd: S, x: &[E]) -> bool {
     let (vectors, rest) = E::vectors::<S>(x);
     let (chunks, left) = vectors.as_chunks::<8>();
     for chunk in chunks {
-        for (sum, x) in sums.iter_mut().zip(chunk) {
-            *sum = E::fma(simd, *x, zero, *sum);
+        for k in 0..8 {
+            sums[k] = E::fma(simd, chunk[k], zero, sums[k]);
         }
     }
     for x in left {
         sums[0] = E::fma(simd, *x, zero, sums[0]);
     }
     sums[1] = E::fma(simd, E::partial(simd, rest), zero, sums[1]);
-    let sum = sums.into_iter().fold(zero, |a, b| E::sum(simd, a, b));
+    let mut sum = zero;
+    for part in sums {
+        sum = E::sum(simd, sum, part);
+    }
     E::reduce(simd, sum) == E::default()
 }
 

@@ -34,8 +34,9 @@ fn load<E: Real, const L: usize>(rows: &[E], tile: &mut [Row<E, L>]) {
     let samples = rows.len() / features.max(1);
     for lane in 0..L {
         let sample = lane.min(samples.saturating_sub(1));
-        for (row, x) in tile.iter_mut().zip(&rows[sample * features..]) {
-            row[lane] = *x;
+        let sample = &rows[sample * features..][..features];
+        for n in 0..features {
+            tile[n][lane] = sample[n];
         }
     }
 }
@@ -46,9 +47,11 @@ fn unload<E: Real, const L: usize>(
     rows: &mut [E],
     put: impl Fn(&mut E, E) + Copy,
 ) {
-    for (lane, samples) in rows.chunks_exact_mut(tile.len().max(1)).enumerate() {
-        for (x, row) in samples.iter_mut().zip(tile) {
-            put(x, row[lane]);
+    let features = tile.len();
+    for lane in 0..rows.len() / features.max(1) {
+        let sample = &mut rows[lane * features..][..features];
+        for n in 0..features {
+            put(&mut sample[n], tile[n][lane]);
         }
     }
 }

@@ -149,17 +149,16 @@ impl<E: Real, const L: usize> WithSimd for Combine<'_, E, L> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for (index, (base, out)) in self.base.iter().zip(self.out).enumerate() {
-            let registers = E::registers::<S>(&**base)
-                .iter()
-                .zip(E::registers_mut::<S>(&mut **out));
-            for (register, (base, out)) in registers.enumerate() {
-                let mut sum = *base;
+        for index in 0..self.base.len().min(self.out.len()) {
+            let base = E::registers::<S>(&*self.base[index]);
+            let out = E::registers_mut::<S>(&mut *self.out[index]);
+            for register in 0..L / E::lanes::<S>() {
+                let mut sum = base[register];
                 for (c, x) in self.terms {
                     let x = E::registers::<S>(&*x[index])[register];
                     sum = E::fma(simd, E::splat(simd, *c), x, sum);
                 }
-                *out = sum;
+                out[register] = sum;
             }
         }
     }
@@ -211,8 +210,8 @@ pub(super) fn tile_square_sum<S: Simd, E: Real, const L: usize>(
     used: usize,
 ) -> f64 {
     let mut sums = [E::default(); L];
-    for (error, (y0, y1)) in error.iter().zip(y0.iter().zip(y1)) {
-        add_squares::<S, E, L>(&mut sums, error, (y0, y1), (rtol, atol));
+    for n in 0..error.len() {
+        add_squares::<S, E, L>(&mut sums, &error[n], (&y0[n], &y1[n]), (rtol, atol));
     }
     let mut total = 0.0;
     for sum in &sums[..used] {
