@@ -483,7 +483,6 @@ fn panel_rows<S: Simd, E: RowScalar, const K: usize, const V: usize, const TRANS
     let mut sums = [[E::splat(simd, E::default()); V]; K];
     // The registers that are not full.
     let mut partial = [E::splat(simd, E::default()); K];
-    let mut factors = [E::default(); K];
     let lines = if TRANSPOSED {
         [&[][..]; K]
     } else {
@@ -495,27 +494,23 @@ fn panel_rows<S: Simd, E: RowScalar, const K: usize, const V: usize, const TRANS
         stride
     };
     for j in 0..count {
-        if TRANSPOSED {
-            let left = &left[j * stride + row..][..K];
-            for k in 0..K {
-                factors[k] = left[k];
-            }
+        let column = if TRANSPOSED {
+            &left[j * stride + row..][..K]
         } else {
-            for k in 0..K {
-                factors[k] = lines[k][j];
-            }
-        }
+            &[]
+        };
         let right = &right[j * columns + n..][..width];
         if const { V == 0 } {
             let right = E::partial(simd, right);
             for k in 0..K {
-                partial[k] = E::fma(simd, E::splat(simd, factors[k]), right, partial[k]);
+                let factor = E::splat(simd, if TRANSPOSED { column[k] } else { lines[k][j] });
+                partial[k] = E::fma(simd, factor, right, partial[k]);
             }
         } else {
             let (right, _) = E::vectors::<S>(right);
             let right = &right[..V];
             for k in 0..K {
-                let factor = E::splat(simd, factors[k]);
+                let factor = E::splat(simd, if TRANSPOSED { column[k] } else { lines[k][j] });
                 for v in 0..V {
                     sums[k][v] = E::fma(simd, factor, right[v], sums[k][v]);
                 }
