@@ -278,8 +278,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
         for index in 0..self.y.len() {
             let (c, y_bar) = (&self.c[index], &mut self.y_bar[index]);
             let record = records.next(simd, scratch);
-            let (y, _) = carve::<E, N, L>(record);
-            *y = self.y[index];
+            record[..N].copy_from_slice(&self.y[index]);
             field.vjp(simd, &t, None, c, y_bar, record, scratch);
         }
         records.gather(simd, scratch);

@@ -149,16 +149,17 @@ impl<E: Real, const L: usize> WithSimd for Combine<'_, E, L> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for index in 0..self.base.len().min(self.out.len()) {
-            let base = E::registers::<S>(&*self.base[index]);
-            let out = E::registers_mut::<S>(&mut *self.out[index]);
-            for register in 0..L / E::lanes::<S>() {
-                let mut sum = base[register];
+        for (index, (base, out)) in self.base.iter().zip(self.out).enumerate() {
+            let registers = E::registers::<S>(&**base)
+                .iter()
+                .zip(E::registers_mut::<S>(&mut **out));
+            for (register, (base, out)) in registers.enumerate() {
+                let mut sum = *base;
                 for (c, x) in self.terms {
                     let x = E::registers::<S>(&*x[index])[register];
                     sum = E::fma(simd, E::splat(simd, *c), x, sum);
                 }
-                out[register] = sum;
+                *out = sum;
             }
         }
     }
