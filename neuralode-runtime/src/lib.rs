@@ -9,7 +9,8 @@
 //! Only [`vector_field::Differentiable::pull_back_steps`] reaches to the right, for its default and the cotangents of
 //! [`adjoint`]; [`engine::host`] and [`layer`] know each other.
 
-// Launching a kernel is unsafe: `engine::cuda::launch`, and nothing else.
+// Launching a kernel is unsafe, `engine::cuda::launch`, and so is what it takes by value, `engine::cuda::layout`; nothing
+// else.
 #![cfg_attr(feature = "cuda", deny(unsafe_code))]
 #![cfg_attr(not(feature = "cuda"), forbid(unsafe_code))]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -164,15 +164,22 @@ where
                 let Some(cotangent) = cotangent else {
                     return Ok(());
                 };
-                match kernels.pull_back(&record, cotangent) {
-                    Ok(pulled) => write_gradients(&field, (&kernels, &pulled), &y0, gradients),
-                    Err(error) => {
-                        report(Err(error));
-                        let nan = vec![scalar(f64::NAN); y0.shape().num_elements()];
-                        accumulate_numbers(&y0, &nan, gradients)?;
-                        accumulate_params(&field, &vec![scalar(f64::NAN); K::PARAMS], gradients)
-                    }
+                let outcome = match kernels.pull_back(&record, cotangent) {
+                    Ok(pulled) => write_gradients(&field, (&kernels, &pulled), &y0, gradients)?
+                        .map(|()| pulled.stats),
+                    Err(error) => Err(error),
+                };
+                let failed = outcome.is_err();
+                report(outcome);
+                if failed {
+                    // Half-written gradients must not pass for whole ones.
+                    let nan = vec![scalar(f64::NAN); y0.shape().num_elements()];
+                    accumulate_numbers(&y0, &nan, gradients)?;
+                    let mut nan = vec![scalar(f64::NAN); K::PARAMS];
+                    field.pull_back_parameters(&mut nan);
+                    accumulate_params(&field, &nan, gradients)?;
                 }
+                Ok(())
             })
         });
         Ok(Some((out, stats, pull_back)))
@@ -188,13 +195,14 @@ fn numbers<E: Dtype, D: Device<E>, R: Dtype>(
     Some(&mut **storage)
 }
 
-/// Adds what the way back gave to the gradients of `y0` and of the field's parameters, on the device.
+/// Adds what the way back gave to the gradients of `y0` and of the field's parameters, on the device. The inner outcome
+/// is that of the kernels; after a failure the gradients are incomplete.
 fn write_gradients<R: Scalar, const N: usize, B, E, D, F>(
     field: &F,
     (kernels, pulled): (&Kernels, &Pulled<R>),
     y0: &Tensor<(B, Const<N>), E, D>,
     gradients: &mut Gradients<E, D>,
-) -> Result<(), DeviceErr<D>>
+) -> Result<Result<(), SolveError>, DeviceErr<D>>
 where
     B: Dim,
     E: Dtype,
@@ -206,18 +214,14 @@ where
         None => Ok(()),
     };
     if const { F::FOLDED } {
-        let folded = outcome.and_then(|()| kernels.theta_bar(pulled));
-        match folded.map(same::<Vec<R>, Vec<E>>) {
-            Ok(theta_bar) => {
-                report(Ok(pulled.stats));
-                let mut theta_bar = theta_bar.unwrap_or_default();
-                field.pull_back_parameters(&mut theta_bar);
-                accumulate_params(field, &theta_bar, gradients)?;
-            }
-            // The gradients are incomplete, and the report says so.
-            Err(error) => report(Err(error)),
-        }
-        return Ok(());
+        let folded = match outcome.and_then(|()| kernels.theta_bar(pulled)) {
+            Ok(folded) => folded,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut theta_bar = same::<Vec<R>, Vec<E>>(folded).unwrap_or_default();
+        field.pull_back_parameters(&mut theta_bar);
+        accumulate_params(field, &theta_bar, gradients)?;
+        return Ok(Ok(()));
     }
     let mut from = 0;
     each_gradient(field, gradients, |gradient| {
@@ -226,6 +230,5 @@ where
             from += gradient.len();
         }
     })?;
-    report(outcome.map(|()| pulled.stats));
-    Ok(())
+    Ok(outcome)
 }

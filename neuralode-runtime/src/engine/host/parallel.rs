@@ -4,13 +4,25 @@
 /// takes to wake one up.
 const PER_THREAD: usize = 4_000_000;
 
+/// Numbers read and written that are worth a thread where a pass through memory does little else.
+const NUMBERS_PER_THREAD: usize = 1 << 16;
+
 /// Threads for work of so many multiplications in so many parts.
 pub(super) fn threads(products: usize, parts: usize) -> usize {
-    if products < 2 * PER_THREAD {
+    share(products, PER_THREAD, parts)
+}
+
+/// Threads for a pass through memory over so many numbers in so many parts.
+pub(super) fn threads_of_pass(numbers: usize, parts: usize) -> usize {
+    share(numbers, NUMBERS_PER_THREAD, parts)
+}
+
+fn share(work: usize, per_thread: usize, parts: usize) -> usize {
+    if work < 2 * per_thread {
         return 1;
     }
     rayon::current_num_threads()
-        .min(products / PER_THREAD)
+        .min(work / per_thread)
         .clamp(1, parts.max(1))
 }
 

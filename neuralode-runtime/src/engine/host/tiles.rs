@@ -9,7 +9,7 @@ use crate::{
     state::{exact_square_sum, worst_of, State},
 };
 
-use super::{kernel::Row, real::Real};
+use super::{kernel::Row, parallel, real::Real};
 
 /// A batch of states of `N` features in tiles of `L` samples.
 ///
@@ -142,6 +142,26 @@ struct Combine<'a, E, const L: usize> {
     base: &'a [Row<E, L>],
     terms: &'a [(E, &'a [Row<E, L>])],
     out: &'a mut [Row<E, L>],
+    /// The row of the terms that belongs to the first of `base` and `out`.
+    first: usize,
+}
+
+impl<E, const L: usize> Combine<'_, E, L> {
+    fn split_at(self, at: usize) -> (Self, Self) {
+        let (terms, first) = (self.terms, self.first);
+        let (base_low, base_high) = self.base.split_at(at);
+        let (out_low, out_high) = self.out.split_at_mut(at);
+        let part = |base, out, first| Combine {
+            base,
+            terms,
+            out,
+            first,
+        };
+        (
+            part(base_low, out_low, first),
+            part(base_high, out_high, first + at),
+        )
+    }
 }
 
 impl<E: Real, const L: usize> WithSimd for Combine<'_, E, L> {
@@ -149,30 +169,50 @@ impl<E: Real, const L: usize> WithSimd for Combine<'_, E, L> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for (index, (base, out)) in self.base.iter().zip(self.out).enumerate() {
-            let registers = E::registers::<S>(&**base)
-                .iter()
-                .zip(E::registers_mut::<S>(&mut **out));
-            for (register, (base, out)) in registers.enumerate() {
-                let mut sum = *base;
+        for index in 0..self.base.len().min(self.out.len()) {
+            let base = E::registers::<S>(&*self.base[index]);
+            let out = E::registers_mut::<S>(&mut *self.out[index]);
+            for register in 0..L / E::lanes::<S>() {
+                let mut sum = base[register];
                 for (c, x) in self.terms {
-                    let x = E::registers::<S>(&*x[index])[register];
+                    let x = E::registers::<S>(&*x[self.first + index])[register];
                     sum = E::fma(simd, E::splat(simd, *c), x, sum);
                 }
-                *out = sum;
+                out[register] = sum;
             }
         }
     }
 }
 
-/// [`Combine`] under the widest instructions. Compiled once per state, whatever iterators bring the terms.
+/// [`Combine`] under the widest instructions, shared by threads where that pays. Compiled once per state, whatever
+/// iterators bring the terms.
 #[inline(never)]
 fn pass<E: Real, const L: usize>(
     base: &[Row<E, L>],
     terms: &[(E, &[Row<E, L>])],
     out: &mut [Row<E, L>],
 ) {
-    Arch::new().dispatch(Combine { base, terms, out });
+    let numbers = out.len() * L * (terms.len() + 2);
+    let threads = parallel::threads_of_pass(numbers, out.len());
+    let first = 0;
+    let whole = Combine {
+        base,
+        terms,
+        out,
+        first,
+    };
+    pass_part(whole, threads);
+}
+
+fn pass_part<E: Real, const L: usize>(part: Combine<'_, E, L>, threads: usize) {
+    if threads <= 1 {
+        Arch::new().dispatch(part);
+        return;
+    }
+    let at = parallel::first_half(part.out.len(), threads);
+    let (low, high) = part.split_at(at);
+    let half = threads / 2;
+    rayon::join(|| pass_part(low, half), || pass_part(high, threads - half));
 }
 
 fn combine<'a, E: Real, const L: usize>(
@@ -425,5 +465,38 @@ impl<E: Real> State for Params<E> {
 
     fn worst_sample(_: &Self, _: &Self, _: &Self, _: &Tolerances) -> Option<usize> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tiles;
+    use crate::state::State;
+
+    #[test]
+    fn a_large_combination_is_the_same_on_any_number_of_threads() {
+        // Small integers: every sum is exact.
+        let rows = |step: u32| -> Vec<f32> {
+            let numbers = (0..5000 * 20_u32).map(|i| i * step % 11);
+            numbers
+                .map(|i| f32::from(u8::try_from(i).unwrap()))
+                .collect()
+        };
+        let (base, x, y) = (rows(3), rows(5), rows(7));
+        let pairs = base.iter().zip(x.iter().zip(&y));
+        let expected: Vec<f32> = pairs.map(|(b, (x, y))| b + 2.0 * x - 4.0 * y).collect();
+        let tiles = [&base, &x, &y].map(|rows| Tiles::<f32, 20, 32>::from_rows(rows));
+        let [base, x, y] = &tiles;
+        for threads in [1, 2, 3, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let found = pool.build().unwrap().install(|| {
+                let mut out = base.zeros_like().unwrap();
+                let terms = [(2.0, x), (-4.0, y)];
+                base.combine_into(terms.into_iter(), &mut out).unwrap();
+                out.to_rows()
+            });
+            // Not the numbers in the message: there are many.
+            assert!(found == expected, "{threads} threads differ");
+        }
     }
 }

@@ -20,6 +20,41 @@ use crate::{
 /// The cotangent of one parameter, flattened: parameters of different shapes form one `Vec`.
 pub type Flat<E, D> = Tensor<(usize,), E, D>;
 
+/// What a [`TensorVisitor`] of this file does with each tensor; the rest is the same for all.
+macro_rules! visits {
+    (|$this:ident, $options:pat_param, $tensor:ident| $body:block) => {
+        type Viewer = ViewTensorRef;
+        type Err = D::Err;
+        type E2 = E;
+        type D2 = D;
+
+        fn visit<S: Shape>(
+            &mut self,
+            $options: TensorOptions<S, E, D>,
+            $tensor: &Tensor<S, E, D>,
+        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+            let $this = self;
+            $body
+            Ok(None)
+        }
+    };
+}
+
+/// Shows all tensors of `module` to `visitor`, in the order in which it visits them.
+fn walk<E, D, M, V>(module: &M, visitor: &mut V) -> Result<(), D::Err>
+where
+    E: Dtype,
+    D: Device<E>,
+    M: TensorCollection<E, D>,
+    V: TensorVisitor<E, D, Viewer = ViewTensorRef, Err = D::Err, E2 = E, D2 = D>,
+{
+    M::iter_tensors(&mut RecursiveWalker {
+        m: module,
+        f: visitor,
+    })?;
+    Ok(())
+}
+
 /// The gradients of all parameters of `module`, in the order in which it visits them; zeros where a
 /// parameter has none.
 pub(super) fn flat_gradients<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
@@ -32,35 +67,21 @@ pub(super) fn flat_gradients<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
     }
 
     impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Gather<'_, E, D> {
-        type Viewer = ViewTensorRef;
-        type Err = D::Err;
-        type E2 = E;
-        type D2 = D;
-
-        fn visit<S: Shape>(
-            &mut self,
-            options: TensorOptions<S, E, D>,
-            tensor: &Tensor<S, E, D>,
-        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+        visits!(|this, options, tensor| {
             if options.do_gradient_update {
-                self.gradients.try_alloc_for(tensor)?;
+                this.gradients.try_alloc_for(tensor)?;
                 let count = tensor.shape().num_elements();
-                let flat = self.gradients.get(tensor).try_reshape_like(&(count,))?;
-                self.out.push(flat);
+                let flat = this.gradients.get(tensor).try_reshape_like(&(count,))?;
+                this.out.push(flat);
             }
-            Ok(None)
-        }
+        });
     }
 
     let mut gather = Gather {
         gradients,
         out: Vec::new(),
     };
-    M::iter_tensors(&mut RecursiveWalker {
-        m: module,
-        f: &mut gather,
-    })
-    .map_err(SolveError::device::<D::Err>)?;
+    walk(module, &mut gather).map_err(SolveError::device::<D::Err>)?;
     Ok(gather.out)
 }
 
@@ -77,34 +98,21 @@ pub(crate) fn accumulate_flat<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>
     }
 
     impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Scatter<'_, E, D> {
-        type Viewer = ViewTensorRef;
-        type Err = D::Err;
-        type E2 = E;
-        type D2 = D;
-
-        fn visit<S: Shape>(
-            &mut self,
-            options: TensorOptions<S, E, D>,
-            tensor: &Tensor<S, E, D>,
-        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+        visits!(|this, options, tensor| {
             if options.do_gradient_update {
-                if let Some(flat) = self.cotangents.next() {
+                if let Some(flat) = this.cotangents.next() {
                     let cotangent = flat.try_reshape_like(tensor.shape())?;
-                    accumulate(tensor, cotangent, self.gradients)?;
+                    accumulate(tensor, cotangent, this.gradients)?;
                 }
             }
-            Ok(None)
-        }
+        });
     }
 
-    M::iter_tensors(&mut RecursiveWalker {
-        m: module,
-        f: &mut Scatter {
-            gradients,
-            cotangents: cotangents.into_iter(),
-        },
-    })?;
-    Ok(())
+    let mut scatter = Scatter {
+        gradients,
+        cotangents: cotangents.into_iter(),
+    };
+    walk(module, &mut scatter)
 }
 
 /// Adds the cotangents of all parameters of `module`, as [`flat_parameters`] orders them, to their gradients.
@@ -119,36 +127,23 @@ pub(crate) fn accumulate_params<E: Dtype, D: Device<E>, M: TensorCollection<E, D
     }
 
     impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Scatter<'_, E, D> {
-        type Viewer = ViewTensorRef;
-        type Err = D::Err;
-        type E2 = E;
-        type D2 = D;
-
-        fn visit<S: Shape>(
-            &mut self,
-            options: TensorOptions<S, E, D>,
-            tensor: &Tensor<S, E, D>,
-        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+        visits!(|this, options, tensor| {
             let count = tensor.shape().num_elements();
             if let (true, Some((cotangent, rest))) = (
                 options.do_gradient_update,
-                self.cotangents.split_at_checked(count),
+                this.cotangents.split_at_checked(count),
             ) {
-                self.cotangents = rest;
-                accumulate_numbers(tensor, cotangent, self.gradients)?;
+                this.cotangents = rest;
+                accumulate_numbers(tensor, cotangent, this.gradients)?;
             }
-            Ok(None)
-        }
+        });
     }
 
-    M::iter_tensors(&mut RecursiveWalker {
-        m: module,
-        f: &mut Scatter {
-            gradients,
-            cotangents,
-        },
-    })?;
-    Ok(())
+    let mut scatter = Scatter {
+        gradients,
+        cotangents,
+    };
+    walk(module, &mut scatter)
 }
 
 /// Shows `f` the gradient of each trainable parameter of `module`, as the device keeps it, one after the other.
@@ -163,26 +158,14 @@ pub(crate) fn each_gradient<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
     impl<E: Dtype, D: Device<E>, Fun: FnMut(&mut <D as Storage<E>>::Vec)> TensorVisitor<E, D>
         for Show<'_, E, D, Fun>
     {
-        type Viewer = ViewTensorRef;
-        type Err = D::Err;
-        type E2 = E;
-        type D2 = D;
-
-        fn visit<S: Shape>(
-            &mut self,
-            options: TensorOptions<S, E, D>,
-            tensor: &Tensor<S, E, D>,
-        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+        visits!(|this, options, tensor| {
             if options.do_gradient_update {
-                (self.1)(self.0.get_or_alloc_mut(tensor)?);
+                (this.1)(this.0.get_or_alloc_mut(tensor)?);
             }
-            Ok(None)
-        }
+        });
     }
 
-    let f = &mut Show(gradients, f);
-    M::iter_tensors(&mut RecursiveWalker { m: module, f })?;
-    Ok(())
+    walk(module, &mut Show(gradients, f))
 }
 
 /// Whether the numbers of all parameters of `module` lie in order, so that those of their gradients do.
@@ -193,24 +176,14 @@ pub(crate) fn all_contiguous<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
     struct Look(bool);
 
     impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Look {
-        type Viewer = ViewTensorRef;
-        type Err = D::Err;
-        type E2 = E;
-        type D2 = D;
-
-        fn visit<S: Shape>(
-            &mut self,
-            _: TensorOptions<S, E, D>,
-            tensor: &Tensor<S, E, D>,
-        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
-            self.0 &= is_contiguous(tensor);
-            Ok(None)
-        }
+        visits!(|this, _, tensor| {
+            this.0 &= is_contiguous(tensor);
+        });
     }
 
-    let f = &mut Look(true);
-    M::iter_tensors(&mut RecursiveWalker { m: module, f })?;
-    Ok(f.0)
+    let mut look = Look(true);
+    walk(module, &mut look)?;
+    Ok(look.0)
 }
 
 /// Adds `cotangent` to the gradient of `tensor`, on whatever device both live.
@@ -282,33 +255,19 @@ pub(crate) fn flat_parameters<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>
     struct Read<E>(Vec<E>);
 
     impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Read<E> {
-        type Viewer = ViewTensorRef;
-        type Err = D::Err;
-        type E2 = E;
-        type D2 = D;
-
-        fn visit<S: Shape>(
-            &mut self,
-            options: TensorOptions<S, E, D>,
-            tensor: &Tensor<S, E, D>,
-        ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+        visits!(|this, options, tensor| {
             if options.do_gradient_update {
                 let contiguous = tensor.clone().try_contiguous()?;
-                let start = self.0.len();
+                let start = this.0.len();
                 let count = contiguous.shape().num_elements();
-                self.0.resize(start + count, E::default());
+                this.0.resize(start + count, E::default());
                 // `as_vec` would visit the elements one by one.
-                contiguous.copy_into(&mut self.0[start..]);
+                contiguous.copy_into(&mut this.0[start..]);
             }
-            Ok(None)
-        }
+        });
     }
 
     let mut read = Read(Vec::new());
-    M::iter_tensors(&mut RecursiveWalker {
-        m: module,
-        f: &mut read,
-    })
-    .map_err(SolveError::device::<D::Err>)?;
+    walk(module, &mut read).map_err(SolveError::device::<D::Err>)?;
     Ok(read.0)
 }
