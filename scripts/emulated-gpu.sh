@@ -22,3 +22,4 @@ chmod +x "$linker"
 test=$(PATH=$folder/bin:$PATH cargo test --workspace --test cuda_device --features cuda,dfdx/ci-check --no-run \
     --message-format=json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
 "$test" a_block
+EMULATED_GPU_FAILS=$folder/fails "$test" --exact a_failing_gpu_leaves_no_gradient_that_looks_right

@@ -8,11 +8,12 @@
 mod support;
 
 use neuralode::{
-    error::Quantity, prelude::*, Adjoint, Controller, Solver, StatefulField, StepSizes, Vjp,
+    error::Quantity, prelude::*, take_backward_report, Adjoint, Controller, Frozen, Solver,
+    StatefulField, StepSizes, Vjp,
 };
 use support::{
-    batch, differentiate, parameters_of, relative_error, set_parameters, shift_biases, skip,
-    to_f64, Gradient,
+    batch, differentiate, gradients_of, parameters_of, relative_error, set_parameters,
+    shift_biases, skip, to_f64, Gradient,
 };
 
 neural_ode! {
@@ -64,14 +65,17 @@ fn numbers(count: usize, step: f64) -> Vec<f64> {
     (0..count).map(|i| (step * at(i)).sin()).collect()
 }
 
-type Start<E, D> = (
-    NeuralOde<ClassifierOdeField<E, D>>,
-    Tensor<(usize, Const<20>), E, D>,
-    Tensor<(usize, Const<20>), E, D>,
+/// A block, a batch to solve from, and a cotangent, with the same numbers on each device.
+type Start<const N: usize, E, D, F> = (
+    NeuralOde<F>,
+    Tensor<(usize, Const<N>), E, D>,
+    Tensor<(usize, Const<N>), E, D>,
 );
 
-/// A block, a batch to solve from, and a cotangent, with the same numbers on each device.
-fn start<E: Dtype, D: Device<E>>(device: &D, options: &SolveOptions) -> Start<E, D>
+fn start<E: Dtype, D: Device<E>>(
+    device: &D,
+    options: &SolveOptions,
+) -> Start<20, E, D, ClassifierOdeField<E, D>>
 where
     ClassifierOdeField<E, D>: TensorField<20, E, D> + BuildModule<D, E>,
 {
@@ -189,8 +193,13 @@ fn a_block_says_in_the_summary_whether_kernels_solve_it() {
     });
 }
 
-/// A solve with layers that have state, in inference, where they are folded into layers without.
-fn frozen_gradient_on<D: Device<f64>>(device: &D) -> Gradient
+type FrozenField<D> = Frozen<
+    NormalisedOdeField<f64, D>,
+    <NormalisedOdeField<f64, D> as StatefulField<4, f64, D>>::State,
+>;
+
+/// The same with layers that have state, in inference, where they are folded into layers without.
+fn frozen_start<D: Device<f64>>(device: &D) -> Start<4, f64, D, FrozenField<D>>
 where
     NormalisedOdeField<f64, D>: StatefulField<4, f64, D> + BuildModule<D, f64>,
 {
@@ -202,7 +211,15 @@ where
     let options = SolveOptions::new(0.0, 1.0, 1e-6, 1e-6);
     let block = NeuralOde::new(field, options).frozen(&state, Mode::Inference);
     let [y0, c] = [0.7, 1.3].map(|step| batch::<4, f64, D>(device, &numbers(9 * 4, step)));
-    differentiate(&block, &y0, &c).expect("a solve")
+    (block, y0, c)
+}
+
+fn frozen_gradient_on<D: Device<f64>>(device: &D) -> Gradient
+where
+    NormalisedOdeField<f64, D>: StatefulField<4, f64, D> + BuildModule<D, f64>,
+{
+    let (block, y0, cotangent) = frozen_start(device);
+    differentiate(&block, &y0, &cotangent).expect("a solve")
 }
 
 #[test]
@@ -325,6 +342,70 @@ fn a_block_that_fails_says_why_as_on_the_processor() {
         println!("{found:#?}");
         assert_eq!(found, expected);
         assert!(found[5].contains(&Quantity::InitialState.to_string()));
+    });
+}
+
+/// Lets one call of the driver fail after the other in a training step, until all have, with `fail_at` as the number of
+/// the one that shall. Returns how many left an error for `take_backward_report`.
+fn fail_each_call<const N: usize, D: Device<f64>, F: TensorField<N, f64, D>>(
+    (block, y0, cotangent): &Start<N, f64, D, F>,
+    fail_at: impl Fn(u32),
+    is_left: impl Fn() -> bool,
+) -> usize {
+    let step = || {
+        let (y1, _) = block.try_forward_with_stats(y0.leaky_trace())?;
+        let loss = y1.try_mul(cotangent.clone()).map_err(SolveError::device)?;
+        let loss = loss.try_sum::<Rank0, _>().map_err(SolveError::device)?;
+        let gradients = loss.try_backward().map_err(SolveError::device)?;
+        Ok::<_, SolveError>((gradients, take_backward_report()))
+    };
+    let expected = differentiate(block, y0, cotangent).expect("a solve");
+    let mut reported = 0;
+    for call in 1.. {
+        fail_at(call);
+        let outcome = step();
+        let all_done = is_left();
+        fail_at(0);
+        match outcome {
+            Ok((gradients, report)) => {
+                let mut found = gradients_of(&block.field, &gradients).concat();
+                found.extend(to_f64(&gradients.get(y0).as_vec()));
+                if let Err(error) = report {
+                    assert!(matches!(error, SolveError::Device(_)), "{error}");
+                    assert!(found.iter().all(|x| x.is_nan()), "call {call}: {error}");
+                    reported += 1;
+                } else {
+                    let expected = [expected.theta_bar.concat(), expected.y0_bar.clone()];
+                    assert!(relative_error(&found, &expected.concat()) <= 1e-12);
+                }
+            }
+            Err(error) => assert!(matches!(error, SolveError::Device(_)), "{error}"),
+        }
+        if all_done {
+            println!("{call} calls, {reported} failed in kernels of the way back");
+            break;
+        }
+    }
+    reported
+}
+
+/// Only an emulated GPU fails when it is told to.
+#[test]
+fn a_failing_gpu_leaves_no_gradient_that_looks_right() {
+    let Some(file) = std::env::var_os("EMULATED_GPU_FAILS") else {
+        return skip("no emulated GPU that fails (scripts/emulated-gpu.sh)");
+    };
+    let fail_at = |call: u32| std::fs::write(&file, call.to_string()).expect("a writable file");
+    let is_left = || std::fs::read_to_string(&file).expect("a file").trim() != "0";
+    fail_at(0);
+    on_a_gpu!(|gpu| {
+        let few = Controller::Constant { dt: 0.5 };
+        let options = SolveOptions::new(0.0, 1.0, 1e-7, 1e-7).with_controller(few);
+        let plain = start::<f64, _>(&gpu, &options);
+        assert!(fail_each_call(&plain, fail_at, is_left) > 0);
+        let mut folded = frozen_start(&gpu);
+        folded.0.options.controller = few;
+        assert!(fail_each_call(&folded, fail_at, is_left) > 0);
     });
 }
 

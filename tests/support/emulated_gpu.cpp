@@ -4,7 +4,8 @@
 // NVRTC compiles kernels with the C++ compiler of this machine. A launch forks a process for each block, so that static
 // variables are its shared memory and device memory is what they all see; the threads of a block take turns from barrier
 // to barrier. Every buffer ends at a page that nobody may touch: a kernel that goes past one fails, and so does one
-// whose threads do not meet at their barriers.
+// whose threads do not meet at their barriers. Where EMULATED_GPU_FAILS names a file with a number, the call of that number
+// from then on fails, of those that allocate, fill, launch, or copy to the device: what fails while a GPU goes on working.
 
 #include <dlfcn.h>
 #include <sched.h>
@@ -29,12 +30,24 @@
 
 namespace {
 
-constexpr int OK = 0, INVALID = 1, NOT_FOUND = 500, FAILED = 719;
+constexpr int OK = 0, INVALID = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, FAILED = 719;
 constexpr int MULTIPROCESSORS = 5;
 constexpr size_t PAGE = 4096, STACK = 64 * 1024;
 
 std::mutex lock;
 std::map<uintptr_t, std::pair<void*, size_t>> buffers;  // where each starts: what was mapped
+
+// Whether this call is the one that shall fail; counts down in the file.
+bool fails() {
+    static const char* const path = std::getenv("EMULATED_GPU_FAILS");
+    if (!path) return false;
+    const std::lock_guard<std::mutex> guard(lock);
+    long left = 0;
+    std::ifstream(path) >> left;
+    if (left <= 0) return false;
+    std::ofstream(path) << left - 1;
+    return left == 1;
+}
 
 // ---- Kernels of dfdx, by name. Their arguments are those of its sources.
 
@@ -182,7 +195,7 @@ void run_thread() {
 void enter(bool first) {
     if (_setjmp(block->scheduler) != 0) return;
     if (!first) _longjmp(block->places[block->running].buffer, 1);
-    block->stacks.push_back(std::make_unique<char[]>(STACK));
+    block->stacks.push_back(std::make_unique_for_overwrite<char[]>(STACK));
     getcontext(&block->first);
     block->first.uc_stack.ss_sp = block->stacks.back().get();
     block->first.uc_stack.ss_size = STACK;
@@ -246,6 +259,8 @@ int launch(const Function& function, Dim blocks, unsigned threads, void** argume
     return passed ? OK : FAILED;
 }
 
+int copy(void* to, const void* from, size_t bytes) { return fails() ? FAILED : (std::memcpy(to, from, bytes), OK); }
+
 }  // namespace
 
 extern "C" {
@@ -270,12 +285,13 @@ int cuStreamDestroy_v2(void*) { return OK; }
 int cuStreamSynchronize(void*) { return OK; }
 int cuStreamWaitEvent(void*, void*, unsigned) { return OK; }
 int cuGetErrorString(int error, const char** text) {
-    *text = error == FAILED ? "a launch failed" : error == NOT_FOUND ? "the emulated GPU has no such kernel" : "invalid value";
+    *text = error == FAILED ? "a call failed" : error == OUT_OF_MEMORY ? "out of memory" : error == NOT_FOUND ? "the emulated GPU has no such kernel" : "invalid value";
     return OK;
 }
 
 int cuMemAlloc_v2(uintptr_t* at, size_t bytes) {
     if (bytes == 0) return *at = 0, OK;
+    if (fails()) return OUT_OF_MEMORY;
     const size_t pages = (bytes + PAGE - 1) / PAGE * PAGE;
     char* mapped = (char*)mmap(nullptr, pages + PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED || mprotect(mapped + pages, PAGE, PROT_NONE) != 0) return INVALID;
@@ -294,13 +310,15 @@ int cuMemFree_v2(uintptr_t at) {
 }
 int cuMemAllocAsync(uintptr_t* at, size_t bytes, void*) { return cuMemAlloc_v2(at, bytes); }
 int cuMemFreeAsync(uintptr_t at, void*) { return cuMemFree_v2(at); }
-int cuMemsetD8_v2(uintptr_t at, unsigned char value, size_t bytes) { return std::memset((void*)at, value, bytes), OK; }
+int cuMemsetD8_v2(uintptr_t at, unsigned char value, size_t bytes) {
+    return fails() ? FAILED : (std::memset((void*)at, value, bytes), OK);
+}
 int cuMemsetD8Async(uintptr_t at, unsigned char value, size_t bytes, void*) { return cuMemsetD8_v2(at, value, bytes); }
-int cuMemcpyHtoD_v2(uintptr_t to, const void* from, size_t bytes) { return std::memcpy((void*)to, from, bytes), OK; }
+int cuMemcpyHtoD_v2(uintptr_t to, const void* from, size_t bytes) { return copy((void*)to, from, bytes); }
 int cuMemcpyHtoDAsync_v2(uintptr_t to, const void* from, size_t bytes, void*) { return cuMemcpyHtoD_v2(to, from, bytes); }
 int cuMemcpyDtoH_v2(void* to, uintptr_t from, size_t bytes) { return std::memcpy(to, (const void*)from, bytes), OK; }
 int cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, void*) { return cuMemcpyDtoH_v2(to, from, bytes); }
-int cuMemcpyDtoD_v2(uintptr_t to, uintptr_t from, size_t bytes) { return std::memcpy((void*)to, (const void*)from, bytes), OK; }
+int cuMemcpyDtoD_v2(uintptr_t to, uintptr_t from, size_t bytes) { return copy((void*)to, (const void*)from, bytes); }
 int cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t bytes, void*) { return cuMemcpyDtoD_v2(to, from, bytes); }
 
 // A module is the library that NVRTC made, or a file of dfdx, whose kernels are known by their names.
@@ -329,7 +347,7 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     void*, void** arguments, void**) {
     (void)shared;
     if (gx == 0 || gy != 1 || gz != 1 || bx == 0 || bx > 1024 || by != 1 || bz != 1) return INVALID;
-    return launch(*(Function*)function, {gx, gy, gz}, bx, arguments);
+    return fails() ? FAILED : launch(*(Function*)function, {gx, gy, gz}, bx, arguments);
 }
 int cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, void*, int, size_t, unsigned) { return *blocks = 2, OK; }
 

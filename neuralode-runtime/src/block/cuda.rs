@@ -4,7 +4,13 @@
 //! which are few, on their way into one array, and one report per solve.
 
 use core::any::{Any, TypeId};
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    panic::{catch_unwind, AssertUnwindSafe},
+    rc::Rc,
+    sync::Arc,
+};
 
 use cudarc::driver::{CudaDevice, CudaSlice, DeviceSlice};
 use dfdx::{
@@ -90,11 +96,13 @@ where
         self,
     ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
         // Known while compiling, so that one of them is: `covers` lets no third type through.
-        let solved = if const { size_of::<E>() == size_of::<f32>() } {
-            self.launch::<K, f32>()?
-        } else {
-            self.launch::<K, f64>()?
-        };
+        let solved = contained(|| {
+            if const { size_of::<E>() == size_of::<f32>() } {
+                self.launch::<K, f32>()
+            } else {
+                self.launch::<K, f64>()
+            }
+        })??;
         let Some((y1, stats, pull_back)) = solved else {
             return self.solve_portably();
         };
@@ -160,24 +168,26 @@ where
         let pull_back = record.map(|record| -> PullBack<E, D> {
             let (field, out) = (field.clone(), out.clone());
             Box::new(move |gradients| {
-                let cotangent = numbers::<E, D, R>(gradients.get_or_alloc_mut(&out)?);
-                let Some(cotangent) = cotangent else {
-                    return Ok(());
-                };
-                let outcome = match kernels.pull_back(&record, cotangent) {
-                    Ok(pulled) => write_gradients(&field, (&kernels, &pulled), &y0, gradients)?
-                        .map(|()| pulled.stats),
+                let outcome = contained(|| {
+                    let cotangent = numbers::<E, D, R>(gradients.get_or_alloc_mut(&out)?);
+                    let Some(cotangent) = cotangent else {
+                        return Ok(Ok(Stats::default()));
+                    };
+                    match kernels.pull_back(&record, cotangent) {
+                        Ok(pulled) => write_gradients(&field, (&kernels, &pulled), &y0, gradients),
+                        Err(error) => Ok(Err(error)),
+                    }
+                });
+                let outcome = match outcome {
+                    Ok(outcome) => outcome?,
                     Err(error) => Err(error),
                 };
                 let failed = outcome.is_err();
                 report(outcome);
                 if failed {
-                    // Half-written gradients must not pass for whole ones.
-                    let nan = vec![scalar(f64::NAN); y0.shape().num_elements()];
-                    accumulate_numbers(&y0, &nan, gradients)?;
-                    let mut nan = vec![scalar(f64::NAN); K::PARAMS];
-                    field.pull_back_parameters(&mut nan);
-                    accumulate_params(&field, &nan, gradients)?;
+                    // A second failure changes nothing: there is an error already.
+                    return contained(|| poison(K::PARAMS, &field, &y0, gradients))
+                        .unwrap_or(Ok(()));
                 }
                 Ok(())
             })
@@ -202,7 +212,7 @@ fn write_gradients<R: Scalar, const N: usize, B, E, D, F>(
     (kernels, pulled): (&Kernels, &Pulled<R>),
     y0: &Tensor<(B, Const<N>), E, D>,
     gradients: &mut Gradients<E, D>,
-) -> Result<Result<(), SolveError>, DeviceErr<D>>
+) -> Result<Result<Stats, SolveError>, DeviceErr<D>>
 where
     B: Dim,
     E: Dtype,
@@ -221,7 +231,7 @@ where
         let mut theta_bar = same::<Vec<R>, Vec<E>>(folded).unwrap_or_default();
         field.pull_back_parameters(&mut theta_bar);
         accumulate_params(field, &theta_bar, gradients)?;
-        return Ok(Ok(()));
+        return Ok(Ok(pulled.stats));
     }
     let mut from = 0;
     each_gradient(field, gradients, |gradient| {
@@ -230,5 +240,35 @@ where
             from += gradient.len();
         }
     })?;
-    Ok(outcome)
+    Ok(outcome.map(|()| pulled.stats))
+}
+
+/// Makes the gradients of `y0` and of the field's parameters NaN: half-written ones must not pass for whole ones.
+fn poison<const N: usize, B, E, D, F>(
+    parameters: usize,
+    field: &F,
+    y0: &Tensor<(B, Const<N>), E, D>,
+    gradients: &mut Gradients<E, D>,
+) -> Result<(), DeviceErr<D>>
+where
+    B: Dim,
+    E: Dtype,
+    D: Device<E>,
+    F: TensorField<N, E, D>,
+{
+    let nan = vec![scalar(f64::NAN); y0.shape().num_elements()];
+    accumulate_numbers(y0, &nan, gradients)?;
+    let mut nan = vec![scalar(f64::NAN); parameters];
+    field.pull_back_parameters(&mut nan);
+    accumulate_params(field, &nan, gradients)
+}
+
+/// Runs `work`, in which nothing of a user's runs, and makes an error of a panic: dfdx unwraps what a GPU answers where it
+/// copies a tensor, that its memory is full for example.
+fn contained<X>(work: impl FnOnce() -> X) -> Result<X, SolveError> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        SolveError::device(text.unwrap_or("dfdx panicked"))
+    })
 }
