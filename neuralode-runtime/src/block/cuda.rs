@@ -25,8 +25,8 @@ use crate::{
         cuda::launch::{stages, tile, Kernels, Pulled, Scalar},
         host::{kernel::TileField, storage::same},
         tensor::{
-            accumulate_numbers, accumulate_params, all_contiguous, as_gradient, each_gradient,
-            scalar, DeviceErr, TensorField,
+            accumulate_kernel_parameters, accumulate_numbers, all_contiguous, as_gradient,
+            each_gradient, scalar, DeviceErr, TensorField,
         },
     },
     error::SolveError,
@@ -228,9 +228,8 @@ where
             Ok(folded) => folded,
             Err(error) => return Ok(Err(error)),
         };
-        let mut theta_bar = same::<Vec<R>, Vec<E>>(folded).unwrap_or_default();
-        field.pull_back_parameters(&mut theta_bar);
-        accumulate_params(field, &theta_bar, gradients)?;
+        let theta_bar = same::<Vec<R>, Vec<E>>(folded).unwrap_or_default();
+        accumulate_kernel_parameters(field, theta_bar, gradients)?;
         return Ok(Ok(pulled.stats));
     }
     let mut from = 0;
@@ -258,9 +257,8 @@ where
 {
     let nan = vec![scalar(f64::NAN); y0.shape().num_elements()];
     accumulate_numbers(y0, &nan, gradients)?;
-    let mut nan = vec![scalar(f64::NAN); parameters];
-    field.pull_back_parameters(&mut nan);
-    accumulate_params(field, &nan, gradients)
+    let nan = vec![scalar(f64::NAN); parameters];
+    accumulate_kernel_parameters(field, nan, gradients)
 }
 
 /// Runs `work`, in which nothing of a user's runs, and makes an error of a panic: dfdx unwraps what a GPU answers where it

@@ -194,12 +194,11 @@ fn pass<E: Real, const L: usize>(
 ) {
     let numbers = out.len() * L * (terms.len() + 2);
     let threads = parallel::threads_of_pass(numbers, out.len());
-    let first = 0;
     let whole = Combine {
         base,
         terms,
         out,
-        first,
+        first: 0,
     };
     pass_part(whole, threads);
 }

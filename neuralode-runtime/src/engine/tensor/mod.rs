@@ -345,5 +345,18 @@ fn scaled_errors<S: Shape, E: Dtype, D: Device<E>>(
         })
 }
 
+/// Adds the cotangent of `field`'s [`TensorField::kernel_parameters`] to the gradients of its tensors.
+pub(crate) fn accumulate_kernel_parameters<const N: usize, E: Dtype, D: Device<E>, F>(
+    field: &F,
+    mut theta_bar: Vec<E>,
+    gradients: &mut Gradients<E, D>,
+) -> Result<(), DeviceErr<D>>
+where
+    F: TensorField<N, E, D>,
+{
+    field.pull_back_parameters(&mut theta_bar);
+    accumulate_params(field, &theta_bar, gradients)
+}
+
 /// The error type of a device.
 pub type DeviceErr<D> = <D as HasErr>::Err;
