@@ -508,3 +508,22 @@ fn a_loss_that_is_nan_is_a_typed_error_of_the_backward_pass() {
         assert_eq!(sample, Some(0));
     }
 }
+
+#[test]
+fn a_chain_of_small_solves_has_the_bits_of_each_alone_whichever_thread_helps() {
+    // Enough work for a second thread only if that is awake (`awake.rs`), as it is from the third solve on.
+    let solves = |threads, count| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(|| {
+            let block = NeuralOde::new(mlp::<f32>(1), SolveOptions::new(0.0, 1.5, 1e-4, 1e-4));
+            let (y0, c) = (some_batch(256, 0.0), some_batch(256, 1.0));
+            let solve = |_| {
+                let found = differentiate(&block, &y0, &c).unwrap();
+                (found.y1, found.y0_bar, found.theta_bar)
+            };
+            (0..count).map(solve).collect::<Vec<_>>()
+        })
+    };
+    let alone = &solves(1, 1)[0];
+    assert!(solves(2, 500).iter().all(|found| found == alone));
+}

@@ -1,15 +1,24 @@
 //! How many threads share a piece of work.
 
+use super::awake::is_second_thread_awake;
+
 /// Multiplications that are worth a thread: about 100 microseconds of arithmetic, against some ten that it
 /// takes to wake one up.
 const PER_THREAD: usize = 4_000_000;
+
+/// Multiplications that are worth a thread that is awake: about four microseconds of arithmetic.
+const PER_AWAKE_THREAD: usize = 150_000;
 
 /// Numbers read and written that are worth a thread where a pass through memory does little else.
 const NUMBERS_PER_THREAD: usize = 1 << 16;
 
 /// Threads for work of so many multiplications in so many parts.
 pub(super) fn threads(products: usize, parts: usize) -> usize {
-    share(products, PER_THREAD, parts)
+    let threads = share(products, PER_THREAD, parts);
+    if threads == 1 && share(products, PER_AWAKE_THREAD, parts) > 1 && is_second_thread_awake() {
+        return 2;
+    }
+    threads
 }
 
 /// Threads for a pass through memory over so many numbers in so many parts.

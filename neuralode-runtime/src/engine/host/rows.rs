@@ -15,6 +15,7 @@ use super::{
     buffer::{Buffer, Pooled},
     isa::{dispatch, Compiled},
     kernel::TileActivation,
+    parallel,
     real::Real,
 };
 
@@ -130,29 +131,28 @@ fn run<O: WithSimd>(op: O) -> Option<O::Output> {
     dispatch::<Rows, O>(Arch::new(), op)
 }
 
-/// Multiply-adds below which a product is not worth the start of a second thread (about 80 us on one).
-const WORTH_THREADS: usize = 8 << 20;
-
 /// Most groups of samples whose weight gradients are summed apart, and fewest samples of one. The groups depend
 /// on the number of samples alone, and are added up in order: the same bits on any number of threads.
 const GROUPS: usize = 16;
 const GROUP_ROWS: usize = 512;
+/// Multiply-adds from which on several groups are summed apart, a choice of the sizes alone.
+const WORTH_GROUPS: usize = 8 << 20;
+/// Rows of a panel of products at a time.
+const PANEL_ROWS: usize = 5;
+/// A multiple of the rows of all blocks of dot products.
+const DOT_ROWS: usize = 12;
 /// Samples that stay in the cache while all panels of a weight gradient read them.
 const CACHED_ROWS: usize = 64;
 /// Input that the forward pass leaves in some cache, in bytes.
 const CACHED_BYTES: usize = 1 << 20;
 
-/// Rows of the result per thread, for a product with `work` multiply-adds per row; `None` for one thread.
+/// Rows of the result per thread, a multiple of `block`, for a product with `work` multiply-adds per row; `None` for one
+/// thread.
 ///
 /// A number of the result is always summed by one thread in one order: the split does not change it.
-fn rows_per_thread(rows: usize, work: usize) -> Option<usize> {
-    /// A multiple of all block heights.
-    const BLOCKS: usize = 60;
-    if rows.saturating_mul(work) < WORTH_THREADS {
-        return None;
-    }
-    let threads = rayon::current_num_threads();
-    let share = rows.div_ceil(threads).next_multiple_of(BLOCKS);
+fn rows_per_thread(rows: usize, work: usize, block: usize) -> Option<usize> {
+    let threads = parallel::threads(rows.saturating_mul(work), rows.div_ceil(block));
+    let share = rows.div_ceil(threads).next_multiple_of(block);
     (share < rows).then_some(share)
 }
 
@@ -178,7 +178,7 @@ fn affine<E: RowScalar>(size: Size, x: &[E], w: &[E], b: &[E], y: &mut [E], chec
 
     let part = |x: &[E], y: &mut [E]| run(Affine(size, x, w, b, y, check)) == Some(true);
     let Size { inputs, outputs } = size;
-    match rows_per_thread(y.len() / outputs, inputs * outputs) {
+    match rows_per_thread(y.len() / outputs, inputs * outputs, DOT_ROWS) {
         None => part(x, y),
         Some(rows) => y
             .par_chunks_mut(rows * outputs)
@@ -328,14 +328,27 @@ fn dot_block<S: Simd, E: RowScalar, const R: usize, const K: usize>(
 }
 
 fn add_weight_gradient<E: RowScalar>(size: Size, x: &[E], c: &[E], weight_bar: &mut [E]) {
-    struct Add<'a, E>(Size, &'a [E], &'a [E], &'a mut [E]);
+    /// Of the outputs from `at` on, as many as `weight_bar` has.
+    struct Add<'a, E> {
+        size: Size,
+        x: &'a [E],
+        c: &'a [E],
+        at: usize,
+        weight_bar: &'a mut [E],
+    }
 
     impl<E: RowScalar> WithSimd for Add<'_, E> {
         type Output = ();
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            let Self(Size { inputs, outputs }, x, c, weight_bar) = self;
+            let Self {
+                size: Size { inputs, outputs },
+                x,
+                c,
+                at,
+                weight_bar,
+            } = self;
             // Brings rows from memory in order: panels go from row to row, where no prefetcher follows.
             let fetch = size_of_val(x) > CACHED_BYTES;
             let x = x.chunks(CACHED_ROWS * inputs);
@@ -343,7 +356,7 @@ fn add_weight_gradient<E: RowScalar>(size: Size, x: &[E], c: &[E], weight_bar: &
                 if fetch {
                     black_box(is_finite::<S, E>(simd, x));
                 }
-                products::<S, E, true>(simd, inputs, (c, outputs), x, weight_bar);
+                products::<S, E, true>(simd, inputs, (&c[at..], outputs), x, weight_bar);
             }
         }
     }
@@ -351,21 +364,40 @@ fn add_weight_gradient<E: RowScalar>(size: Size, x: &[E], c: &[E], weight_bar: &
     let Size { inputs, outputs } = size;
     let rows = c.len() / outputs.max(1);
     let group = rows.div_ceil(GROUPS).max(GROUP_ROWS);
-    let parts = x
-        .par_chunks(group * inputs)
-        .zip(c.par_chunks(group * outputs));
-    if rows <= group || rows.saturating_mul(inputs * outputs) < WORTH_THREADS {
-        // Straight into the total: which way is taken depends on the sizes alone.
-        for (x, c) in x.chunks(group * inputs).zip(c.chunks(group * outputs)) {
-            run(Add(size, x, c, weight_bar));
+    if rows <= group || rows.saturating_mul(inputs * outputs) < WORTH_GROUPS {
+        let part = |at, weight_bar: &mut [E]| {
+            run(Add {
+                size,
+                x,
+                c,
+                at,
+                weight_bar,
+            });
+        };
+        match rows_per_thread(outputs, rows * inputs, PANEL_ROWS) {
+            None => part(0, weight_bar),
+            Some(share) => weight_bar
+                .par_chunks_mut(share * inputs)
+                .enumerate()
+                .for_each(|(index, weight_bar)| part(index * share, weight_bar)),
         }
         return;
     }
+    let parts = x
+        .par_chunks(group * inputs)
+        .zip(c.par_chunks(group * outputs));
     let sums: Vec<Buffer<E>> = parts
         .map(|(x, c)| {
             let mut sum = Buffer::new(weight_bar.len());
-            sum.as_mut_slice().fill(E::default());
-            run(Add(size, x, c, sum.as_mut_slice()));
+            let weight_bar = sum.as_mut_slice();
+            weight_bar.fill(E::default());
+            run(Add {
+                size,
+                x,
+                c,
+                at: 0,
+                weight_bar,
+            });
             sum
         })
         .collect();
@@ -390,7 +422,7 @@ fn add_input_gradient<E: RowScalar>(size: Size, w: &[E], c: &[E], x_bar: &mut [E
     }
 
     let Size { inputs, outputs } = size;
-    match rows_per_thread(x_bar.len() / inputs, inputs * outputs) {
+    match rows_per_thread(x_bar.len() / inputs, inputs * outputs, PANEL_ROWS) {
         None => {
             run(Add(size, w, c, x_bar));
         }
@@ -414,9 +446,21 @@ fn products<S: Simd, E: RowScalar, const TRANSPOSED: bool>(
     out: &mut [E],
 ) {
     if S::REGISTER_COUNT >= 32 {
-        product_panels::<S, E, 5, 4, TRANSPOSED>(simd, columns, (left, stride), right, out);
+        product_panels::<S, E, PANEL_ROWS, 4, TRANSPOSED>(
+            simd,
+            columns,
+            (left, stride),
+            right,
+            out,
+        );
     } else {
-        product_panels::<S, E, 5, 2, TRANSPOSED>(simd, columns, (left, stride), right, out);
+        product_panels::<S, E, PANEL_ROWS, 2, TRANSPOSED>(
+            simd,
+            columns,
+            (left, stride),
+            right,
+            out,
+        );
     }
 }
 
