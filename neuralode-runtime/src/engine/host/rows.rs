@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::{
     buffer::{Buffer, Pooled},
     isa::{dispatch, Compiled},
-    kernel::TileActivation,
+    kernel::{Sums, TileActivation},
     parallel,
     real::Real,
 };
@@ -318,11 +318,19 @@ fn dot_block<S: Simd, E: RowScalar, const R: usize, const K: usize>(
             }
         }
     }
+    // Out of their registers in short loops, which the compiler unrolls: an index that it does not know would keep the
+    // sums in memory all the while.
+    let mut lanes = [[Sums::<E>::default(); K]; R];
+    for r in 0..R {
+        for k in 0..K {
+            E::registers_mut::<S>(&mut *lanes[r][k])[0] = sums[r][k];
+        }
+    }
     for r in 0..R {
         let y = &mut y[r * outputs + o..][..K];
         let b = &b[o..][..K];
         for k in 0..K {
-            y[k] = b[k] + E::reduce(simd, sums[r][k]);
+            y[k] = b[k] + E::reduce(simd, E::registers::<S>(&*lanes[r][k])[0]);
         }
     }
 }
