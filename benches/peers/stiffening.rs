@@ -37,7 +37,7 @@ pub(crate) fn run(case: &str, results: &mut Results) -> Outcome {
 
     let options = SolveOptions::new(0.0, 10.0, TOLERANCE, TOLERANCE).with_max_steps(1 << 14);
     let field = |_: f64, y: &[f32; 2]| [y[1], 5.0 * (1.0 - y[0] * y[0]) * y[1] - y[0]];
-    let mut engine = FnField::new(field).batch::<32>();
+    let mut engine = FnField::new(field).batch::<128>();
     let (timing, solution) = time(
         10,
         || (),
@@ -59,7 +59,7 @@ pub(crate) fn run(case: &str, results: &mut Results) -> Outcome {
     };
     results.add(&format!("{case}/whole_batch"), timing, facts);
 
-    let engine = FnField::new(field).batch::<32>();
+    let engine = FnField::new(field).batch::<64>();
     let (timing, solution) = time(
         100,
         || (),

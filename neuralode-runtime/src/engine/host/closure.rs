@@ -61,8 +61,10 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> FnField<F, E, N> {
         }
     }
 
-    /// An engine for a batch of states, in tiles of `L` samples, a multiple of 16 (32 of f32, 16 of f64). The closure runs for
-    /// all samples of a tile at once where the compiler can vectorise it: it is fastest without branches.
+    /// An engine for a batch of states, in tiles of `L` samples, a multiple of 16. The closure runs for all samples of a tile
+    /// at once where the compiler can vectorise it: it is fastest without branches. Each stage of a step waits for the one
+    /// before, so that tiles should give the processor much to do at a time: about 256 numbers of f32 or 128 of f64 in a
+    /// state, half of that with steps for each sample.
     pub fn batch<const L: usize>(self) -> HostEngine<Self, E, N, L>
     where
         F: Sync,
