@@ -83,6 +83,11 @@ fn adam(c: &mut Criterion) {
     c.bench_function("Adam", |b| {
         b.iter(|| optimizer.update(&mut model, &gradients).unwrap());
     });
+    let mut gradients = gradients;
+    let mut optimizer = FusedAdam::new(&model, AdamConfig::default());
+    c.bench_function("FusedAdam, which zeroes gradients as well", |b| {
+        b.iter(|| optimizer.step(&mut model, &mut gradients).unwrap());
+    });
     c.bench_function("alloc_grads", |b| b.iter(|| model.alloc_grads()));
 }
 

@@ -113,7 +113,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         lr: arguments.lr,
         ..AdamConfig::default()
     };
-    let mut optimizer = Adam::new(&model, config);
+    let mut optimizer = FusedAdam::new(&model, config);
     let mut gradients = model.alloc_grads();
     let mut order: Vec<usize> = (0..set.len()).collect();
     let (training, test) = order.split_at_mut((set.len() * 9 / 10).max(1));
@@ -129,8 +129,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             let loss = try_softmax_cross_entropy(logits, targets)?;
             sum += f64::from(loss.array()) * indices.len() as f64;
             (gradients, _) = try_backward(loss)?;
-            optimizer.update(&mut model, &gradients)?;
-            model.zero_grads(&mut gradients);
+            optimizer.step(&mut model, &mut gradients)?;
             steps += stats.accepted + stats.rejected;
             batches += 1;
         }

@@ -21,7 +21,7 @@ pub use neuralode_runtime::{
     adjoint, engine, error, events, layer, ode, options, saved_points, sensitivity,
     softmax_cross_entropy, solve, state, step, stepper, tableau, take_backward_report, trajectory,
     try_backward, try_softmax_cross_entropy, vector_field, Adjoint, Controller, DenseOutput, Event,
-    FnField, Frozen, LayerSummary, Mode, NeuralOde, Samples, SaveAt, Solve, SolveError,
+    FnField, Frozen, FusedAdam, LayerSummary, Mode, NeuralOde, Samples, SaveAt, Solve, SolveError,
     SolveOptions, Solver, StatefulField, Stats, StepSizes, Summary, TensorField, Vjp,
 };
 
@@ -45,8 +45,8 @@ pub mod guide {}
 pub mod prelude {
     pub use crate::{
         neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy, Event, FnField,
-        Mode, NeuralOde, OdeModel, Samples, SaveAt, Solve, SolveError, SolveOptions, Stats,
-        Summary, TensorField,
+        FusedAdam, Mode, NeuralOde, OdeModel, Samples, SaveAt, Solve, SolveError, SolveOptions,
+        Stats, Summary, TensorField,
     };
     pub use dfdx::{
         data::OneHotEncode,

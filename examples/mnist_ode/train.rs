@@ -78,7 +78,7 @@ pub(crate) fn train<D: Device<f32>>(
         lr: arguments.lr,
         ..AdamConfig::default()
     };
-    let mut optimizer = Adam::new(model, config);
+    let mut optimizer = FusedAdam::new(model, config);
     let mut gradients = model.try_alloc_grads().map_err(|error| error.to_string())?;
     // The order of images must not depend on how many numbers the initial weights took.
     let mut rng = StdRng::seed_from_u64(seed ^ 0x5EED_0DE5);
@@ -95,12 +95,7 @@ pub(crate) fn train<D: Device<f32>>(
             let value: f32 = loss.as_vec().into_iter().sum();
             let backward;
             (gradients, backward) = try_backward(loss)?;
-            optimizer
-                .update(model, &gradients)
-                .map_err(|error| format!("Adam could not update the model: {error:?}"))?;
-            model
-                .try_zero_grads(&mut gradients)
-                .map_err(|error| error.to_string())?;
+            optimizer.step(model, &mut gradients)?;
             sum.add(f64::from(value), batch.len(), forward, backward);
             bar.inc(1);
         }

@@ -26,6 +26,8 @@ pub enum Quantity {
     EventFunction,
     /// The output of a model.
     Output,
+    /// The gradient with which an optimizer would change a parameter.
+    Gradient,
 }
 
 impl fmt::Display for Quantity {
@@ -40,6 +42,7 @@ impl fmt::Display for Quantity {
             Self::Integrand => "the integrand of the parameters' gradient",
             Self::EventFunction => "the function of an event, or its gradient,",
             Self::Output => "the output of the model",
+            Self::Gradient => "the gradient of a parameter",
         })
     }
 }
@@ -411,6 +414,14 @@ impl fmt::Display for SolveError {
                 f,
                 "{quantity} holds a NaN or an infinity{}: check the data and the weights",
                 InSample(*sample)
+            ),
+            Self::NonFinite {
+                quantity: quantity @ Quantity::Gradient,
+                ..
+            } => write!(
+                f,
+                "{quantity} holds a NaN or an infinity, and no parameter was changed: check the loss and the data, or lower \
+                 the learning rate"
             ),
             Self::NonFinite {
                 quantity,

@@ -5,7 +5,7 @@
 //! Modules depend on each other in one direction only, from left to right:
 //! `error`, `options`, `stats` <- `state`, `tableau` <- `step` <- `vector_field` <- `stepper` <- `trajectory`,
 //! `controller`, `stops` <- `solve` <- `saved_points` <- `adjoint`, `sensitivity` <- `root`, `dense_output` <- `events` <- `ode`
-//! <- `engine` <- `samples` <- `layer` <- `block`, `loss`, `check` <- `entry`.
+//! <- `engine` <- `samples`, `optim` <- `layer` <- `block`, `loss`, `check` <- `entry`.
 //! Only [`vector_field::Differentiable::pull_back_steps`] reaches to the right, for its default and the cotangents of
 //! [`adjoint`]; [`engine::host`] and [`layer`] know each other.
 
@@ -37,6 +37,7 @@ pub mod events;
 pub mod layer;
 mod loss;
 pub mod ode;
+mod optim;
 pub mod options;
 mod pool;
 mod root;
@@ -65,6 +66,7 @@ pub use events::Event;
 pub use layer::{Layer, Mode};
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
 pub use ode::{SaveAt, Solve};
+pub use optim::FusedAdam;
 pub use options::{Adjoint, Controller, SolveOptions, Solver, StepSizes, Vjp};
 pub use samples::Samples;
 pub use stats::Stats;

@@ -23,6 +23,7 @@
     reason = "without link-time optimisation closures and adapters of iterators stay calls, at every turn of a loop"
 )]
 
+pub(crate) mod adam;
 mod awake;
 pub mod buffer;
 mod closure;

@@ -127,7 +127,7 @@ impl Compiled for Rows {
 }
 
 /// Runs `op` under this processor's vector instructions; without any, nobody calls it.
-fn run<O: WithSimd>(op: O) -> Option<O::Output> {
+pub(super) fn run<O: WithSimd>(op: O) -> Option<O::Output> {
     dispatch::<Rows, O>(Arch::new(), op)
 }
 

@@ -1,0 +1,213 @@
+//! Optimizers beside dfdx's.
+
+use dfdx::{
+    nn::{
+        RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut,
+        ViewTensorRef, ZeroGrads,
+    },
+    optim::{Adam, Optimizer},
+    shapes::{Dtype, Shape},
+    tensor::{Gradients, Tensor},
+    tensor_ops::{AdamConfig, Device},
+};
+
+use crate::{
+    engine::host::{
+        adam::{AdamScalar, Numbers},
+        buffer::Buffer,
+        rows::RowScalar,
+        storage::{covers, numbers_mut},
+    },
+    error::{Quantity, SolveError},
+};
+
+/// The optimizer Adam, in one pass over each tensor.
+///
+/// It takes the steps of dfdx's [`Adam`], to the bit on the processor. Its loop is compiled with this library, under the
+/// processor's vector instructions, where dfdx's is compiled with the program, and slow without link-time optimisation. It
+/// leaves the gradients at zero, ready for the next step, and changes no parameter if a gradient is NaN or infinite.
+///
+/// D. P. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", arXiv:1412.6980; decoupled weight decay: I.
+/// Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", arXiv:1711.05101.
+///
+/// # Examples
+/// ```
+/// use dfdx::prelude::*;
+/// use neuralode_runtime::FusedAdam;
+///
+/// let dev = Cpu::default();
+/// let mut x: Tensor<Rank1<2>, f64, _> = dev.tensor([1.0, -2.0]);
+/// let config = AdamConfig { lr: 0.1, ..AdamConfig::default() };
+/// let mut optimizer = FusedAdam::new(&x, config);
+/// let mut gradients = x.alloc_grads();
+/// for _ in 0..200 {
+///     gradients = x.trace(gradients).square().sum().backward();
+///     optimizer.step(&mut x, &mut gradients)?;
+/// }
+/// assert!(x.array().iter().all(|x| x.abs() < 0.1));
+/// # Ok::<(), neuralode_runtime::SolveError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct FusedAdam<M, E: Dtype, D: Device<E>> {
+    /// Learning rate and the like; it may change between steps.
+    pub cfg: AdamConfig,
+    steps: i32,
+    /// The first and the second moments of the gradients.
+    moments: [Gradients<E, D>; 2],
+    /// For devices and types without kernels.
+    portable: Adam<M, E, D>,
+}
+
+impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
+    /// An optimizer for `module`, which has taken no step.
+    pub fn new(module: &M, cfg: AdamConfig) -> Self {
+        Self {
+            cfg,
+            steps: 0,
+            moments: [Gradients::leaky(), Gradients::leaky()],
+            portable: Adam::new(module, cfg),
+        }
+    }
+
+    /// Changes the trainable parameters of `module` along `gradients`, and sets these to zero. A parameter without a gradient
+    /// has one of zero.
+    ///
+    /// # Errors
+    /// [`SolveError::NonFinite`] if a gradient is NaN or infinite (on the processor, in f32 and f64), before anything has
+    /// changed; [`SolveError::Device`] if the device fails.
+    pub fn step(
+        &mut self,
+        module: &mut M,
+        gradients: &mut Gradients<E, D>,
+    ) -> Result<(), SolveError>
+    where
+        M: TensorCollection<E, D>,
+    {
+        let mut check = Check {
+            gradients,
+            finite: true,
+        };
+        M::iter_tensors(&mut RecursiveWalker {
+            m: &*module,
+            f: &mut check,
+        })
+        .map_err(SolveError::device::<D::Err>)?;
+        if !check.finite {
+            return Err(SolveError::NonFinite {
+                quantity: Quantity::Gradient,
+                t: 0.0,
+                h: 0.0,
+                sample: None,
+            });
+        }
+        if !covers::<E, D>() {
+            self.portable.cfg = self.cfg;
+            self.portable
+                .update(module, gradients)
+                .map_err(|error| SolveError::device(format!("{error:?}")))?;
+            return module
+                .try_zero_grads(gradients)
+                .map_err(SolveError::device::<D::Err>);
+        }
+        self.steps = self.steps.saturating_add(1);
+        let mut update = Update {
+            optimizer: self,
+            gradients,
+        };
+        M::iter_tensors(&mut RecursiveWalker {
+            m: module,
+            f: &mut update,
+        })
+        .map_err(SolveError::device::<D::Err>)?;
+        Ok(())
+    }
+}
+
+/// Makes room for all gradients and looks at their numbers.
+struct Check<'a, E: Dtype, D: Device<E>> {
+    gradients: &'a mut Gradients<E, D>,
+    finite: bool,
+}
+
+impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Check<'_, E, D> {
+    type Viewer = ViewTensorRef;
+    type Err = D::Err;
+    type E2 = E;
+    type D2 = D;
+
+    fn visit<S: Shape>(
+        &mut self,
+        options: TensorOptions<S, E, D>,
+        tensor: &Tensor<S, E, D>,
+    ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+        if options.do_gradient_update {
+            let gradient = self.gradients.get_or_alloc_mut(tensor)?;
+            if let Some(numbers) = numbers_mut::<E, D, f32>(gradient) {
+                self.finite &= f32::all_finite(numbers);
+            } else if let Some(numbers) = numbers_mut::<E, D, f64>(gradient) {
+                self.finite &= f64::all_finite(numbers);
+            }
+        }
+        Ok(None)
+    }
+}
+
+struct Update<'a, M, E: Dtype, D: Device<E>> {
+    optimizer: &'a mut FusedAdam<M, E, D>,
+    gradients: &'a mut Gradients<E, D>,
+}
+
+impl<M, E: Dtype, D: Device<E>> Update<'_, M, E, D> {
+    /// `R` is `E` under the name that the kernels know, or another type, and nothing happens.
+    fn tensor<S: Shape, R: AdamScalar>(
+        &mut self,
+        tensor: &mut Tensor<S, E, D>,
+    ) -> Result<(), D::Err> {
+        let [first, second] = &mut self.optimizer.moments;
+        let numbers = (
+            numbers_mut::<E, D, R>(self.gradients.get_or_alloc_mut(tensor)?),
+            numbers_mut::<E, D, R>(first.get_or_alloc_mut(tensor)?),
+            numbers_mut::<E, D, R>(second.get_or_alloc_mut(tensor)?),
+        );
+        let (Some(gradient), Some(first), Some(second)) = numbers else {
+            return Ok(());
+        };
+        // dfdx lends no parameter's memory: the numbers go out of it and back.
+        let mut parameters = Buffer::<R>::new(gradient.len());
+        if let Some(copy) = parameters.as_mut_slice_of::<E>() {
+            tensor.copy_into(copy);
+        }
+        R::adam_step(
+            &self.optimizer.cfg,
+            self.optimizer.steps,
+            Numbers {
+                parameters: parameters.as_mut_slice(),
+                gradient,
+                moments: [first, second],
+            },
+        );
+        if let Some(changed) = parameters.as_mut_slice_of::<E>() {
+            tensor.copy_from(changed);
+        }
+        Ok(())
+    }
+}
+
+impl<M, E: Dtype, D: Device<E>> TensorVisitor<E, D> for Update<'_, M, E, D> {
+    type Viewer = ViewTensorMut;
+    type Err = D::Err;
+    type E2 = E;
+    type D2 = D;
+
+    fn visit<S: Shape>(
+        &mut self,
+        options: TensorOptions<S, E, D>,
+        tensor: &mut Tensor<S, E, D>,
+    ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+        if options.do_gradient_update {
+            self.tensor::<S, f32>(tensor)?;
+            self.tensor::<S, f64>(tensor)?;
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,151 @@
+//! `FusedAdam` against dfdx's `Adam`, and what it does with gradients that are not finite.
+
+#![allow(missing_docs, reason = "a test program")]
+
+use neuralode::{error::Quantity, prelude::*};
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Model {
+        input: [5],
+        encoder: Dense(5 => 3, tanh),
+        ode: Ode {
+            field(t, y): [Dense(3 => 7, tanh), Dense(7 => 3)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+        head: Dense(3 => 2),
+    }
+}
+
+type Inputs<E> = Tensor<Rank2<6, 5>, E, Cpu>;
+
+fn gradients<E: Dtype>(model: &Model<E, Cpu>, x: &Inputs<E>) -> Gradients<E, Cpu>
+where
+    Cpu: Device<E>,
+{
+    let loss = model.forward(x.leaky_trace()).square().mean();
+    try_backward(loss).unwrap().0
+}
+
+/// All parameters, tensor by tensor.
+macro_rules! numbers {
+    ($model:expr) => {{
+        let model = &$model;
+        let mut numbers = Vec::new();
+        for layer in [model.encoder.weight.as_vec(), model.encoder.bias.as_vec()] {
+            numbers.extend(layer);
+        }
+        let (first, second) = (&model.ode.field.0, &model.ode.field.1);
+        for layer in [first.weight.as_vec(), first.bias.as_vec()] {
+            numbers.extend(layer);
+        }
+        for layer in [second.weight.as_vec(), second.bias.as_vec()] {
+            numbers.extend(layer);
+        }
+        for layer in [model.head.weight.as_vec(), model.head.bias.as_vec()] {
+            numbers.extend(layer);
+        }
+        numbers
+    }};
+}
+
+macro_rules! takes_the_steps_of_dfdx {
+    ($name:ident, $t:ident) => {
+        #[test]
+        fn $name() {
+            let decays = [
+                None,
+                Some(WeightDecay::L2(0.1)),
+                Some(WeightDecay::Decoupled(0.1)),
+            ];
+            for weight_decay in decays {
+                let dev = Cpu::seed_from_u64(1);
+                let config = AdamConfig {
+                    lr: 0.02,
+                    betas: [0.8, 0.9],
+                    weight_decay,
+                    ..AdamConfig::default()
+                };
+                let mut model = Model::<$t, _>::build(&dev);
+                let mut reference = model.clone();
+                let x: Inputs<$t> = dev.sample_normal();
+                let mut optimizer = FusedAdam::new(&model, config);
+                let mut expected = Adam::new(&reference, config);
+                for step in 0..40 {
+                    // Rates may change between steps.
+                    optimizer.cfg.lr = 0.02 / f64::from(1 + step);
+                    expected.cfg.lr = optimizer.cfg.lr;
+                    let mut found = gradients(&model, &x);
+                    optimizer.step(&mut model, &mut found).unwrap();
+                    assert!(found
+                        .get(&model.encoder.weight)
+                        .as_vec()
+                        .iter()
+                        .all(|g| *g == 0.0));
+                    let found = gradients(&reference, &x);
+                    expected.update(&mut reference, &found).unwrap();
+                    let bits = |numbers: Vec<$t>| numbers.into_iter().map($t::to_bits);
+                    assert!(
+                        bits(numbers!(model)).eq(bits(numbers!(reference))),
+                        "{weight_decay:?}, step {step}"
+                    );
+                }
+            }
+        }
+    };
+}
+
+takes_the_steps_of_dfdx!(fused_adam_takes_the_steps_of_dfdx_to_the_bit_in_f32, f32);
+takes_the_steps_of_dfdx!(fused_adam_takes_the_steps_of_dfdx_to_the_bit_in_f64, f64);
+
+#[test]
+fn a_gradient_that_is_not_finite_changes_nothing_and_is_named() {
+    let dev = Cpu::seed_from_u64(1);
+    let mut model = Model::<f32, _>::build(&dev);
+    let x: Inputs<f32> = dev.sample_normal();
+    let mut optimizer = FusedAdam::new(&model, AdamConfig::default());
+    let mut found = gradients(&model, &x);
+    optimizer.step(&mut model, &mut found).unwrap();
+    for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let (before, untouched) = (numbers!(model), optimizer.clone());
+        // The last parameter's: all others have been seen before.
+        let mut found = gradients(&model, &x);
+        *found
+            .get_or_alloc_mut(&model.head.bias)
+            .unwrap()
+            .last_mut()
+            .unwrap() = wrong;
+        let error = optimizer.step(&mut model, &mut found).unwrap_err();
+        let is_named = matches!(
+            error,
+            SolveError::NonFinite {
+                quantity: Quantity::Gradient,
+                ..
+            }
+        );
+        assert!(is_named, "{error}");
+        assert!(
+            error.to_string().contains("no parameter was changed"),
+            "{error}"
+        );
+        assert_eq!(numbers!(model), before);
+        // Nor has the optimizer counted it.
+        let mut others = (model.clone(), untouched);
+        for (model, optimizer) in [(&mut model, &mut optimizer), (&mut others.0, &mut others.1)] {
+            let mut found = gradients(model, &x);
+            optimizer.step(model, &mut found).unwrap();
+        }
+        assert_eq!(numbers!(model), numbers!(others.0));
+    }
+}
+
+#[test]
+fn a_parameter_without_a_gradient_rests() {
+    let dev = Cpu::seed_from_u64(1);
+    let mut model = Model::<f64, _>::build(&dev);
+    let before = numbers!(model);
+    let mut optimizer = FusedAdam::new(&model, AdamConfig::default());
+    optimizer.step(&mut model, &mut Gradients::leaky()).unwrap();
+    assert_eq!(numbers!(model), before);
+}
