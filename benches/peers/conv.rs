@@ -53,19 +53,18 @@ pub(crate) fn run(case: &str, folder: Option<&Path>, results: &mut Results) -> O
             model.ode.options.controller = Controller::I;
             (model.ode.options.rtol, model.ode.options.atol) = (1e-3, 1e-3);
         }
-        let mut optimizer = Adam::new(&model, AdamConfig::default());
+        let mut optimizer = FusedAdam::new(&model, AdamConfig::default());
         let mut gradients = Some(model.alloc_grads());
         let (timing, (loss, stats)) = time(
             50,
             || (),
             |()| -> Result<_, Box<dyn Error>> {
-                let mut zeroed = gradients.take().unwrap_or_else(|| model.alloc_grads());
-                model.zero_grads(&mut zeroed);
+                let zeroed = gradients.take().unwrap_or_else(|| model.alloc_grads());
                 let (logits, stats) = model.try_forward_traced(images.clone(), zeroed)?;
                 let loss = softmax_cross_entropy(logits, targets.clone());
                 let value = loss.array();
-                let (found, _) = try_backward(loss)?;
-                optimizer.update(&mut model, &found)?;
+                let (mut found, _) = try_backward(loss)?;
+                optimizer.step(&mut model, &mut found)?;
                 gradients = Some(found);
                 Ok((value, stats))
             },

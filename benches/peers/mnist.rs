@@ -59,8 +59,8 @@ pub(crate) fn run<const BATCH: usize>(
     set_parameters(&mut model, &rng.dense_layers(&[PIXELS, 20, 10, 10, 20, 10]));
     // Makes room for Adam's moments, as other libraries do before they measure.
     let start = model.clone();
-    let mut optimizer = Adam::new(&model, AdamConfig::default());
-    optimizer.update(&mut model, &start.alloc_grads())?;
+    let mut optimizer = FusedAdam::new(&model, AdamConfig::default());
+    optimizer.step(&mut model, &mut start.alloc_grads())?;
     let model = start;
 
     for (name, adjoint) in [
@@ -76,13 +76,12 @@ pub(crate) fn run<const BATCH: usize>(
                 (model, optimizer.clone())
             },
             |(mut model, mut optimizer)| -> Result<_, Box<dyn Error>> {
-                let mut zeroed = gradients.take().unwrap_or_else(|| model.alloc_grads());
-                model.zero_grads(&mut zeroed);
+                let zeroed = gradients.take().unwrap_or_else(|| model.alloc_grads());
                 let (logits, stats) = model.try_forward_samples_traced(&images, zeroed)?;
                 let loss = softmax_cross_entropy(logits, targets.clone());
                 let value = loss.array();
-                let (found, _) = try_backward(loss)?;
-                optimizer.update(&mut model, &found)?;
+                let (mut found, _) = try_backward(loss)?;
+                optimizer.step(&mut model, &mut found)?;
                 gradients = Some(found);
                 Ok((value, stats))
             },
