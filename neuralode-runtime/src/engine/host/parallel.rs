@@ -9,13 +9,21 @@ const PER_THREAD: usize = 4_000_000;
 /// Multiplications that are worth a thread that is awake: about four microseconds of arithmetic.
 const PER_AWAKE_THREAD: usize = 150_000;
 
+/// The same in a pool of more than two threads: for every piece that is handed on, rayon wakes one of those that sleep.
+const PER_AWAKE_THREAD_OF_MANY: usize = 600_000;
+
 /// Numbers read and written that are worth a thread where a pass through memory does little else.
 const NUMBERS_PER_THREAD: usize = 1 << 16;
 
 /// Threads for work of so many multiplications in so many parts.
 pub(super) fn threads(products: usize, parts: usize) -> usize {
     let threads = share(products, PER_THREAD, parts);
-    if threads == 1 && share(products, PER_AWAKE_THREAD, parts) > 1 && is_second_thread_awake() {
+    let per_awake = if rayon::current_num_threads() > 2 {
+        PER_AWAKE_THREAD_OF_MANY
+    } else {
+        PER_AWAKE_THREAD
+    };
+    if threads == 1 && share(products, per_awake, parts) > 1 && is_second_thread_awake() {
         return 2;
     }
     threads
