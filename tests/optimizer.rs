@@ -2,7 +2,10 @@
 
 #![allow(missing_docs, reason = "a test program")]
 
+mod support;
+
 use neuralode::{error::Quantity, prelude::*};
+use support::parameters_of;
 
 neural_ode! {
     #[derive(Clone, Debug)]
@@ -26,28 +29,6 @@ where
 {
     let loss = model.forward(x.leaky_trace()).square().mean();
     try_backward(loss).unwrap().0
-}
-
-/// All parameters, tensor by tensor.
-macro_rules! numbers {
-    ($model:expr) => {{
-        let model = &$model;
-        let mut numbers = Vec::new();
-        for layer in [model.encoder.weight.as_vec(), model.encoder.bias.as_vec()] {
-            numbers.extend(layer);
-        }
-        let (first, second) = (&model.ode.field.0, &model.ode.field.1);
-        for layer in [first.weight.as_vec(), first.bias.as_vec()] {
-            numbers.extend(layer);
-        }
-        for layer in [second.weight.as_vec(), second.bias.as_vec()] {
-            numbers.extend(layer);
-        }
-        for layer in [model.head.weight.as_vec(), model.head.bias.as_vec()] {
-            numbers.extend(layer);
-        }
-        numbers
-    }};
 }
 
 macro_rules! takes_the_steps_of_dfdx {
@@ -85,9 +66,9 @@ macro_rules! takes_the_steps_of_dfdx {
                         .all(|g| *g == 0.0));
                     let found = gradients(&reference, &x);
                     expected.update(&mut reference, &found).unwrap();
-                    let bits = |numbers: Vec<$t>| numbers.into_iter().map($t::to_bits);
-                    assert!(
-                        bits(numbers!(model)).eq(bits(numbers!(reference))),
+                    assert_eq!(
+                        parameters_of(&model),
+                        parameters_of(&reference),
                         "{weight_decay:?}, step {step}"
                     );
                 }
@@ -108,7 +89,7 @@ fn a_gradient_that_is_not_finite_changes_nothing_and_is_named() {
     let mut found = gradients(&model, &x);
     optimizer.step(&mut model, &mut found).unwrap();
     for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let (before, untouched) = (numbers!(model), optimizer.clone());
+        let (before, untouched) = (parameters_of(&model), optimizer.clone());
         // The last parameter's: all others have been seen before.
         let mut found = gradients(&model, &x);
         *found
@@ -129,14 +110,14 @@ fn a_gradient_that_is_not_finite_changes_nothing_and_is_named() {
             error.to_string().contains("no parameter was changed"),
             "{error}"
         );
-        assert_eq!(numbers!(model), before);
+        assert_eq!(parameters_of(&model), before);
         // Nor has the optimizer counted it.
         let mut others = (model.clone(), untouched);
         for (model, optimizer) in [(&mut model, &mut optimizer), (&mut others.0, &mut others.1)] {
             let mut found = gradients(model, &x);
             optimizer.step(model, &mut found).unwrap();
         }
-        assert_eq!(numbers!(model), numbers!(others.0));
+        assert_eq!(parameters_of(&model), parameters_of(&others.0));
     }
 }
 
@@ -144,8 +125,8 @@ fn a_gradient_that_is_not_finite_changes_nothing_and_is_named() {
 fn a_parameter_without_a_gradient_rests() {
     let dev = Cpu::seed_from_u64(1);
     let mut model = Model::<f64, _>::build(&dev);
-    let before = numbers!(model);
+    let before = parameters_of(&model);
     let mut optimizer = FusedAdam::new(&model, AdamConfig::default());
     optimizer.step(&mut model, &mut Gradients::leaky()).unwrap();
-    assert_eq!(numbers!(model), before);
+    assert_eq!(parameters_of(&model), before);
 }

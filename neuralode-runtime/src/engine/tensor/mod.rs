@@ -5,10 +5,11 @@ mod params;
 
 pub use params::Flat;
 pub(crate) use params::{
-    accumulate, accumulate_flat, accumulate_numbers, accumulate_params, flat_parameters,
+    accumulate, accumulate_flat, accumulate_numbers, accumulate_params, each_gradient,
+    flat_parameters,
 };
 #[cfg(feature = "cuda")]
-pub(crate) use params::{all_contiguous, as_gradient, each_gradient};
+pub(crate) use params::{all_contiguous, as_gradient};
 
 use params::flat_gradients;
 

@@ -5,12 +5,9 @@ use core::any::TypeId;
 use dfdx::{
     nn::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorRef},
     shapes::{Dtype, HasShape, Rank0, Shape},
-    tensor::{Cpu, Gradients, Tensor, Trace},
+    tensor::{Cpu, Gradients, Storage, Tensor, Trace},
     tensor_ops::{Backward, Device, ReshapeTo, SumTo, TryAdd, TryMul},
 };
-
-#[cfg(feature = "cuda")]
-use dfdx::tensor::Storage;
 
 use crate::{
     engine::host::storage::{is_contiguous, numbers_mut},
@@ -147,7 +144,6 @@ pub(crate) fn accumulate_params<E: Dtype, D: Device<E>, M: TensorCollection<E, D
 }
 
 /// Shows `f` the gradient of each trainable parameter of `module`, as the device keeps it, one after the other.
-#[cfg(feature = "cuda")]
 pub(crate) fn each_gradient<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
     module: &M,
     gradients: &mut Gradients<E, D>,
