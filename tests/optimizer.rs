@@ -130,3 +130,31 @@ fn a_parameter_without_a_gradient_rests() {
     optimizer.step(&mut model, &mut Gradients::leaky()).unwrap();
     assert_eq!(parameters_of(&model), before);
 }
+
+#[test]
+fn a_gradient_whose_square_overflows_is_refused_and_changes_nothing() {
+    let dev = Cpu::seed_from_u64(0);
+    let mut parameter: Tensor<Rank1<20>, f32, Cpu> = dev.zeros();
+    let mut optimizer = FusedAdam::new(&parameter, AdamConfig::default());
+    let ascend = |parameter: &Tensor<Rank1<20>, f32, Cpu>, factor: f32| {
+        (parameter.leaky_trace() * factor).sum().backward()
+    };
+    for (large, refused) in [(1e24, true), (2e19, true), (-1e20, true), (1e18, false)] {
+        let before = parameter.array();
+        let mut gradients = ascend(&parameter, large);
+        match optimizer.step(&mut parameter, &mut gradients) {
+            Err(SolveError::GradientTooLarge { largest, limit }) => {
+                assert!(refused, "{large:e}");
+                assert!((largest / f64::from(large.abs()) - 1.0).abs() < 1e-6);
+                assert!((limit / 1.844_674_3e19 - 1.0).abs() < 1e-6);
+                assert_eq!(parameter.array(), before);
+            }
+            other => assert!(other.is_ok() && !refused, "{large:e}: {other:?}"),
+        }
+    }
+    // Training goes on afterwards.
+    let before = parameter.array();
+    let mut gradients = ascend(&parameter, 1.0);
+    optimizer.step(&mut parameter, &mut gradients).unwrap();
+    assert!(parameter.array().iter().zip(before).all(|(x, before)| x.is_finite() && *x < before));
+}

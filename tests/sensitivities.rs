@@ -13,7 +13,7 @@
 mod support;
 
 use neuralode::{
-    adjoint::{gauss, pull_back, solve_keeping, Cotangent, Pullback},
+    adjoint::{pull_back, solve_keeping, Cotangent, Pullback},
     error::Quantity,
     prelude::*,
     saved_points::solve_at,
@@ -407,41 +407,6 @@ fn the_gradient_of_dopri8_converges_with_the_order_of_its_steps_or_of_its_interp
             );
         }
     }
-}
-
-fn gauss_orders<const S: usize>(tableau: &'static ButcherTableau<S>) {
-    let exact = of_equal_steps(&TSIT5, &[6.0], 6.0 / 4096.0, Adjoint::Discrete);
-    for nodes in 1..=4 {
-        let of = |dt| {
-            let options = SolveOptions::new(0.0, 6.0, 1e-3, 1e-3)
-                .with_controller(Controller::Constant { dt });
-            let (mut field, mut trajectory) = (LINEAR, Trajectory::new(tableau));
-            let y0 = [1.0, 1.0];
-            let values = solve_at(&mut field, tableau, y0, &[6.0], &options, &mut trajectory);
-            let cotangents = [Cotangent {
-                t: 6.0,
-                value: values.unwrap().0[0],
-            }];
-            let found =
-                gauss::pull_back_with(&mut field, &trajectory, &cotangents, &options, nodes);
-            flat(&found.unwrap())
-        };
-        let expected = (2 * nodes).min(tableau.order).min(tableau.dense_order + 1) as f64;
-        let found = order(of, &exact, 6.0);
-        println!("{}, {nodes} nodes: {found:.3}", tableau.name);
-        assert!(
-            (found - expected).abs() < 0.25,
-            "{}, {nodes} nodes: {found}, not {expected}",
-            tableau.name
-        );
-    }
-}
-
-#[test]
-fn the_gauss_adjoint_has_the_order_of_its_nodes() {
-    assert_eq!([1, 2, 4, 5, 8].map(gauss::nodes), [1, 1, 2, 3, 4]);
-    gauss_orders(&TSIT5);
-    gauss_orders(&DOPRI5);
 }
 
 /// The smallest budget in bytes that a solve has not refused, found by asking.

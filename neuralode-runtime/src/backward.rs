@@ -14,24 +14,62 @@ use dfdx::{
 
 use crate::{error::SolveError, stats::Stats};
 
+/// What the blocks of a pass have reported.
 struct Report {
     stats: Stats,
     error: Option<SolveError>,
 }
 
-thread_local! {
-    static REPORT: RefCell<Report> = const {
-        RefCell::new(Report {
-            stats: Stats {
-                field_calls: 0,
-                accepted: 0,
-                rejected: 0,
-                vjps: 0,
-                jvps: 0,
-            },
-            error: None,
-        })
+impl Report {
+    const EMPTY: Self = Self {
+        stats: Stats {
+            field_calls: 0,
+            accepted: 0,
+            rejected: 0,
+            vjps: 0,
+            jvps: 0,
+            gradient_error: 0.0,
+        },
+        error: None,
     };
+
+    fn outcome(self) -> Result<Stats, SolveError> {
+        self.error.map_or(Ok(self.stats), Err)
+    }
+}
+
+thread_local! {
+    static REPORT: RefCell<Report> = const { RefCell::new(Report::EMPTY) };
+}
+
+/// A pass of [`try_backward`] on this thread, with a report of its own.
+///
+/// A thread of a pool that waits inside a pass may run another one in the meantime, from start to end. The report of the
+/// pass that waits is kept here until then, and comes back even if the other one panics.
+struct Pass {
+    waiting: Option<Report>,
+}
+
+impl Pass {
+    fn begin() -> Self {
+        Self {
+            waiting: Some(REPORT.replace(Report::EMPTY)),
+        }
+    }
+
+    /// Ends the pass, and gives its report.
+    fn end(mut self) -> Report {
+        let waiting = self.waiting.take().unwrap_or(Report::EMPTY);
+        REPORT.replace(waiting)
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            REPORT.set(waiting);
+        }
+    }
 }
 
 /// Leaves the outcome of one block's adjoint for the caller of the pass; the first error stays.
@@ -47,18 +85,13 @@ pub(crate) fn report(outcome: Result<Stats, SolveError>) {
 /// Takes what the blocks on this thread have reported since the last call: the work of their adjoints, or
 /// the first failure.
 ///
-/// Only needed after a pass that dfdx's own `loss.backward()` ran; [`try_backward`] does it for you.
+/// Only needed after a pass that dfdx's own `loss.backward()` ran; [`try_backward`] does it for you. On a pool of
+/// threads that run several passes at once use [`try_backward`]: it alone keeps their reports apart.
 ///
 /// # Errors
 /// The [`SolveError`] of the first block whose adjoint failed.
 pub fn take_backward_report() -> Result<Stats, SolveError> {
-    REPORT.with_borrow_mut(|report| {
-        let stats = core::mem::take(&mut report.stats);
-        match report.error.take() {
-            Some(error) => Err(error),
-            None => Ok(stats),
-        }
-    })
+    REPORT.replace(Report::EMPTY).outcome()
 }
 
 /// Runs the backward pass of `loss` and returns the gradients with the work of all adjoints in it.
@@ -83,8 +116,9 @@ pub fn take_backward_report() -> Result<Stats, SolveError> {
 pub fn try_backward<E: Dtype, D: Device<E>>(
     loss: Tensor<Rank0, E, D, OwnedTape<E, D>>,
 ) -> Result<(Gradients<E, D>, Stats), SolveError> {
-    // What earlier passes left behind is not this pass's.
-    let _ = take_backward_report();
-    let gradients = loss.try_backward().map_err(SolveError::device)?;
-    Ok((gradients, take_backward_report()?))
+    let pass = Pass::begin();
+    let gradients = loss.try_backward();
+    let report = pass.end();
+    let gradients = gradients.map_err(SolveError::device)?;
+    Ok((gradients, report.outcome()?))
 }

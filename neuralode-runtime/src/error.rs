@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::options::Controller;
+use crate::options::{Adjoint, Controller};
 
 /// The quantity in which a solve met a number that is not finite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Quantity {
     Output,
     /// The gradient with which an optimizer would change a parameter.
     Gradient,
+    /// The gradient that an adjoint computed.
+    SolveGradient,
 }
 
 impl fmt::Display for Quantity {
@@ -43,6 +45,7 @@ impl fmt::Display for Quantity {
             Self::EventFunction => "the function of an event, or its gradient,",
             Self::Output => "the output of the model",
             Self::Gradient => "the gradient of a parameter",
+            Self::SolveGradient => "the gradient of the solve",
         })
     }
 }
@@ -168,6 +171,22 @@ pub enum SolveError {
     },
     /// A limit of zero steps, with which no solve can advance.
     InvalidMaxSteps,
+    /// A largest error of gradients that is not positive.
+    InvalidGradientErrorMax {
+        /// The value given.
+        found: f64,
+    },
+    /// A gradient whose estimated relative error is above the largest one allowed.
+    GradientError {
+        /// The estimate, infinite where the gradient's errors overflow; see [`crate::adjoint::gradient_error`].
+        error: f64,
+        /// The largest one allowed: `gradient_error_max` of the options.
+        limit: f64,
+        /// The adjoint that computed the gradient.
+        adjoint: Adjoint,
+        /// Index of the sample of the batch, where each has steps of its own.
+        sample: Option<usize>,
+    },
     /// A tensor without elements, such as a batch of size zero.
     EmptyBatch {
         /// Its shape.
@@ -267,6 +286,13 @@ pub enum SolveError {
         /// The derivative of its function along the solution.
         slope: f64,
     },
+    /// A gradient that is finite, and whose square is not: an optimizer that keeps squares cannot use it.
+    GradientTooLarge {
+        /// The largest absolute value of a gradient.
+        largest: f64,
+        /// About where squares begin to overflow, in the dtype of the parameters.
+        limit: f64,
+    },
     /// The device failed.
     Device(DeviceError),
 }
@@ -277,6 +303,7 @@ impl SolveError {
         match &mut self {
             Self::NonFinite { sample, .. }
             | Self::StepTooSmall { sample, .. }
+            | Self::GradientError { sample, .. }
             | Self::MaxSteps { sample, .. } => *sample = Some(index),
             _ => {}
         }
@@ -398,6 +425,36 @@ impl fmt::Display for SolveError {
             Self::InvalidMaxSteps => {
                 f.write_str("max_steps = 0 allows no step: give at least 1 (the default is 4096)")
             }
+            Self::InvalidGradientErrorMax { found } => write!(
+                f,
+                "gradient_error_max = {found} allows no gradient: give a positive number, such as the default 0.3, or \
+                 f64::INFINITY for any gradient"
+            ),
+            Self::GradientError {
+                error,
+                limit,
+                adjoint: Adjoint::Backsolve,
+                sample,
+            } => write!(
+                f,
+                "solved backwards, the solution does not come back to where it was (relative error {error:.1e}, allowed \
+                 {limit}){}, so its gradient is that of another solution: use Adjoint::Discrete, or \
+                 Adjoint::Checkpointed where memory is short; gradient_error_max allows it all the same",
+                InSample(*sample)
+            ),
+            Self::GradientError {
+                error,
+                limit,
+                sample,
+                ..
+            } => write!(
+                f,
+                "the gradient is wrong by about {error:.1e} of its size{} (allowed: {limit}): the steps suit the solution, \
+                 but are too long for its derivative, as where a fast field is at rest; let the derivative choose them \
+                 too with StepControl::Gradients, bound them with dt_max, or tighten rtol and atol; \
+                 gradient_error_max allows it all the same",
+                InSample(*sample)
+            ),
             Self::EmptyBatch { shape } => write!(
                 f,
                 "a tensor of shape {shape:?} holds no element: pass at least one sample"
@@ -484,7 +541,8 @@ impl fmt::Display for SolveError {
             } => write!(
                 f,
                 "the parameters' gradient between t = {t0} and {t1} still had {error:.3e} times the allowed error \
-                 after {pieces} pieces: loosen rtol and atol, or use another adjoint than Quadrature"
+                 after {pieces} pieces: loosen rtol and atol, name jumps in jump_at, or use another adjoint than Gauss and \
+                 Quadrature"
             ),
             Self::NotSolved { found, t0, t1 } => write!(
                 f,
@@ -497,6 +555,11 @@ impl fmt::Display for SolveError {
                 f,
                 "the function of event {event} only touches zero at t = {t} (its slope there is {slope:e}), so that \
                  the time of the event has no derivative: leave it out of the loss, or change the event"
+            ),
+            Self::GradientTooLarge { largest, limit } => write!(
+                f,
+                "a gradient reaches {largest:.3e}, and its square, which Adam keeps, overflows from about {limit:.1e} on; \
+                 no parameter was changed: check the loss and the data, clip the gradients, or lower the learning rate"
             ),
             Self::Device(error) => write!(f, "the device failed: {error}"),
         }

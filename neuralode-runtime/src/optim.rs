@@ -27,7 +27,8 @@ use crate::{
 ///
 /// It takes the steps of dfdx's [`Adam`], to the bit on the processor. Its loop is compiled with this library, under the
 /// processor's vector instructions, where dfdx's is compiled with the program, and slow without link-time optimisation. It
-/// leaves the gradients at zero, ready for the next step, and changes no parameter if a gradient is NaN or infinite.
+/// leaves the gradients at zero, ready for the next step, and changes no parameter if a gradient is NaN, infinite, or so
+/// large that its square overflows: Adam would then keep an infinite second moment and never move that parameter again.
 ///
 /// D. P. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", arXiv:1412.6980; decoupled weight decay: I.
 /// Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", arXiv:1711.05101.
@@ -78,8 +79,9 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
     /// keeps two numbers for each parameter.
     ///
     /// # Errors
-    /// [`SolveError::NonFinite`] if a gradient is NaN or infinite (on the processor, in f32 and f64), before anything has
-    /// changed; [`SolveError::Device`] if the device fails.
+    /// [`SolveError::NonFinite`] if a gradient is NaN or infinite, [`SolveError::GradientTooLarge`] if its square
+    /// overflows (both on the processor, in f32 and f64), before anything has changed; [`SolveError::Device`] if the device
+    /// fails.
     pub fn step(
         &mut self,
         module: &mut M,
@@ -88,22 +90,17 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
     where
         M: TensorCollection<E, D>,
     {
-        let mut finite = true;
+        let mut usable = true;
         each_gradient(&*module, gradients, |gradient| {
             if let Some(numbers) = numbers_mut::<E, D, f32>(gradient) {
-                finite &= f32::all_finite(numbers);
+                usable &= f32::squares_finite(numbers);
             } else if let Some(numbers) = numbers_mut::<E, D, f64>(gradient) {
-                finite &= f64::all_finite(numbers);
+                usable &= f64::squares_finite(numbers);
             }
         })
         .map_err(SolveError::device::<D::Err>)?;
-        if !finite {
-            return Err(SolveError::NonFinite {
-                quantity: Quantity::Gradient,
-                t: 0.0,
-                h: 0.0,
-                sample: None,
-            });
+        if !usable {
+            return Err(Self::refusal(module, gradients));
         }
         if !covers::<E, D>() {
             self.portable.cfg = self.cfg;
@@ -125,6 +122,36 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
         })
         .map_err(SolveError::device::<D::Err>)?;
         Ok(())
+    }
+
+    /// Why a step cannot be taken.
+    fn refusal(module: &M, gradients: &mut Gradients<E, D>) -> SolveError
+    where
+        M: TensorCollection<E, D>,
+    {
+        let (mut largest, mut limit, mut finite) = (0.0_f64, f64::MAX.sqrt(), true);
+        let mut look = |x: f64| {
+            finite &= x.is_finite();
+            largest = largest.max(x.abs());
+        };
+        let looked = each_gradient(module, gradients, |gradient| {
+            if let Some(numbers) = numbers_mut::<E, D, f32>(gradient) {
+                limit = f64::from(f32::MAX.sqrt());
+                numbers.iter().for_each(|x| look(f64::from(*x)));
+            } else if let Some(numbers) = numbers_mut::<E, D, f64>(gradient) {
+                numbers.iter().for_each(|x| look(*x));
+            }
+        });
+        match looked {
+            Err(error) => SolveError::device::<D::Err>(error),
+            Ok(()) if finite => SolveError::GradientTooLarge { largest, limit },
+            Ok(()) => SolveError::NonFinite {
+                quantity: Quantity::Gradient,
+                t: 0.0,
+                h: 0.0,
+                sample: None,
+            },
+        }
     }
 }
 

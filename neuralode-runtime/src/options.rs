@@ -137,6 +137,17 @@ pub enum Vjp {
     Tape,
 }
 
+/// How the error of a gradient is estimated; [`crate::adjoint::gradient_error`] says what is compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GradientCheck {
+    /// By signs that cost next to nothing; in full where they are suspicious, which doubles the work of that pass or more.
+    #[default]
+    Quick,
+    /// In full, always.
+    Full,
+}
+
 /// Whose error chooses the size of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -218,11 +229,16 @@ pub struct SolveOptions {
     pub jump_at: Cow<'static, [f64]>,
     /// Largest number of steps, accepted and rejected, of one solve.
     pub max_steps: usize,
+    /// How the error of the gradient is estimated ([`Stats::gradient_error`](crate::Stats::gradient_error)).
+    pub gradient_check: GradientCheck,
+    /// The largest estimate of the gradient's relative error with which a backward pass succeeds, positive; above it the
+    /// pass ends in [`SolveError::GradientError`]. `f64::INFINITY` allows any.
+    pub gradient_error_max: f64,
 }
 
 impl SolveOptions {
     /// Options for a solve from `t0` to `t1` with the given tolerances; all others at their defaults
-    /// ([`Solver::Tsit5`], [`Controller::I`], [`Adjoint::Discrete`], 4096 steps).
+    /// ([`Solver::Tsit5`], [`Controller::I`], [`Adjoint::Discrete`], 4096 steps, gradients known to 30 %).
     pub const fn new(t0: f64, t1: f64, rtol: f64, atol: f64) -> Self {
         Self {
             t0,
@@ -240,6 +256,8 @@ impl SolveOptions {
             step_at: Cow::Borrowed(&[]),
             jump_at: Cow::Borrowed(&[]),
             max_steps: 4096,
+            gradient_check: GradientCheck::Quick,
+            gradient_error_max: 0.3,
         }
     }
 
@@ -336,6 +354,20 @@ impl SolveOptions {
         self
     }
 
+    /// The same options with another estimate of the gradient's error.
+    #[must_use]
+    pub const fn with_gradient_check(mut self, gradient_check: GradientCheck) -> Self {
+        self.gradient_check = gradient_check;
+        self
+    }
+
+    /// The same options with another largest error of a gradient; `f64::INFINITY` allows any.
+    #[must_use]
+    pub const fn with_gradient_error_max(mut self, gradient_error_max: f64) -> Self {
+        self.gradient_error_max = gradient_error_max;
+        self
+    }
+
     /// The tolerances alone.
     pub const fn tolerances(&self) -> Tolerances {
         Tolerances {
@@ -348,8 +380,8 @@ impl SolveOptions {
     ///
     /// # Errors
     /// [`SolveError::InvalidTolerance`], [`SolveError::InvalidSpan`], [`SolveError::InvalidCoefficient`],
-    /// [`SolveError::InvalidStepSize`], [`SolveError::InvalidStepLimits`], [`SolveError::InvalidStop`] and
-    /// [`SolveError::InvalidMaxSteps`], for the first number that is wrong.
+    /// [`SolveError::InvalidStepSize`], [`SolveError::InvalidStepLimits`], [`SolveError::InvalidStop`],
+    /// [`SolveError::InvalidMaxSteps`] and [`SolveError::InvalidGradientErrorMax`], for the first number that is wrong.
     pub fn validate(&self, epsilon: f64) -> Result<(), SolveError> {
         // Below a few units in the last place the error estimate is rounding noise.
         let tolerances = [
@@ -401,6 +433,11 @@ impl SolveOptions {
         }
         if self.max_steps == 0 {
             return Err(SolveError::InvalidMaxSteps);
+        }
+        if self.gradient_error_max.is_nan() || self.gradient_error_max <= 0.0 {
+            return Err(SolveError::InvalidGradientErrorMax {
+                found: self.gradient_error_max,
+            });
         }
         Ok(())
     }

@@ -37,8 +37,7 @@ impl<Y> Solved<Y> {
             field_calls: self.evaluations,
             accepted: self.accepted,
             rejected: self.rejected,
-            vjps: 0,
-            jvps: 0,
+            ..Stats::default()
         }
     }
 }

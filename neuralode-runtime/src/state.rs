@@ -75,6 +75,34 @@ pub trait State: Clone + 'static {
         Ok(0.25 * a * b * (square(&sum)? - square(&difference)?))
     }
 
+    /// The Euclidean norm, in f64; not finite if a scalar is not.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn norm(&self) -> Result<f64, SolveError> {
+        let unit = Tolerances {
+            rtol: 0.0,
+            atol: 1.0,
+        };
+        let sum = Self::scaled_square_sum(self, self, self, &unit)?;
+        // The squares of small numbers vanish in f32.
+        let sum = if sum < 1e-20 { self.dot(self)? } else { sum };
+        Ok(sum.sqrt())
+    }
+
+    /// The root mean square of the scalars; see [`State::norm`].
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn root_mean_square(&self) -> Result<f64, SolveError> {
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "a state of 2^53 scalars fits no memory"
+        )]
+        let count = self.len().max(1) as f64;
+        Ok(self.norm()? / count.sqrt())
+    }
+
     /// Machine epsilon of the scalars: the distance from 1 to the next larger number.
     fn epsilon(&self) -> f64;
 
@@ -234,9 +262,20 @@ impl<Y: State> State for Vec<Y> {
     }
 }
 
+/// The sizes beside which a reverse solve measures the errors of its parts, in the units of these parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sizes {
+    /// Of the cotangent of `y`.
+    pub lambda: f64,
+    /// Of the cotangent of the parameters.
+    pub mu: f64,
+}
+
 /// The state of a reverse solve: the cotangent of `y`, and what an adjoint carries along with it.
 ///
-/// All states of one solve have the same parts.
+/// All states of one solve have the same parts and sizes. The error of a cotangent is measured beside
+/// `rtol * (size + |cotangent|)`: like the cotangent itself this grows with the loss, so that a loss times a constant
+/// takes the same steps. The error of `y` is measured as in the forward solve. The norm is the largest one of a part.
 #[derive(Clone, Debug)]
 pub struct Augmented<Y, P> {
     /// `dL/dy(t)`, of the shape of `y`.
@@ -245,6 +284,8 @@ pub struct Augmented<Y, P> {
     pub mu: Option<P>,
     /// The solution `y(t)` itself.
     pub y: Option<Y>,
+    /// What counts as small.
+    pub sizes: Sizes,
 }
 
 /// The part of each term that `of` picks; all states of a solve have the same ones.
@@ -255,12 +296,30 @@ fn parts<'a, S: 'a, X: 'a>(
     terms.filter_map(move |(c, x)| of(x).map(|part| (c, part)))
 }
 
+/// The tolerances of a part beside this size. What vanishes in f32 would make the error of a zero NaN.
+fn beside(size: f64, tolerances: &Tolerances) -> Tolerances {
+    Tolerances {
+        rtol: tolerances.rtol,
+        atol: (tolerances.rtol * size).max(f64::from(f32::MIN_POSITIVE)),
+    }
+}
+
+/// The larger number, or NaN if one of them is.
+pub(crate) fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b {
+        a
+    } else {
+        b
+    }
+}
+
 impl<Y: State, P: State> State for Augmented<Y, P> {
     fn unset(&self) -> Self {
         Self {
             lambda: self.lambda.unset(),
             mu: self.mu.as_ref().map(State::unset),
             y: self.y.as_ref().map(State::unset),
+            sizes: self.sizes,
         }
     }
 
@@ -312,6 +371,7 @@ impl<Y: State, P: State> State for Augmented<Y, P> {
             lambda: self.lambda.zeros_like()?,
             mu: self.mu.as_ref().map(State::zeros_like).transpose()?,
             y: self.y.as_ref().map(State::zeros_like).transpose()?,
+            sizes: self.sizes,
         })
     }
 
@@ -321,9 +381,11 @@ impl<Y: State, P: State> State for Augmented<Y, P> {
         y1: &Self,
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
-        let mut sum = Y::scaled_square_sum(&error.lambda, &y0.lambda, &y1.lambda, tolerances)?;
-        if let (Some(error), Some(y0), Some(y1)) = (&error.mu, &y0.mu, &y1.mu) {
-            sum += P::scaled_square_sum(error, y0, y1, tolerances)?;
+        let lambda = beside(y0.sizes.lambda, tolerances);
+        let mut sum = Y::scaled_square_sum(&error.lambda, &y0.lambda, &y1.lambda, &lambda)?;
+        if let (Some(error), Some(mu0), Some(mu1)) = (&error.mu, &y0.mu, &y1.mu) {
+            let mu = beside(y0.sizes.mu, tolerances);
+            sum += P::scaled_square_sum(error, mu0, mu1, &mu)?;
         }
         if let (Some(error), Some(y0), Some(y1)) = (&error.y, &y0.y, &y1.y) {
             sum += Y::scaled_square_sum(error, y0, y1, tolerances)?;
@@ -331,7 +393,27 @@ impl<Y: State, P: State> State for Augmented<Y, P> {
         Ok(sum)
     }
 
+    fn scaled_mean_square(
+        error: &Self,
+        y0: &Self,
+        y1: &Self,
+        tolerances: &Tolerances,
+    ) -> Result<f64, SolveError> {
+        let lambda = beside(y0.sizes.lambda, tolerances);
+        let mut largest =
+            Y::scaled_mean_square(&error.lambda, &y0.lambda, &y1.lambda, &lambda)?;
+        if let (Some(error), Some(mu0), Some(mu1)) = (&error.mu, &y0.mu, &y1.mu) {
+            let mu = beside(y0.sizes.mu, tolerances);
+            largest = larger(largest, P::scaled_mean_square(error, mu0, mu1, &mu)?);
+        }
+        if let (Some(error), Some(y0), Some(y1)) = (&error.y, &y0.y, &y1.y) {
+            largest = larger(largest, Y::scaled_mean_square(error, y0, y1, tolerances)?);
+        }
+        Ok(largest)
+    }
+
     fn worst_sample(error: &Self, y0: &Self, y1: &Self, tolerances: &Tolerances) -> Option<usize> {
-        Y::worst_sample(&error.lambda, &y0.lambda, &y1.lambda, tolerances)
+        let lambda = beside(y0.sizes.lambda, tolerances);
+        Y::worst_sample(&error.lambda, &y0.lambda, &y1.lambda, &lambda)
     }
 }

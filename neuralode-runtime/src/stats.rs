@@ -2,12 +2,13 @@
 
 use core::ops::{Add, AddAssign};
 
-/// Work done by one or several solves; stable from run to run, so tests can hold it.
+/// Work done by one or several solves, and how far the gradient can be trusted; stable from run to run, so tests can
+/// hold it.
 ///
 /// For a forward solve with an explicit Runge-Kutta method of `s` stages that reuses its last stage,
 /// `field_calls = 2 + (s - 1) * (accepted + rejected)`: one call for the first stage, one for the
 /// rule of the initial step (absent with a constant step size).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Evaluations of the vector field `f(t, y)` on its own: in forward solves, and where an adjoint solves `y` again.
@@ -21,6 +22,9 @@ pub struct Stats {
     /// Jacobian-vector products of the field, in solves with tangents. Each computes
     /// `(df/dy) y_dot + (df/dtheta) theta_dot` for one direction.
     pub jvps: usize,
+    /// An estimate of the relative error that the solver's steps cause in the gradient; 0 where none was computed.
+    /// Sums of statistics take the largest one. [`crate::adjoint::gradient_error`] says what it compares.
+    pub gradient_error: f64,
 }
 
 impl AddAssign for Stats {
@@ -30,6 +34,7 @@ impl AddAssign for Stats {
         self.rejected += other.rejected;
         self.vjps += other.vjps;
         self.jvps += other.jvps;
+        self.gradient_error = self.gradient_error.max(other.gradient_error);
     }
 }
 

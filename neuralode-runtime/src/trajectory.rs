@@ -90,6 +90,26 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
             .reserve_exact(steps.saturating_sub(self.steps.len()));
     }
 
+    /// How many steps begin strictly between `a` and `b`, and where the one in the middle of these does.
+    pub(crate) fn knots_between(&self, a: f64, b: f64) -> (usize, f64) {
+        let (low, high) = (a.min(b), a.max(b));
+        let backward = self.steps.first().is_some_and(|step| step.h < 0.0);
+        let (first, last) = if backward {
+            (
+                self.steps.partition_point(|step| step.t >= high),
+                self.steps.partition_point(|step| step.t > low),
+            )
+        } else {
+            (
+                self.steps.partition_point(|step| step.t <= low),
+                self.steps.partition_point(|step| step.t < high),
+            )
+        };
+        let count = last.saturating_sub(first);
+        let middle = self.steps.get(first + count / 2);
+        (count, middle.map_or(a, |step| step.t))
+    }
+
     /// Writes the solution at `t` into `out`; outside the span it extrapolates the nearest step. Without
     /// steps it writes nothing. Costs one combination of `S` stages and a search over the steps.
     ///

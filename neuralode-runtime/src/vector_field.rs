@@ -1,7 +1,7 @@
 //! The right-hand side of a differential equation, as the solvers see it.
 
 use crate::{
-    adjoint::{self, Cotangent, Part},
+    adjoint::{self, gradient_error::WalkBack, Cotangent, Part},
     error::SolveError,
     options::Tolerances,
     state::State,
@@ -67,8 +67,9 @@ pub trait Differentiable: VectorField {
         theta_bar: &mut Self::Params,
     ) -> Result<(), SolveError>;
 
-    /// Pulls `lambda`, the cotangent of the state after the last of `steps`, back to the state before the
-    /// first, adds the parameters' cotangent to `theta_bar`, and returns the number of products.
+    /// Pulls `back.lambda`, the cotangent of the state after the last of `steps`, back to the state before the
+    /// first, adds the parameters' cotangent to `back.theta_bar`, leaves the norms of every step in `back.norms`, and
+    /// returns the number of products.
     ///
     /// `cotangents` are those of saved points in these steps, in the order of the solve. Each belongs to the
     /// step with its time in `(t, t + h]` ([`adjoint::by_step`]); at a step's end it adds to that state's
@@ -85,10 +86,9 @@ pub trait Differentiable: VectorField {
         tableau: &ButcherTableau<S>,
         steps: &[Step<Self::State, [Self::State; S]>],
         cotangents: &[Cotangent<Self::State>],
-        lambda: &mut Self::State,
-        theta_bar: &mut Self::Params,
+        back: &mut WalkBack<Self::State, Self::Params>,
     ) -> Result<usize, SolveError> {
-        adjoint::discrete::pull_back_steps(self, tableau, steps, cotangents, lambda, theta_bar)
+        adjoint::discrete::pull_back_steps(self, tableau, steps, cotangents, back)
     }
 
     /// Does a part of what [`Differentiable::pull_back_steps`] does for all steps of a solve, the last steps first:
@@ -105,11 +105,10 @@ pub trait Differentiable: VectorField {
         tableau: &ButcherTableau<S>,
         steps: &[Step<Self::State, [Self::State; S]>],
         cotangents: &[Cotangent<Self::State>],
-        lambda: &mut Self::State,
-        theta_bar: &mut Self::Params,
+        back: &mut WalkBack<Self::State, Self::Params>,
         _part: Part,
     ) -> Result<usize, SolveError> {
-        self.pull_back_steps(tableau, steps, cotangents, lambda, theta_bar)
+        self.pull_back_steps(tableau, steps, cotangents, back)
     }
 }
 

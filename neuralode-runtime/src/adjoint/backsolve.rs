@@ -14,8 +14,11 @@
 //! # When it is wrong
 //! A flow that contracts forwards expands backwards. An error `e` of `y` grows like `exp(L T)` over a time `T` without
 //! a saved point, where `-L` is the field's fastest rate of contraction, **whatever the tolerance**: `lambda` is then
-//! that of another solution, and nothing in the result shows it. Stable, stiff and dissipative problems
-//! (diffusion, damping, `dy/dt = -50 y`, the Lorenz system) do that; a few saved points on the way help. The steps are
+//! that of another solution. Stable, stiff and dissipative problems (diffusion, damping, `dy/dt = -50 y`, the Lorenz
+//! system) do that; a few saved points on the way help. So `y` is compared with what it was at every saved time and at
+//! `t0`, where the forward solve keeps it as well: its relative error there is an estimate of the gradient's
+//! ([`Stats::gradient_error`](crate::Stats::gradient_error)), and above
+//! [`gradient_error_max`](crate::SolveOptions::gradient_error_max) the pass ends in an error. The steps are
 //! an answer of the solver to a problem that the forward solve did not have, so that a backward solve may also fail
 //! with [`SolveError::MaxSteps`] or [`SolveError::NonFinite`]. Where memory is what lacks,
 //! [`Adjoint::Checkpointed`](crate::Adjoint::Checkpointed) gives the exact gradient of the steps within a budget.
@@ -34,37 +37,60 @@
 //! Memory-Efficient Gradients for Neural ODEs", IJCAI 2019, doi:10.24963/ijcai.2019/103.
 
 use crate::{
-    error::SolveError, options::SolveOptions, state::Augmented, tableau::ButcherTableau,
+    error::SolveError,
+    options::{SolveOptions, Tolerances},
+    state::{larger, State},
+    tableau::ButcherTableau,
     vector_field::Differentiable,
 };
 
 use super::{
-    reverse::{solve_back, Along, At, Reverse},
+    gradient_error::judge,
+    reverse::{solve_back, start, Along, At, Reverse},
     Cotangent, Pullback,
 };
 
-/// Puts `y` back to what the forward solve gave.
+/// Puts `y` back to what the forward solve gave, and sees how far it was off.
 struct Reset<'v, Y> {
     values: &'v [(f64, Y)],
     /// The place in `values` of each cotangent's time.
     places: Vec<usize>,
+    tolerances: Tolerances,
+    /// The largest relative error of `y` so far.
+    drift: f64,
+}
+
+impl<Y: State> Reset<'_, Y> {
+    /// Compares the solution as it came back with what it was.
+    fn compare(&mut self, back: &Y, value: &Y) -> Result<(), SolveError> {
+        let mut difference = value.clone();
+        back.combine_into([(-1.0, value)].into_iter(), &mut difference)?;
+        let tolerances = &self.tolerances;
+        let drift = tolerances.rtol * Y::scaled_norm(&difference, value, value, tolerances)?;
+        self.drift = if drift <= self.drift { self.drift } else { drift };
+        Ok(())
+    }
 }
 
 impl<F: Differentiable, const S: usize> Along<F, S> for Reset<'_, F::State> {
-    fn saved(&mut self, index: usize, at: &mut At<F>) {
+    fn saved(&mut self, index: usize, at: &mut At<F>) -> Result<(), SolveError> {
         let place = self.places.get(index);
         if let Some((_, value)) = place.and_then(|place| self.values.get(*place)) {
+            if let Some(y) = &at.y {
+                self.compare(y, value)?;
+            }
             at.y = Some(value.clone());
         }
+        Ok(())
     }
 }
 
 /// `cotangents` is not empty, and in the order of the solve that `options` describe; `values` are the solution at
-/// its saved times.
+/// its saved times, `y0` is where it began.
 pub(super) fn pull_back<F: Differentiable, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,
-    values: &[(f64, F::State)],
+    (y0, values): (Option<&F::State>, &[(f64, F::State)]),
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
@@ -85,13 +111,14 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         return Err(SolveError::NoTimes);
     };
     let mu = field.zero_params()?;
-    let start = Augmented {
-        lambda: last.value.clone(),
-        mu: Some(mu.clone()),
-        y: None,
-    };
+    let start = start(last.value.clone(), Some(mu.clone()));
     let mut reverse = Reverse::new(field, None, &last.value)?;
-    let mut reset = Reset { values, places };
+    let mut reset = Reset {
+        values,
+        places,
+        tolerances: options.tolerances(),
+        drift: 0.0,
+    };
     let at = solve_back(
         &mut reverse,
         tableau,
@@ -100,9 +127,14 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         options,
         &mut reset,
     )?;
-    Ok(Pullback {
+    if let (Some(y), Some(y0)) = (&at.y, y0) {
+        reset.compare(y, y0)?;
+    }
+    reverse.stats.gradient_error = larger(reverse.stats.gradient_error, reset.drift);
+    let pullback = Pullback {
         y_bar: at.lambda,
         theta_bar: at.mu.unwrap_or(mu),
         stats: reverse.stats,
-    })
+    };
+    judge(pullback, None, options)
 }

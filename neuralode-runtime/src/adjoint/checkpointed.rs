@@ -27,7 +27,6 @@ use crate::{
     error::SolveError,
     options::{SolveOptions, Tolerances},
     state::State,
-    stats::Stats,
     step::Step,
     stepper::ExplicitRk,
     tableau::ButcherTableau,
@@ -35,7 +34,10 @@ use crate::{
     vector_field::Differentiable,
 };
 
-use super::{discrete::walk_back, Cotangent, Part, Pullback};
+use super::{
+    discrete::{Steps, Window},
+    Cotangent, Part,
+};
 
 /// Time and size of a step.
 type Place = (f64, f64);
@@ -251,41 +253,43 @@ fn jumps_between(jump_at: &[f64], a: f64, b: f64) -> bool {
     jump_at.partition_point(|jump| *jump <= low) < jump_at.partition_point(|jump| *jump < high)
 }
 
-/// Pulls the cotangents back over all steps of a solve; they are not empty, and in the order of the solve that
-/// `options` describe.
-pub(super) fn pull_back<F: Differentiable, const S: usize>(
-    field: &mut F,
-    kept: &Checkpoints<F::State, S>,
-    cotangents: &[Cotangent<F::State>],
-    options: &SolveOptions,
-) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    walk_back(field, cotangents, options, |field, mut inside, bars| {
+impl<F: Differentiable, const S: usize> Steps<F, S> for Checkpoints<F::State, S> {
+    fn tableau(&self) -> &'static ButcherTableau<S> {
+        self.tableau
+    }
+
+    fn each_window(
+        &self,
+        field: &mut F,
+        mut inside: &[Cotangent<F::State>],
+        options: &SolveOptions,
+        walk: &mut dyn FnMut(&mut F, Window<'_, F::State, S>) -> Result<(), SolveError>,
+    ) -> Result<usize, SolveError> {
         let mut replay = Replay {
-            kept,
+            kept: self,
             tolerances: options.tolerances(),
             jump_at: &options.jump_at,
-            window: Trajectory::new(kept.tableau),
+            window: Trajectory::new(self.tableau),
             field_calls: 0,
         };
-        let mut vjps = 0;
-        let steps = kept.places.len;
+        let steps = self.places.len;
         let mut end = steps;
         // States between two kept ones, each with the index of its step.
         let mut between: Vec<(usize, F::State)> = Vec::new();
         // What is left of the budget goes half to a window of steps and half to states between kept ones, whose list
         // may move while it grows.
-        let free = kept.budget.saturating_sub(kept.bytes());
-        let most = (free / 2 / kept.step_bytes()).clamp(1, steps.max(1));
-        let free = free.saturating_sub(most * kept.step_bytes());
-        let bytes = 2 * size_of::<(usize, F::State)>() + kept.heap;
+        let free = self.budget.saturating_sub(self.bytes());
+        let most = (free / 2 / self.step_bytes()).clamp(1, steps.max(1));
+        let free = free.saturating_sub(most * self.step_bytes());
+        let bytes = 2 * size_of::<(usize, F::State)>() + self.heap;
         replay.window.reserve(most);
         while end > 0 {
             // From the last state between kept ones, else from the earliest kept one that is near enough.
-            let last = (end - 1) / kept.every;
-            let near = end.saturating_sub(most).div_ceil(kept.every).min(last);
-            let (from, y) = match (between.last(), kept.states.get(near)) {
+            let last = (end - 1) / self.every;
+            let near = end.saturating_sub(most).div_ceil(self.every).min(last);
+            let (from, y) = match (between.last(), self.states.get(near)) {
                 (Some((from, y)), _) => (*from, y),
-                (None, Some(y)) => (near * kept.every, y),
+                (None, Some(y)) => (near * self.every, y),
                 (None, None) => break,
             };
             let y = y.clone();
@@ -317,28 +321,26 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
             })?;
             let before = window_start
                 .checked_sub(1)
-                .and_then(|index| kept.places.get(index));
+                .and_then(|index| self.places.get(index));
             let earlier = before.map_or(0, |(t, h)| {
                 inside.partition_point(|cotangent| (cotangent.t - t) / h <= 1.0)
             });
             let (rest, these) = inside.split_at(earlier);
-            let part = Part {
-                begins: end == steps,
-                ends: window_start == 0,
+            let window = Window {
+                steps: replay.window.steps(),
+                cotangents: these,
+                part: Part {
+                    begins: end == steps,
+                    ends: window_start == 0,
+                },
             };
-            let (lambda, theta_bar) = (&mut bars.0, &mut bars.1);
-            let window = replay.window.steps();
-            vjps += field.pull_back_part(kept.tableau, window, these, lambda, theta_bar, part)?;
+            walk(field, window)?;
             inside = rest;
             end = window_start;
             if window_start == from {
                 between.pop();
             }
         }
-        Ok(Stats {
-            field_calls: replay.field_calls,
-            vjps,
-            ..Stats::default()
-        })
-    })
+        Ok(replay.field_calls)
+    }
 }

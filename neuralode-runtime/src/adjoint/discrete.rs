@@ -14,6 +14,8 @@
 //! y_n)`. Step sizes are constants here, as in diffrax and torchode: the result is the gradient of the map
 //! that these steps define, not of the controller that chose them.
 //!
+//! The steps may suit the solution and not its derivative: [`super::gradient_error`] estimates how wrong the result is.
+//!
 //! # Cost
 //! One product per stage that takes part in the end state: 6 per accepted step for Tsit5, and one more per step with
 //! saved points inside; no call of the field. In memory: the forward solve's steps, `s + 1` states each.
@@ -33,41 +35,64 @@ use crate::{
     step::Step, tableau::ButcherTableau, trajectory::Trajectory, vector_field::Differentiable,
 };
 
-use super::{add_values, by_step, Cotangent, Pullback};
+use super::{
+    add_values, by_step,
+    gradient_error::{judge, least, together, wants_full, Full, Quick, Signs, StepNorms, WalkBack},
+    Cotangent, Part, Pullback,
+};
 
-/// `cotangents` is not empty, and in the order of the solve that `options` describe.
-pub(super) fn pull_back<F: Differentiable, const S: usize>(
-    field: &mut F,
-    trajectory: &Trajectory<F::State, S>,
-    cotangents: &[Cotangent<F::State>],
-    options: &SolveOptions,
-) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    walk_back(field, cotangents, options, |field, inside, bars| {
-        let vjps = field.pull_back_steps(
-            trajectory.tableau(),
-            trajectory.steps(),
-            inside,
-            &mut bars.0,
-            &mut bars.1,
-        )?;
-        Ok(Stats {
-            vjps,
-            ..Stats::default()
-        })
-    })
+/// The steps of a solve, one window of them after the other, the last ones first.
+pub(super) trait Steps<F: Differentiable, const S: usize> {
+    /// The method that made them.
+    fn tableau(&self) -> &'static ButcherTableau<S>;
+
+    /// Shows every window to `walk` with the cotangents that belong to it, and whether it is the first and the last one;
+    /// returns the calls of the field that it took to have the steps again.
+    fn each_window(
+        &self,
+        field: &mut F,
+        cotangents: &[Cotangent<F::State>],
+        options: &SolveOptions,
+        walk: &mut dyn FnMut(&mut F, Window<'_, F::State, S>) -> Result<(), SolveError>,
+    ) -> Result<usize, SolveError>;
 }
 
-/// Pulls `cotangents` back with `walk`, which takes the cotangents of the end state and of the parameters, given
-/// those inside the span, over all steps.
-pub(super) fn walk_back<F: Differentiable>(
+/// Some steps of a solve, and the cotangents of saved points in them.
+pub(super) struct Window<'w, Y, const S: usize> {
+    pub(super) steps: &'w [Step<Y, [Y; S]>],
+    pub(super) cotangents: &'w [Cotangent<Y>],
+    pub(super) part: Part,
+}
+
+impl<F: Differentiable, const S: usize> Steps<F, S> for Trajectory<F::State, S> {
+    fn tableau(&self) -> &'static ButcherTableau<S> {
+        self.tableau()
+    }
+
+    fn each_window(
+        &self,
+        field: &mut F,
+        cotangents: &[Cotangent<F::State>],
+        _: &SolveOptions,
+        walk: &mut dyn FnMut(&mut F, Window<'_, F::State, S>) -> Result<(), SolveError>,
+    ) -> Result<usize, SolveError> {
+        let window = Window {
+            steps: self.steps(),
+            cotangents,
+            part: Part::WHOLE,
+        };
+        walk(field, window).map(|()| 0)
+    }
+}
+
+/// Pulls `cotangents` back over all steps; they are not empty, and in the order of the solve that `options` describe.
+/// `norms` are their times and norms.
+pub(super) fn pull_back<F: Differentiable, const S: usize>(
     field: &mut F,
+    steps: &impl Steps<F, S>,
     cotangents: &[Cotangent<F::State>],
+    norms: &[(f64, f64)],
     options: &SolveOptions,
-    walk: impl FnOnce(
-        &mut F,
-        &[Cotangent<F::State>],
-        &mut (F::State, F::Params),
-    ) -> Result<Stats, SolveError>,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
     let at = |end: f64| {
         #[allow(
@@ -79,28 +104,73 @@ pub(super) fn walk_back<F: Differentiable>(
     let before_end = cotangents.partition_point(|cotangent| !at(options.t1)(cotangent));
     let (earlier, at_end) = cotangents.split_at(before_end);
     let (at_start, inside) = earlier.split_at(earlier.partition_point(at(options.t0)));
-    let lambda = match (at_end.split_last(), cotangents.first()) {
-        (Some((last, others)), _) => {
-            let mut lambda = last.value.clone();
-            add_values(others, &mut lambda)?;
-            lambda
-        }
-        (None, Some(any)) => any.value.zeros_like()?,
-        (None, None) => return Err(SolveError::NoTimes),
+    let tableau = steps.tableau();
+    let signs = Signs::of(tableau);
+    let mut quick = Quick::new(&signs, norms, options);
+    let mut back = WalkBack {
+        lambda: lambda_at_end(at_end, cotangents)?,
+        theta_bar: field.zero_params()?,
+        norms: Vec::new(),
     };
-    let mut bars = (lambda, field.zero_params()?);
-    let stats = walk(field, inside, &mut bars)?;
-    let (mut y_bar, theta_bar) = bars;
+    let mut stats = Stats::default();
+    stats.field_calls += steps.each_window(field, inside, options, &mut |field, window| {
+        let Window {
+            steps,
+            cotangents,
+            part,
+        } = window;
+        stats.vjps += field.pull_back_part(tableau, steps, cotangents, &mut back, part)?;
+        quick.pass(&back.norms);
+        back.norms.clear();
+        Ok(())
+    })?;
+    quick.end();
+    stats.gradient_error = quick.estimate().max(least(options));
+    if wants_full(&quick, options) {
+        let lambda = lambda_at_end(at_end, cotangents)?;
+        let mut full = Full::new(lambda, &field.zero_params()?, S)?;
+        stats.field_calls += steps.each_window(field, inside, options, &mut |field, window| {
+            let parts = by_step(window.steps, window.cotangents);
+            for (step, cotangents) in window.steps.iter().zip(parts).rev() {
+                full.step(field, tableau, step, cotangents)?;
+            }
+            Ok(())
+        })?;
+        stats.vjps += full.vjps;
+        stats.gradient_error = full.estimate(together(norms), back.theta_bar.norm()?)?;
+    }
+    let WalkBack {
+        lambda: mut y_bar,
+        theta_bar,
+        ..
+    } = back;
     add_values(at_start, &mut y_bar)?;
-    Ok(Pullback {
+    let pullback = Pullback {
         y_bar,
         theta_bar,
         stats,
-    })
+    };
+    judge(pullback, quick.lost, options)
 }
 
-/// Takes `lambda`, the cotangent of the state after the last of `steps`, to that of the state before the
-/// first, and adds the parameters' to `theta_bar`; written against [`Differentiable::vjp`], for any field.
+/// The cotangent of the end state: the sum of those there, or zero.
+fn lambda_at_end<Y: State>(
+    at_end: &[Cotangent<Y>],
+    cotangents: &[Cotangent<Y>],
+) -> Result<Y, SolveError> {
+    match (at_end.split_last(), cotangents.first()) {
+        (Some((last, others)), _) => {
+            let mut lambda = last.value.clone();
+            add_values(others, &mut lambda)?;
+            Ok(lambda)
+        }
+        (None, Some(any)) => any.value.zeros_like(),
+        (None, None) => Err(SolveError::NoTimes),
+    }
+}
+
+/// Takes `back.lambda`, the cotangent of the state after the last of `steps`, to that of the state before the
+/// first, and adds the parameters' to `back.theta_bar`; written against [`Differentiable::vjp`], for any field.
 /// See [`Differentiable::pull_back_steps`] for the contract.
 ///
 /// # Errors
@@ -110,9 +180,14 @@ pub fn pull_back_steps<F: Differentiable + ?Sized, const S: usize>(
     tableau: &ButcherTableau<S>,
     steps: &[Step<F::State, [F::State; S]>],
     cotangents: &[Cotangent<F::State>],
-    lambda: &mut F::State,
-    theta_bar: &mut F::Params,
+    back: &mut WalkBack<F::State, F::Params>,
 ) -> Result<usize, SolveError> {
+    let WalkBack {
+        lambda,
+        theta_bar,
+        norms,
+    } = back;
+    let signs = Signs::of(tableau);
     let zero = lambda.zeros_like()?;
     let mut theta_stage = theta_bar.clone();
     let mut argument = zero.clone();
@@ -170,6 +245,25 @@ pub fn pull_back_steps<F: Differentiable + ?Sized, const S: usize>(
         let points = dense.iter().map(|(_, value)| (1.0, *value));
         let before = lambda.clone();
         before.combine_into(stages.map(|(y_bar, _)| (1.0, y_bar)).chain(points), lambda)?;
+        // The first stage is the last one on the way back: its cotangent is still there.
+        let mut of_step = StepNorms::new(step.t, step.h);
+        if live[0] {
+            of_step.first = [square(&k_bar)?, square(&y_bars[0])?];
+        }
+        let weights = signs.weights.iter().zip(&y_bars).zip(live);
+        let weighed = weights
+            .filter(|((weight, _), live)| *live && **weight != 0.0)
+            .map(|((weight, y_bar), _)| (*weight, y_bar));
+        zero.combine_into(weighed, &mut argument)?;
+        of_step.error = square(&argument)?;
+        of_step.lambda = square(lambda)?;
+        norms.push(of_step);
     }
     Ok(vjps)
+}
+
+/// The square of the norm.
+fn square<Y: State>(x: &Y) -> Result<f64, SolveError> {
+    let norm = x.norm()?;
+    Ok(norm * norm)
 }

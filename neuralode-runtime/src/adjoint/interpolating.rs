@@ -28,12 +28,13 @@
 //! interpolating adjoints.
 
 use crate::{
-    error::SolveError, options::SolveOptions, state::Augmented, trajectory::Trajectory,
+    error::SolveError, options::SolveOptions, trajectory::Trajectory,
     vector_field::Differentiable,
 };
 
 use super::{
-    reverse::{solve_back, Reverse},
+    gradient_error::judge,
+    reverse::{solve_back, start, Reverse},
     Cotangent, Pullback,
 };
 
@@ -48,17 +49,14 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         return Err(SolveError::NoTimes);
     };
     let mu = field.zero_params()?;
-    let start = Augmented {
-        lambda: last.value.clone(),
-        mu: Some(mu.clone()),
-        y: None,
-    };
+    let start = start(last.value.clone(), Some(mu.clone()));
     let mut reverse = Reverse::new(field, Some(trajectory), &last.value)?;
     let tableau = trajectory.tableau();
     let at = solve_back(&mut reverse, tableau, start, cotangents, options, &mut ())?;
-    Ok(Pullback {
+    let pullback = Pullback {
         y_bar: at.lambda,
         theta_bar: at.mu.unwrap_or(mu),
         stats: reverse.stats,
-    })
+    };
+    judge(pullback, None, options)
 }

@@ -12,7 +12,7 @@ use crate::{
     vector_field::{Differentiable, VectorField},
 };
 
-use super::{backsolve, check, checkpointed, pull_back, Checkpoints, Cotangent, Pullback};
+use super::{backsolve, check, discrete, pull_back, Checkpoints, Cotangent, Pullback};
 
 /// What the adjoint named in a solve's options needs of the forward solve, and no more.
 ///
@@ -20,7 +20,7 @@ use super::{backsolve, check, checkpointed, pull_back, Checkpoints, Cotangent, P
 /// |---|---|
 /// | `Discrete`, `Interpolating`, `Gauss`, `Quadrature` | all accepted steps, `s + 1` states each |
 /// | `Checkpointed` | some states and all step sizes, within its budget |
-/// | `Backsolve` | the saved values |
+/// | `Backsolve` | the saved values and `y0` |
 ///
 /// A [`Recorder`] of the forward solve; blocks use it, and [`solve_keeping`] does for fields of your own.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ pub struct Kept<Y: 'static, const S: usize> {
 
 #[derive(Clone, Debug)]
 enum What<Y: 'static, const S: usize> {
-    /// The saved values, with their times.
-    Values(Vec<(f64, Y)>),
+    /// The saved values, with their times, and where the solve began.
+    Values(Option<Y>, Vec<(f64, Y)>),
     Steps(Trajectory<Y, S>),
     Checkpoints(Checkpoints<Y, S>),
 }
@@ -46,7 +46,7 @@ impl<Y: State, const S: usize> Kept<Y, S> {
                 What::Steps(Trajectory::new(tableau))
             }
             Adjoint::Checkpointed { bytes } => What::Checkpoints(Checkpoints::new(tableau, bytes)),
-            Adjoint::Backsolve => What::Values(Vec::new()),
+            Adjoint::Backsolve => What::Values(None, Vec::new()),
         };
         Self {
             tableau,
@@ -57,7 +57,7 @@ impl<Y: State, const S: usize> Kept<Y, S> {
 
     /// Takes the values of the finished solve at its saved times, where the adjoint needs them.
     pub fn finish(&mut self, times: &[f64], values: &[Y]) {
-        if let What::Values(kept) = &mut self.what {
+        if let What::Values(_, kept) = &mut self.what {
             kept.extend(times.iter().copied().zip(values.iter().cloned()));
         }
     }
@@ -77,11 +77,12 @@ impl<Y: State, const S: usize> Kept<Y, S> {
         match &self.what {
             What::Steps(trajectory) => pull_back(field, trajectory, cotangents, options),
             What::Checkpoints(kept) => {
-                check(cotangents, options)?;
-                checkpointed::pull_back(field, kept, cotangents, options)
+                let norms = check(cotangents, options)?;
+                discrete::pull_back(field, kept, cotangents, &norms, options)
             }
-            What::Values(values) => {
+            What::Values(y0, values) => {
                 check(cotangents, options)?;
+                let values = (y0.as_ref(), values.as_slice());
                 backsolve::pull_back(field, self.tableau, values, cotangents, options)
             }
         }
@@ -91,7 +92,10 @@ impl<Y: State, const S: usize> Kept<Y, S> {
 impl<Y: State, const S: usize> Recorder<Y, S> for Kept<Y, S> {
     fn record(&mut self, step: Step<&mut Y, &mut [Y; S]>) -> Result<(), SolveError> {
         match &mut self.what {
-            What::Values(_) => Ok(()),
+            What::Values(y0, _) => {
+                y0.get_or_insert_with(|| step.y.clone());
+                Ok(())
+            }
             What::Steps(trajectory) => trajectory.record(step),
             What::Checkpoints(checkpoints) => checkpoints.record(step),
         }

@@ -5,9 +5,9 @@
 //! | [`discrete`] | the exact derivative of the accepted steps, their sizes held fixed | 6 VJPs per accepted step, one more per step with saved points inside | 8 states per step |
 //! | [`checkpointed`] | the same, bit for bit | the same, and 6 field calls or more per accepted step | a budget |
 //! | [`interpolating`] | the continuous adjoint equations, solved backwards to the forward tolerances | 2 VJPs per interval between saved points, and 6 per step of the backward solves | 8 states per step |
-//! | [`gauss`] | the same for the state alone; the parameters by quadrature of each step | the same, and 3 VJPs per accepted step | 8 states per step |
-//! | [`quadrature`] | the same for the state alone; the parameters by adaptive quadrature of each interval | the same without these 3, and 15 VJPs per piece of an interval | 8 states per step, forwards and backwards |
-//! | [`backsolve`] | the same with the solution itself solved backwards; **wrong for contracting flows** | as interpolating, with as many field calls | the saved values |
+//! | [`gauss`] | the same for the state alone; the parameters by quadrature of each step | the same, and 7 VJPs per accepted step or piece of one | 8 states per step |
+//! | [`quadrature`] | the same for the state alone; the parameters by adaptive quadrature of each interval | the same without these 7, and 15 VJPs per piece of an interval | 8 states per step, forwards and backwards |
+//! | [`backsolve`] | the same with the solution itself solved backwards; **wrong for contracting flows** | as interpolating, with as many field calls | the saved values and `y0` |
 //!
 //! A VJP computes its parts for the state and for the parameters together. [`Kept`] is what the forward solve keeps for
 //! each.
@@ -16,6 +16,8 @@ pub mod backsolve;
 pub mod checkpointed;
 pub mod discrete;
 pub mod gauss;
+pub mod gradient_error;
+mod integral;
 pub mod interpolating;
 mod kept;
 pub mod quadrature;
@@ -23,6 +25,7 @@ mod reverse;
 mod times;
 
 pub use checkpointed::Checkpoints;
+pub use gradient_error::WalkBack;
 pub use kept::{solve_keeping, Kept};
 pub use times::TimeGradients;
 
@@ -91,10 +94,10 @@ pub fn pull_back<F: Differentiable, const S: usize>(
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    check(cotangents, options)?;
+    let norms = check(cotangents, options)?;
     match options.adjoint {
         Adjoint::Discrete | Adjoint::Checkpointed { .. } => {
-            discrete::pull_back(field, trajectory, cotangents, options)
+            discrete::pull_back(field, trajectory, cotangents, &norms, options)
         }
         Adjoint::Interpolating => interpolating::pull_back(field, trajectory, cotangents, options),
         Adjoint::Gauss => gauss::pull_back(field, trajectory, cotangents, options),
@@ -106,26 +109,33 @@ pub fn pull_back<F: Differentiable, const S: usize>(
                 trajectory.evaluate(*t, &mut y)?;
                 values.push((*t, y));
             }
-            backsolve::pull_back(field, trajectory.tableau(), &values, cotangents, options)
+            let start = trajectory.steps().first().map(|step| &step.y);
+            let tableau = trajectory.tableau();
+            backsolve::pull_back(field, tableau, (start, &values), cotangents, options)
         }
     }
 }
 
-/// Whether the cotangents can be pulled back: their times, and that they are finite.
-fn check<Y: State>(cotangents: &[Cotangent<Y>], options: &SolveOptions) -> Result<(), SolveError> {
+/// Whether the cotangents can be pulled back: their times, and that they are finite. Returns times and norms.
+fn check<Y: State>(
+    cotangents: &[Cotangent<Y>],
+    options: &SolveOptions,
+) -> Result<Vec<(f64, f64)>, SolveError> {
     options.validate_times(cotangents.iter().map(|cotangent| cotangent.t))?;
-    let tolerances = options.tolerances();
+    let mut norms = Vec::with_capacity(cotangents.len());
     for Cotangent { t, value } in cotangents {
-        if !Y::scaled_norm(value, value, value, &tolerances)?.is_finite() {
+        let norm = value.norm()?;
+        if !norm.is_finite() {
             return Err(SolveError::NonFinite {
                 quantity: Quantity::Cotangent,
                 t: *t,
                 h: 0.0,
-                sample: Y::worst_sample(value, value, value, &tolerances),
+                sample: Y::worst_sample(value, value, value, &options.tolerances()),
             });
         }
+        norms.push((*t, norm));
     }
-    Ok(())
+    Ok(norms)
 }
 
 /// The cotangents that belong to each of `steps`, whose times lie in `(t, t + h]`; both are in the order of

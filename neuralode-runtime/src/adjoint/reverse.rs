@@ -1,6 +1,7 @@
 //! The reverse solve: `lambda` back from the last saved point, with what an adjoint carries along.
 //!
-//! From each saved time to the one before it, with the method, controller and tolerances of the forward solve,
+//! From each saved time to the one before it, with the method, the controller and the relative tolerance of the forward
+//! solve,
 //!
 //! ```text
 //! dlambda/dt = -(df/dy)^T lambda
@@ -10,13 +11,23 @@
 //!
 //! At every saved time `lambda` jumps by the cotangent saved there, and the solve starts anew. Parts that are
 //! absent cost nothing and are not in the error norm. All continuous adjoints are this one solve, compiled once per
-//! state, with what differs behind [`Along`].
+//! state, with what differs in [`Along`].
+//!
+//! # Tolerances
+//! These equations are linear in the cotangent: a loss times a constant has gradients times that constant. So the steps
+//! must not depend on the loss's size, as they would with the `atol` of `y`, which is in other units. The error of a step
+//! is measured beside `rtol (s + |lambda|)`, where `s` is the root mean square of `lambda` at the last saved time, after
+//! its jump. For `mu` it is the larger one of its own root mean square there and that of its derivative times the
+//! interval's length. The relative tolerance is the forward solve's: a gradient need not be more exact than the solution
+//! along which it is taken.
+
+use core::ops::ControlFlow;
 
 use crate::{
     error::SolveError,
     options::SolveOptions,
-    solve::solve_observed,
-    state::{Augmented, State},
+    solve::{run, Observer, StepInfo},
+    state::{Augmented, Sizes, State},
     stats::Stats,
     step::Step,
     tableau::ButcherTableau,
@@ -38,6 +49,8 @@ pub(super) struct Reverse<'a, F: Differentiable, const S: usize> {
     zero: F::State,
     /// Takes the parameters' product where the state does not.
     theta_bar: F::Params,
+    /// The derivative at the start of an interval, and that time, where the solve has yet to ask for it.
+    first: Option<(f64, At<F>)>,
     pub(super) stats: Stats,
 }
 
@@ -56,8 +69,33 @@ impl<'a, F: Differentiable, const S: usize> Reverse<'a, F, S> {
             y: zero.clone(),
             scratch: zero.clone(),
             zero,
+            first: None,
             stats: Stats::default(),
         })
+    }
+
+    /// The ends of forward steps strictly between two times; see [`Trajectory::knots_between`].
+    pub(super) fn knots(&self, a: f64, b: f64) -> (usize, f64) {
+        let forward = self.forward.filter(|forward| !forward.steps().is_empty());
+        forward.map_or((0, a), |forward| forward.knots_between(a, b))
+    }
+
+    /// Sets the sizes beside which errors are measured in an interval that begins at `t` and is so long.
+    fn set_sizes(&mut self, t: f64, length: f64, at: &mut At<F>) -> Result<(), SolveError> {
+        at.sizes.lambda = at.lambda.root_mean_square()?;
+        if at.mu.is_none() {
+            return Ok(());
+        }
+        let mut derivative = at.clone();
+        self.eval(t, at, &mut derivative)?;
+        if let (Some(mu), Some(rate)) = (&at.mu, &derivative.mu) {
+            let change = length.abs() * rate.root_mean_square()?;
+            let size = mu.root_mean_square()?.max(change);
+            // A rate of zero tells nothing.
+            at.sizes.mu = if size > 0.0 { size } else { at.sizes.lambda };
+        }
+        self.first = Some((t, derivative));
+        Ok(())
     }
 
     /// `(df/dtheta)^T lambda` at `t` and the dense output there: one product.
@@ -76,6 +114,11 @@ impl<F: Differentiable, const S: usize> VectorField for Reverse<'_, F, S> {
     type State = At<F>;
 
     fn eval(&mut self, t: f64, at: &At<F>, d: &mut At<F>) -> Result<(), SolveError> {
+        #[allow(clippy::float_cmp, reason = "the time at which it was computed")]
+        if let Some((_, first)) = self.first.take().filter(|(at, _)| *at == t) {
+            *d = first;
+            return Ok(());
+        }
         let y = match (&at.y, self.forward) {
             (Some(y), _) => y,
             (None, Some(forward)) => {
@@ -119,14 +162,56 @@ pub(super) trait Along<F: Differentiable, const S: usize> {
     }
 
     /// At the saved time of the cotangent `index`, before the solve goes on from `at`.
-    fn saved(&mut self, _index: usize, _at: &mut At<F>) {}
+    fn saved(&mut self, _index: usize, _at: &mut At<F>) -> Result<(), SolveError> {
+        Ok(())
+    }
 }
 
 /// Nothing.
 impl<F: Differentiable, const S: usize> Along<F, S> for () {}
 
+/// Shows accepted steps to an adjoint, and adds up their errors.
+struct Watch<'w, F: Differentiable, const S: usize> {
+    along: &'w mut dyn Along<F, S>,
+    /// Sum of the scaled errors of the accepted steps.
+    errors: f64,
+}
+
+impl<F: Differentiable, const S: usize> Observer<Reverse<'_, F, S>, S> for Watch<'_, F, S> {
+    fn accepted(
+        &mut self,
+        reverse: &mut Reverse<'_, F, S>,
+        step: Step<&mut At<F>, &mut [At<F>; S]>,
+        _: (f64, &At<F>),
+    ) -> Result<ControlFlow<()>, SolveError> {
+        self.along.step(reverse, step)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn attempted(&mut self, info: &StepInfo) -> ControlFlow<()> {
+        if info.accepted {
+            self.errors += info.error;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The start of a reverse solve at the last saved time; sizes are set when it begins.
+pub(super) fn start<Y, P>(lambda: Y, mu: Option<P>) -> Augmented<Y, P> {
+    Augmented {
+        lambda,
+        mu,
+        y: None,
+        sizes: Sizes {
+            lambda: 0.0,
+            mu: 0.0,
+        },
+    }
+}
+
 /// Solves from the last of `cotangents` back to `options.t0`, from `at`, whose `lambda` is that cotangent's value,
-/// and returns the state there.
+/// and returns the state there. The statistics of `reverse` get the errors of all steps, relative to the cotangents, as
+/// the gradient's error.
 pub(super) fn solve_back<F: Differentiable, const S: usize>(
     reverse: &mut Reverse<'_, F, S>,
     tableau: &'static ButcherTableau<S>,
@@ -141,23 +226,34 @@ pub(super) fn solve_back<F: Differentiable, const S: usize>(
     let mut segment = options.clone();
     // A first step chosen for the forward solve says nothing about the backward ones.
     segment.dt0 = None;
-    // Behind the last saved point, `lambda` is zero and nothing has gathered.
+    // After the last saved point `lambda` is zero and nothing has gathered.
     segment.t0 = last.t;
-    along.saved(earlier.len(), &mut at);
+    along.saved(earlier.len(), &mut at)?;
     let stops = earlier.iter().enumerate().rev();
     let stops = stops.map(|(index, saved)| (saved.t, Some((index, saved))));
     for (t, saved) in stops.chain([(options.t0, None)]) {
         segment.t1 = t;
-        let solution = solve_observed(reverse, tableau, at, &segment, |reverse, step| {
-            along.step(reverse, step)
-        })?;
-        reverse.stats.accepted += solution.accepted;
-        reverse.stats.rejected += solution.rejected;
+        let length = segment.t1 - segment.t0;
+        if length != 0.0 {
+            reverse.set_sizes(segment.t0, length, &mut at)?;
+        }
+        let mut watch = Watch {
+            along: &mut *along,
+            errors: 0.0,
+        };
+        let run = run(reverse, tableau, at, &segment, &mut watch);
+        // An error of 1 is `rtol` of the sum of two numbers of the cotangent's size.
+        let errors = 2.0 * options.rtol * watch.errors;
+        let _ = run.finish?;
+        reverse.first = None;
+        reverse.stats.gradient_error += errors;
+        reverse.stats.accepted += run.solved.accepted;
+        reverse.stats.rejected += run.solved.rejected;
         along.interval(reverse, segment.t0, t)?;
-        at = solution.y;
+        at = run.solved.y;
         if let Some((index, saved)) = saved {
             add_values(core::slice::from_ref(saved), &mut at.lambda)?;
-            along.saved(index, &mut at);
+            along.saved(index, &mut at)?;
         }
         segment.t0 = t;
     }

@@ -3,7 +3,11 @@
 use core::fmt;
 
 use crate::{
-    adjoint::{discrete, Cotangent, Part},
+    adjoint::{
+        discrete,
+        gradient_error::{StepNorms, WalkBack},
+        Cotangent, Part,
+    },
     error::SolveError,
     options::Tolerances,
     step::{Attempt, Step},
@@ -49,12 +53,13 @@ pub(crate) trait AnyEngine<E: Real, const L: usize>: AnyKernel<E, L> {
         theta_bar: &mut [E],
     );
 
-    /// Pulls `lambda` back over the steps of `plan`; the number of products.
+    /// Pulls `lambda` back over the steps of `plan`, and adds the norms of each to `norms`; the number of products.
     fn pull_back(
         &mut self,
         plan: &Plan<'_, E, L>,
         lambda: &mut [Row<E, L>],
         theta_bar: &mut [E],
+        norms: &mut Vec<StepNorms>,
     ) -> usize;
 }
 
@@ -148,10 +153,9 @@ impl<E: Real, const L: usize> Differentiable for Erased<E, L> {
         tableau: &ButcherTableau<S>,
         steps: &[Step<Self::State, [Self::State; S]>],
         cotangents: &[Cotangent<Self::State>],
-        lambda: &mut Self::State,
-        theta_bar: &mut Params<E>,
+        back: &mut WalkBack<Self::State, Params<E>>,
     ) -> Result<usize, SolveError> {
-        self.pull_back_part(tableau, steps, cotangents, lambda, theta_bar, Part::WHOLE)
+        self.pull_back_part(tableau, steps, cotangents, back, Part::WHOLE)
     }
 
     fn pull_back_part<const S: usize>(
@@ -159,15 +163,17 @@ impl<E: Real, const L: usize> Differentiable for Erased<E, L> {
         tableau: &ButcherTableau<S>,
         steps: &[Step<Self::State, [Self::State; S]>],
         cotangents: &[Cotangent<Self::State>],
-        lambda: &mut Self::State,
-        theta_bar: &mut Params<E>,
+        back: &mut WalkBack<Self::State, Params<E>>,
         part: Part,
     ) -> Result<usize, SolveError> {
         match Plan::new(tableau, steps, cotangents, part) {
-            Some(plan) => Ok(self
-                .engine
-                .pull_back(&plan, lambda.rows_mut(), &mut theta_bar.0)),
-            None => discrete::pull_back_steps(self, tableau, steps, cotangents, lambda, theta_bar),
+            Some(plan) => {
+                let (lambda, theta_bar) = (back.lambda.rows_mut(), &mut back.theta_bar.0);
+                Ok(self
+                    .engine
+                    .pull_back(&plan, lambda, theta_bar, &mut back.norms))
+            }
+            None => discrete::pull_back_steps(self, tableau, steps, cotangents, back),
         }
     }
 }

@@ -69,7 +69,11 @@ use core::{fmt, slice};
 use pulp::Arch;
 
 use crate::{
-    adjoint::{discrete, Cotangent, Part},
+    adjoint::{
+        discrete,
+        gradient_error::{StepNorms, WalkBack},
+        Cotangent, Part,
+    },
     error::SolveError,
     options::Tolerances,
     pool,
@@ -295,13 +299,14 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> AnyEngine<E, 
         plan: &Plan<'_, E, L>,
         lambda: &mut [Row<E, L>],
         theta_bar: &mut [E],
+        norms: &mut Vec<StepNorms>,
     ) -> usize {
         pullback::pull_back_steps(
             self.arch,
             &self.field,
             plan,
-            lambda.as_chunks_mut().0,
-            theta_bar,
+            (lambda.as_chunks_mut().0, theta_bar),
+            norms,
             &mut self.groups,
         )
     }
@@ -334,10 +339,9 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
         tableau: &ButcherTableau<S>,
         steps: &[Step<Self::State, [Self::State; S]>],
         cotangents: &[Cotangent<Self::State>],
-        lambda: &mut Self::State,
-        theta_bar: &mut Params<E>,
+        back: &mut WalkBack<Self::State, Params<E>>,
     ) -> Result<usize, SolveError> {
-        self.pull_back_part(tableau, steps, cotangents, lambda, theta_bar, Part::WHOLE)
+        self.pull_back_part(tableau, steps, cotangents, back, Part::WHOLE)
     }
 
     fn pull_back_part<const S: usize>(
@@ -345,13 +349,15 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
         tableau: &ButcherTableau<S>,
         steps: &[Step<Self::State, [Self::State; S]>],
         cotangents: &[Cotangent<Self::State>],
-        lambda: &mut Self::State,
-        theta_bar: &mut Params<E>,
+        back: &mut WalkBack<Self::State, Params<E>>,
         part: Part,
     ) -> Result<usize, SolveError> {
         match Plan::new(tableau, steps, cotangents, part) {
-            Some(plan) => Ok(self.pull_back(&plan, lambda.rows_mut(), &mut theta_bar.0)),
-            None => discrete::pull_back_steps(self, tableau, steps, cotangents, lambda, theta_bar),
+            Some(plan) => {
+                let (lambda, theta_bar) = (back.lambda.rows_mut(), &mut back.theta_bar.0);
+                Ok(self.pull_back(&plan, lambda, theta_bar, &mut back.norms))
+            }
+            None => discrete::pull_back_steps(self, tableau, steps, cotangents, back),
         }
     }
 }

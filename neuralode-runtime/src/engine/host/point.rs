@@ -5,7 +5,11 @@ use core::{fmt, marker::PhantomData};
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
-    adjoint::{by_step, Cotangent},
+    adjoint::{
+        by_step,
+        gradient_error::{Signs, StepNorms, WalkBack},
+        Cotangent,
+    },
     error::SolveError,
     options::Tolerances,
     state::{exact_square_sum, worst_of, State},
@@ -159,16 +163,18 @@ impl<K: TileField<N>, E: Real, const N: usize> Differentiable for PointEngine<K,
         tableau: &ButcherTableau<S>,
         steps: &[Step<[E; N], [[E; N]; S]>],
         cotangents: &[Cotangent<[E; N]>],
-        lambda: &mut [E; N],
-        theta_bar: &mut Params<E>,
+        back: &mut WalkBack<[E; N], Params<E>>,
     ) -> Result<usize, SolveError> {
+        let signs = Signs::of(tableau);
         let walk = PullBack {
             field: &self.field,
             tableau,
+            signs: core::array::from_fn(|i| E::from_f64(signs.weights.get(i).map_or(0.0, |w| *w))),
             steps,
             cotangents,
-            lambda,
-            theta_bar: &mut theta_bar.0,
+            lambda: &mut back.lambda,
+            theta_bar: &mut back.theta_bar.0,
+            norms: &mut back.norms,
         };
         Ok(dispatch::<Generated<K, E>, _>(self.arch, walk).unwrap_or_default())
     }
@@ -204,10 +210,13 @@ impl<K: TileField<N>, E: Real, const N: usize> WithSimd for Vjp<'_, K, E, N> {
 struct PullBack<'a, K, E, const N: usize, const S: usize> {
     field: &'a Generated<K, E>,
     tableau: &'a ButcherTableau<S>,
+    /// The weights of [`Signs`].
+    signs: [E; S],
     steps: &'a [Step<[E; N], [[E; N]; S]>],
     cotangents: &'a [Cotangent<[E; N]>],
     lambda: &'a mut [E; N],
     theta_bar: &'a mut [E],
+    norms: &'a mut Vec<StepNorms>,
 }
 
 impl<K: TileField<N>, E: Real, const N: usize, const STAGES: usize> WithSimd
@@ -240,6 +249,8 @@ impl<K: TileField<N>, E: Real, const N: usize, const STAGES: usize> WithSimd
                 }
                 add::<S, E, N>(E::ONE, &saved.value, &mut before);
             }
+            let mut error = [E::default(); N];
+            let mut of_step = StepNorms::new(step.t, step.h);
             for i in (0..STAGES).rev() {
                 if !live[i] {
                     continue;
@@ -263,7 +274,14 @@ impl<K: TileField<N>, E: Real, const N: usize, const STAGES: usize> WithSimd
                     }
                 }
                 add::<S, E, N>(E::ONE, &y_bar, &mut before);
+                add::<S, E, N>(self.signs[i], &y_bar, &mut error);
+                if i == 0 {
+                    of_step.first = [square(&k_bar), square(&y_bar)];
+                }
             }
+            of_step.error = square(&error);
+            of_step.lambda = square(&before);
+            self.norms.push(of_step);
             lambda = before;
         }
         *self.lambda = lambda;
@@ -275,6 +293,17 @@ impl<K: TileField<N>, E: Real, const N: usize, const STAGES: usize> WithSimd
 #[inline(always)]
 fn scaled<E: Real, const N: usize>(c: E, x: &[E; N]) -> [E; N] {
     x.map(|x| c * x)
+}
+
+/// The square of the norm, in f64.
+#[inline(always)]
+fn square<E: Real, const N: usize>(x: &[E; N]) -> f64 {
+    let mut sum = 0.0;
+    for n in 0..N {
+        let x = x[n].to_f64();
+        sum += x * x;
+    }
+    sum
 }
 
 /// `y += c x`.

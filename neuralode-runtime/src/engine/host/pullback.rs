@@ -9,7 +9,11 @@ use core::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
-    adjoint::{by_step, Cotangent, Part},
+    adjoint::{
+        by_step,
+        gradient_error::{Signs, StepNorms},
+        Cotangent, Part,
+    },
     pool,
     step::Step,
     tableau::ButcherTableau,
@@ -45,6 +49,8 @@ pub(super) struct Group<E: Real, const L: usize> {
     /// Rows of `records` that hold products not yet in `sums`.
     recorded: usize,
     scratch: Vec<Row<E, L>>,
+    /// What the steps of the last walk left, the last step first.
+    norms: Vec<StepNorms>,
 }
 
 impl<E: Real, const L: usize> Drop for Group<E, L> {
@@ -80,6 +86,7 @@ impl<E: Real, const L: usize> Group<E, L> {
             records: pool::take::<pool::Records, _>(),
             recorded: 0,
             scratch: pool::take::<pool::Scratch, _>(),
+            norms: Vec::new(),
         }
     }
 
@@ -312,6 +319,8 @@ pub(crate) struct Plan<'a, E, const L: usize> {
     b: [E; MAX_STAGES],
     /// Whether a stage takes part in the end state, itself or through later stages.
     live: [bool; MAX_STAGES],
+    /// The weights of [`Signs`].
+    signs: [E; MAX_STAGES],
     /// See [`ButcherTableau::has_stage`].
     has_stage: [bool; MAX_STAGES],
     part: Part,
@@ -342,6 +351,7 @@ impl<'a, E: Real, const L: usize> Plan<'a, E, L> {
             later: Combinations::none(),
             b: [E::default(); MAX_STAGES],
             live: [false; MAX_STAGES],
+            signs: [E::default(); MAX_STAGES],
             has_stage: [false; MAX_STAGES],
             part,
             steps: Vec::with_capacity(steps.len()),
@@ -354,7 +364,9 @@ impl<'a, E: Real, const L: usize> Plan<'a, E, L> {
             this.live[i] =
                 tableau.b[i] != 0.0 || (i + 1..S).any(|j| this.live[j] && tableau.a[j][i] != 0.0);
         }
+        let signs = Signs::of(tableau);
         for i in 0..S {
+            this.signs[i] = E::from_f64(signs.weights[i]);
             this.c[i] = tableau.c[i];
             this.b[i] = E::from_f64(tableau.b[i]);
             this.has_stage[i] = tableau.has_stage(i);
@@ -415,14 +427,14 @@ fn tile_of<E, const N: usize, const L: usize>(rows: &[Row<E, L>], index: usize) 
     &rows.as_chunks().0[index]
 }
 
-/// Pulls `lambda` back over the steps of `plan`, adds to `theta_bar`, and returns the number of products. Sums of
-/// the parameters' cotangent stay in `groups` until the last part of a walk.
+/// Pulls `lambda` back over the steps of `plan`, adds to `theta_bar` and to `norms`, and returns the number of products.
+/// Sums of the parameters' cotangent stay in `groups` until the last part of a walk.
 pub(super) fn pull_back_steps<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     arch: Arch,
     field: &G,
     plan: &Plan<'_, E, L>,
-    lambda: &mut [Tile<E, N, L>],
-    theta_bar: &mut [E],
+    (lambda, theta_bar): (&mut [Tile<E, N, L>], &mut [E]),
+    norms: &mut Vec<StepNorms>,
     groups: &mut Vec<Group<E, L>>,
 ) -> usize {
     let products = plan.products();
@@ -435,6 +447,13 @@ pub(super) fn pull_back_steps<G: TileVjp<E, N, L>, E: Real, const N: usize, cons
     let work = 3 * field.products() * lambda.len() * L * products;
     let threads = parallel::threads(work, groups.len());
     pull_back_groups(arch, field, plan, (0, lambda), groups, (size, threads));
+    for (index, step) in plan.steps.iter().rev().enumerate() {
+        let mut of_step = StepNorms::new(step.t, step.h);
+        for part in groups.iter().filter_map(|group| group.norms.get(index)) {
+            of_step.add(part);
+        }
+        norms.push(of_step);
+    }
     if plan.part.ends {
         join(field, groups, theta_bar);
     }
@@ -504,9 +523,15 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const CAP: us
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self {
-            field, plan, group, ..
+            field,
+            plan,
+            first: first_tile,
+            lambda: lambdas,
+            group,
         } = self;
-        let (mut records, scratch) = Records::of(field, group);
+        let mut norms = core::mem::take(&mut group.norms);
+        norms.clear();
+        let (mut records, scratch) = Records::of(field, &mut *group);
         let (k_bar, scratch) = carve::<E, N, L>(scratch);
         let count = stages_of::<CAP>(plan.stages);
         let (y_bars, scratch) = scratch.split_at_mut(count * N);
@@ -515,8 +540,9 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const CAP: us
         for step in (0..plan.steps.len()).rev() {
             let (back, stages) = (&plan.steps[step], &plan.k[step * count..][..count]);
             let h = E::from_f64(back.h);
-            for index in 0..self.lambda.len() {
-                let (lambda, tile) = (&mut self.lambda[index], self.first + index);
+            let mut of_step = StepNorms::new(back.t, back.h);
+            for index in 0..lambdas.len() {
+                let (lambda, tile) = (&mut lambdas[index], first_tile + index);
                 for saved in &plan.at_end[back.at_end.clone()] {
                     accumulate(simd, &[(E::ONE, tile_of(saved, tile))], lambda);
                 }
@@ -553,17 +579,65 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const CAP: us
                 let mut terms = Weighted::<E, N, L, CAP>::none(&y_bars[0]);
                 for i in 0..count {
                     if plan.is_live(i, back) {
-                        terms.push(E::ONE, &y_bars[i]);
+                        terms.push(plan.signs[i], &y_bars[i]);
                     }
                 }
-                accumulate(simd, terms.get(), lambda);
+                let first = [&*k_bar, &y_bars[0]];
+                let squares = leave_step(simd, terms.get(), first, lambda);
+                of_step.error += squares[0].to_f64();
+                if plan.is_live(0, back) {
+                    of_step.first[0] += squares[1].to_f64();
+                    of_step.first[1] += squares[2].to_f64();
+                }
+                of_step.lambda += squares[3].to_f64();
                 for saved in &plan.inside[back.inside.clone()] {
                     accumulate(simd, &[(E::ONE, tile_of(saved.value, tile))], lambda);
                 }
             }
+            norms.push(of_step);
         }
         if plan.part.ends {
             records.gather(simd, scratch);
         }
+        group.norms = norms;
     }
+}
+
+/// Adds all `y_bars` to `lambda`, and returns sums of squares: of the combination of `y_bars` with their weights, of the
+/// two tiles of the first stage, and of `lambda`. Lanes that belong to no sample hold zeros.
+#[inline(always)]
+fn leave_step<S: Simd, E: Real, const N: usize, const L: usize>(
+    simd: S,
+    y_bars: &[(E, &Tile<E, N, L>)],
+    [k_bar, y_bar]: [&Tile<E, N, L>; 2],
+    lambda: &mut Tile<E, N, L>,
+) -> [E; 4] {
+    let zero = E::splat(simd, E::default());
+    let mut squares = [zero; 4];
+    for n in 0..N {
+        for r in 0..L / E::lanes::<S>() {
+            let (mut sum, mut error) = (zero, zero);
+            for (weight, y_bar) in y_bars {
+                let y_bar = E::registers::<S>(&*y_bar[n])[r];
+                sum = E::sum(simd, sum, y_bar);
+                error = E::fma(simd, E::splat(simd, *weight), y_bar, error);
+            }
+            let lambda = &mut E::registers_mut::<S>(&mut *lambda[n])[r];
+            *lambda = E::sum(simd, *lambda, sum);
+            let parts = [
+                error,
+                E::registers::<S>(&*k_bar[n])[r],
+                E::registers::<S>(&*y_bar[n])[r],
+                *lambda,
+            ];
+            for k in 0..4 {
+                squares[k] = E::fma(simd, parts[k], parts[k], squares[k]);
+            }
+        }
+    }
+    let mut sums = [E::default(); 4];
+    for k in 0..4 {
+        sums[k] = E::reduce(simd, squares[k]);
+    }
+    sums
 }

@@ -41,6 +41,9 @@ pub trait RowScalar: Real + Pooled + Unit {
     fn add_bias_gradient(c: &[Self], bias_bar: &mut [Self]);
     /// Whether no number is NaN or infinite.
     fn all_finite(x: &[Self]) -> bool;
+
+    /// Whether every number and twice its square are finite.
+    fn squares_finite(x: &[Self]) -> bool;
 }
 
 /// The size of a dense layer, both numbers positive. Not in a type: these kernels are compiled once, for all layers.
@@ -96,7 +99,10 @@ macro_rules! row_scalar {
             }
 
             fn all_finite(x: &[Self]) -> bool {
-                all_finite(x)
+                all_finite::<_, false>(x)
+            }
+            fn squares_finite(x: &[Self]) -> bool {
+                all_finite::<_, true>(x)
             }
         }
     };
@@ -172,7 +178,7 @@ fn affine<E: RowScalar>(size: Size, x: &[E], w: &[E], b: &[E], y: &mut [E], chec
             } else {
                 dots::<S, E, 6, 4>(simd, size, x, w, b, y);
             }
-            !check || is_finite::<S, E>(simd, y)
+            !check || is_finite::<S, E, false>(simd, y)
         }
     }
 
@@ -362,7 +368,7 @@ fn add_weight_gradient<E: RowScalar>(size: Size, x: &[E], c: &[E], weight_bar: &
             let x = x.chunks(CACHED_ROWS * inputs);
             for (x, c) in x.zip(c.chunks(CACHED_ROWS * outputs)) {
                 if fetch {
-                    black_box(is_finite::<S, E>(simd, x));
+                    black_box(is_finite::<S, E, false>(simd, x));
                 }
                 products::<S, E, true>(simd, inputs, (&c[at..], outputs), x, weight_bar);
             }
@@ -651,42 +657,62 @@ pub fn scale_by_derivative<A: TileActivation, E: RowScalar>(saved: &[E], c: &mut
     run(Scale::<A, E>(saved, c, PhantomData));
 }
 
-fn all_finite<E: RowScalar>(x: &[E]) -> bool {
-    struct Guard<'a, E>(&'a [E]);
+/// Whether all numbers are finite, or twice their squares.
+fn all_finite<E: RowScalar, const SQUARES: bool>(x: &[E]) -> bool {
+    struct Guard<'a, E, const SQUARES: bool>(&'a [E]);
 
-    impl<E: RowScalar> WithSimd for Guard<'_, E> {
+    impl<E: RowScalar, const SQUARES: bool> WithSimd for Guard<'_, E, SQUARES> {
         type Output = bool;
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) -> bool {
-            is_finite::<S, E>(simd, self.0)
+            is_finite::<S, E, SQUARES>(simd, self.0)
         }
     }
 
-    run(Guard(x)).unwrap_or_else(|| x.iter().all(|x| x.to_f64().is_finite()))
+    let scalar = |x: &E| {
+        let guarded = if SQUARES { *x * (*x + *x) } else { *x };
+        guarded.to_f64().is_finite()
+    };
+    run(Guard::<E, SQUARES>(x)).unwrap_or_else(|| x.iter().all(scalar))
 }
 
 #[inline(always)]
-fn is_finite<S: Simd, E: RowScalar>(simd: S, x: &[E]) -> bool {
-    // Zero for a finite number, NaN otherwise.
+fn is_finite<S: Simd, E: RowScalar, const SQUARES: bool>(simd: S, x: &[E]) -> bool {
+    // Zero for finite numbers, NaN otherwise.
     let zero = E::splat(simd, E::default());
     let mut sums = [zero; 8];
     let (vectors, rest) = E::vectors::<S>(x);
     let (chunks, left) = vectors.as_chunks::<8>();
     for chunk in chunks {
         for k in 0..8 {
-            sums[k] = E::fma(simd, chunk[k], zero, sums[k]);
+            let x = guarded::<S, E, SQUARES>(simd, chunk[k]);
+            sums[k] = E::fma(simd, x, zero, sums[k]);
         }
     }
     for x in left {
-        sums[0] = E::fma(simd, *x, zero, sums[0]);
+        let x = guarded::<S, E, SQUARES>(simd, *x);
+        sums[0] = E::fma(simd, x, zero, sums[0]);
     }
-    sums[1] = E::fma(simd, E::partial(simd, rest), zero, sums[1]);
+    let rest = guarded::<S, E, SQUARES>(simd, E::partial(simd, rest));
+    sums[1] = E::fma(simd, rest, zero, sums[1]);
     let mut sum = zero;
     for part in sums {
         sum = E::sum(simd, sum, part);
     }
     E::reduce(simd, sum) == E::default()
+}
+
+#[inline(always)]
+fn guarded<S: Simd, E: RowScalar, const SQUARES: bool>(
+    simd: S,
+    x: E::Register<S>,
+) -> E::Register<S> {
+    if SQUARES {
+        E::product(simd, x, E::sum(simd, x, x))
+    } else {
+        x
+    }
 }
 
 #[cfg(test)]

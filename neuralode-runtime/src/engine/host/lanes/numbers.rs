@@ -246,8 +246,7 @@ impl<const L: usize> Lanes<L> {
             field_calls: before + plan.tableau.evaluations * tries,
             accepted,
             rejected: tries - accepted,
-            vjps: 0,
-            jvps: 0,
+            ..Stats::default()
         }
     }
 }
