@@ -148,6 +148,13 @@ pub enum SolveError {
         /// The controller that was asked for.
         controller: Controller,
     },
+    /// Steps that suit gradients ([`crate::options::Control::Gradients`]) of a state that makes no random tangent.
+    NoTangent,
+    /// Steps that suit gradients where the solution alone can choose them.
+    SolutionControlOnly {
+        /// What has steps for the solution alone.
+        what: &'static str,
+    },
     /// Step sizes for each sample ([`crate::StepSizes::PerSample`]) where there is one for the whole batch.
     SharedStepsOnly {
         /// What has one step size for the batch.
@@ -404,6 +411,15 @@ impl fmt::Display for SolveError {
                 "{method} does not estimate its error, so the controller {controller:?} cannot choose its steps: \
                  use Controller::Constant {{ dt }}, or a method with an estimate, such as Bosh3 or Tsit5"
             ),
+            Self::NoTangent => f.write_str(
+                "Control::Gradients needs a random tangent, which this type of state does not make: implement \
+                 State::signs for it, or use Control::Solution with dt_max"
+            ),
+            Self::SolutionControlOnly { what } => write!(
+                f,
+                "{what} chooses its steps by the solution alone: use Control::Solution, with dt_max where gradients need \
+                 shorter steps"
+            ),
             Self::SharedStepsOnly { what } => write!(
                 f,
                 "{what} has one step size for the whole batch: use StepSizes::Shared, or solve the samples one by one"
@@ -451,7 +467,7 @@ impl fmt::Display for SolveError {
                 f,
                 "the gradient is wrong by about {error:.1e} of its size{} (allowed: {limit}): the steps suit the solution, \
                  but are too long for its derivative, as where a fast field is at rest; let the derivative choose them \
-                 too with StepControl::Gradients, bound them with dt_max, or tighten rtol and atol; \
+                 too with Control::Gradients, bound them with dt_max, or tighten rtol and atol; \
                  gradient_error_max allows it all the same",
                 InSample(*sample)
             ),

@@ -53,6 +53,7 @@ pub mod stepper;
 mod stops;
 mod summary;
 pub mod tableau;
+mod tangent_control;
 pub mod trajectory;
 pub mod vector_field;
 
@@ -67,7 +68,7 @@ pub use layer::{Layer, Mode};
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
 pub use ode::{SaveAt, Solve};
 pub use optim::FusedAdam;
-pub use options::{Adjoint, Controller, GradientCheck, SolveOptions, Solver, StepSizes, Vjp};
+pub use options::{Adjoint, Control, Controller, GradientCheck, SolveOptions, Solver, StepSizes, Vjp};
 pub use samples::Samples;
 pub use stats::Stats;
 pub use summary::{LayerSummary, Summary};

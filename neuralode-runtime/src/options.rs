@@ -137,6 +137,31 @@ pub enum Vjp {
     Tape,
 }
 
+/// Whose error chooses the steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Control {
+    /// That of the solution.
+    #[default]
+    Solution,
+    /// That of the solution and of a random tangent of it, kept at unit size, so that gradients come out at the
+    /// tolerances as well. Where the solution is at rest or follows something slow, its error does not show how fast the
+    /// field is, and the derivative of its steps is wrong ([`crate::adjoint::gradient_error`]).
+    ///
+    /// Costs one evaluation more per stage, and on such fields more and shorter steps; one sample after the other where
+    /// each has steps of its own; on a GPU, dfdx's operations in place of kernels. The same seed gives the same steps.
+    /// Controllers without an error ([`Controller::Constant`]) take no notice.
+    Gradients {
+        /// Any number: which random tangent.
+        seed: u64,
+    },
+}
+
+impl Control {
+    /// [`Control::Gradients`] with the seed 0.
+    pub const GRADIENTS: Self = Self::Gradients { seed: 0 };
+}
+
 /// How the error of a gradient is estimated; [`crate::adjoint::gradient_error`] says what is compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -206,7 +231,10 @@ pub struct SolveOptions {
     pub atol: f64,
     /// Step size control.
     pub controller: Controller,
-    /// Whose error that control sees, in blocks; [`crate::solve::solve`] has one state, and one step size.
+    /// Whose error that control sees: the solution's, or a tangent's as well.
+    pub control: Control,
+    /// One step size for the whole batch or one for each sample, in blocks; [`crate::solve::solve`] has one state, and one
+    /// step size.
     pub steps: StepSizes,
     /// How gradients are computed.
     pub adjoint: Adjoint,
@@ -247,6 +275,7 @@ impl SolveOptions {
             rtol,
             atol,
             controller: Controller::I,
+            control: Control::Solution,
             steps: StepSizes::Shared,
             adjoint: Adjoint::Discrete,
             vjp: Vjp::Generated,
@@ -288,6 +317,13 @@ impl SolveOptions {
     #[must_use]
     pub const fn with_controller(mut self, controller: Controller) -> Self {
         self.controller = controller;
+        self
+    }
+
+    /// The same options with steps that suit the solution, or gradients too.
+    #[must_use]
+    pub const fn with_control(mut self, control: Control) -> Self {
+        self.control = control;
         self
     }
 
@@ -374,6 +410,11 @@ impl SolveOptions {
             rtol: self.rtol,
             atol: self.atol,
         }
+    }
+
+    /// Whether errors choose the steps.
+    pub(crate) const fn is_adaptive(&self) -> bool {
+        !matches!(self.controller, Controller::Constant { .. })
     }
 
     /// Checks every number, given the distance `epsilon` from 1 to the next number of the state's dtype.

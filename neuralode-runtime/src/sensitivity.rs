@@ -219,6 +219,9 @@ struct Tangents<'f, F: Pushforward> {
 impl<F: Pushforward> VectorField for Tangents<'_, F> {
     type State = Moving<F::State>;
 
+    /// Its state has tangents, with an [`ErrorControl`] of their own.
+    const GUIDED: bool = false;
+
     fn eval(
         &mut self,
         t: f64,

@@ -5,13 +5,14 @@ use core::ops::ControlFlow;
 use crate::{
     controller::{initial_step, StepControl},
     error::{Quantity, SolveError},
-    options::{Controller, SolveOptions, StepSizes},
+    options::{Control, Controller, SolveOptions, StepSizes},
     state::State,
     stats::Stats,
     step::Step,
     stepper::ExplicitRk,
     stops::{Legs, Then},
     tableau::ButcherTableau,
+    tangent_control,
     trajectory::Recorder,
     vector_field::VectorField,
 };
@@ -101,6 +102,15 @@ pub(crate) trait Observer<F: VectorField, const S: usize> {
         end: (f64, &F::State),
     ) -> Result<ControlFlow<()>, SolveError>;
 
+    /// The state from which the next step goes on, and its derivative, after an accepted step.
+    ///
+    /// # Errors
+    /// [`SolveError`] ends the solve.
+    #[inline]
+    fn go_on(&mut self, _y: &mut F::State, _dy: &mut F::State) -> Result<(), SolveError> {
+        Ok(())
+    }
+
     /// An attempted step, after [`Observer::accepted`] if it was. `Break` ends the solve.
     #[inline]
     fn attempted(&mut self, _: &StepInfo) -> ControlFlow<()> {
@@ -138,7 +148,7 @@ pub(crate) struct Run<Y> {
 
 impl<Y> Run<Y> {
     /// A run without steps.
-    fn unstarted(t: f64, y: Y, finish: Result<ControlFlow<()>, SolveError>) -> Self {
+    pub(crate) fn unstarted(t: f64, y: Y, finish: Result<ControlFlow<()>, SolveError>) -> Self {
         let solved = Solved {
             y,
             evaluations: 0,
@@ -149,12 +159,28 @@ impl<Y> Run<Y> {
     }
 }
 
+/// A solve with whatever chooses its steps.
+pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
+    field: &mut F,
+    tableau: &'static ButcherTableau<S>,
+    y0: F::State,
+    options: &SolveOptions,
+    observer: &mut O,
+) -> Run<F::State> {
+    match options.control {
+        Control::Gradients { seed } if const { F::GUIDED } && options.is_adaptive() => {
+            tangent_control::run(field, tableau, y0, (options, seed), observer)
+        }
+        _ => run_loop(field, tableau, y0, options, observer),
+    }
+}
+
 /// The loop itself, with everything that it reached.
 #[allow(
     clippy::too_many_lines,
     reason = "one loop: attempt, judge, accept or shrink"
 )]
-pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
+pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,
     y0: F::State,
@@ -277,6 +303,10 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
             };
             if ends {
                 break Ok(ControlFlow::Break(()));
+            }
+            let (y, dy) = stepper.next_start();
+            if let Err(error) = observer.go_on(y, dy) {
+                break Err(error);
             }
             if last {
                 if leg.then == Then::Done {

@@ -124,6 +124,16 @@ pub trait State: Clone + 'static {
     /// [`SolveError::Device`] if the device fails.
     fn zeros_like(&self) -> Result<Self, SolveError>;
 
+    /// A state of the same shape of numbers 1 and -1, random but a function of the seed and of the number's place among
+    /// all: sample by sample, feature by feature.
+    ///
+    /// # Errors
+    /// [`SolveError::NoTangent`], the default, from a state that does not show its numbers;
+    /// [`SolveError::Device`] if the device fails.
+    fn signs(&self, _seed: u64) -> Result<Self, SolveError> {
+        Err(SolveError::NoTangent)
+    }
+
     /// The sum over all scalars of `(error / (atol + rtol * max(|y0|, |y1|)))^2`, in a fixed order.
     ///
     /// Not finite whenever a scalar of `error` or of `y1` is not, so that one number tells the loop
@@ -171,6 +181,23 @@ pub trait State: Clone + 'static {
         )]
         let count = error.len().max(1) as f64;
         Ok(Self::scaled_square_sum(error, y0, y1, tolerances)? / count)
+    }
+}
+
+/// 1 or -1, a function of a seed and a place.
+///
+/// # Sources
+/// G. L. Steele Jr., D. Lea, C. H. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014,
+/// doi:10.1145/2660193.2660195: `SplitMix64`, of which this is the top bit.
+pub(crate) fn random_sign(seed: u64, place: usize) -> f64 {
+    let steps = (place as u64).wrapping_add(1);
+    let mut bits = seed.wrapping_add(steps.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    if (bits ^ (bits >> 31)) >> 63 == 0 {
+        1.0
+    } else {
+        -1.0
     }
 }
 

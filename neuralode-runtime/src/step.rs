@@ -57,6 +57,18 @@ impl<Y: State, const S: usize> Attempt<Y, S> {
         }
     }
 
+    /// A step of these states, whose first stage is computed.
+    pub(crate) fn of_parts((t, h): (f64, f64), y: Y, y1: Y, k: [Y; S]) -> Self {
+        Self {
+            t,
+            h,
+            y,
+            y1,
+            k,
+            parts: None,
+        }
+    }
+
     /// Computes the stages, the state `y1` and the mean square of the scaled error with one call of `eval` per stage
     /// but the first.
     ///

@@ -18,6 +18,11 @@ pub trait VectorField {
     /// The state `y` and its derivative.
     type State: State;
 
+    /// Whether solves of this field can take a neighbour of the solution along
+    /// ([`Control::Gradients`](crate::options::Control::Gradients)); without, that code is not compiled.
+    #[doc(hidden)]
+    const GUIDED: bool = true;
+
     /// Writes `f(t, y)` into `dy`, whose old contents mean nothing.
     ///
     /// # Errors

@@ -38,7 +38,7 @@
 
 use crate::{
     error::{Quantity, SolveError},
-    options::{Controller, GradientCheck, SolveOptions},
+    options::{GradientCheck, SolveOptions},
     state::State,
     step::{weighted, Step},
     tableau::ButcherTableau,
@@ -533,9 +533,10 @@ pub(crate) fn together(cotangents: &[(f64, f64)]) -> f64 {
 
 /// The least that the quick estimate says: steps that the error chose are known no better.
 pub(crate) fn least(options: &SolveOptions) -> f64 {
-    match options.controller {
-        Controller::Constant { .. } => 0.0,
-        _ => options.rtol,
+    if options.is_adaptive() {
+        options.rtol
+    } else {
+        0.0
     }
 }
 

@@ -3,8 +3,9 @@
 //!
 //! A piece of the integral is computed by two rules of which the larger one has all nodes of the smaller one. Their
 //! difference estimates the error of the smaller one, and the larger one's value is taken. A piece whose error is more
-//! than its share, by length, of `rtol (s + |mu|)` in the root mean square over the parameters is halved; `s` is the
-//! largest root mean square so far of the integral or of a piece of it, so that a factor of the loss changes no piece.
+//! than its share, by length, of `rtol (s + |mu|)` in the root mean square over the parameters is halved, and its halves
+//! take the rule with 7 and 15 nodes; `s` is the largest root mean square so far of the integral or of a piece of it, so
+//! that a factor of the loss changes no piece.
 //!
 //! The forward solution that the integrand reads is smooth within its steps, and shows there how fast the problem moves.
 //! A piece never has more than a few ends of forward steps inside, and is halved at one of them first.
@@ -19,7 +20,7 @@ use crate::{
     state::State,
 };
 
-/// Most pieces that are tried between two saved points, or in one reverse step.
+/// Most pieces that are tried between two saved points, or in one reverse step, besides one for every forward step there.
 pub const PIECES: usize = 1000;
 
 /// Two nested rules on `-1..1`.
@@ -33,7 +34,7 @@ pub(super) struct Rule {
 }
 
 /// 3 and 7 nodes.
-pub(super) const RULE_7: Rule = Rule {
+const RULE_7: Rule = Rule {
     half: &[
         (0.960_491_268_708_020_3, 0.104_656_226_026_467_27, 0.0),
         (
@@ -75,6 +76,15 @@ pub(super) const RULE_15: Rule = Rule {
 };
 
 impl Rule {
+    /// The rule that takes fewer evaluations in all at this tolerance, on steps that suit it.
+    pub(super) fn at(rtol: f64) -> Self {
+        if rtol < 1e-5 {
+            RULE_15
+        } else {
+            RULE_7
+        }
+    }
+
     /// Nodes in order, with the weights of the larger rule and the differences of both rules' weights.
     fn nodes(self) -> impl Iterator<Item = (f64, f64, f64)> {
         let left = self.half.iter().map(|(x, k, g)| (-x, *k, k - g));
@@ -108,7 +118,8 @@ pub(super) struct Integral<P> {
     size: f64,
     /// Sum of the scaled errors of the pieces.
     errors: f64,
-    pieces: Vec<(f64, f64)>,
+    /// What is left, with the rule to try there.
+    pieces: Vec<(f64, f64, Rule)>,
 }
 
 impl<P: State> Integral<P> {
@@ -144,6 +155,7 @@ impl<P: State> Integral<P> {
     /// Computes `value` and `error` of a piece.
     fn compute(
         &mut self,
+        rule: Rule,
         integrand: &mut impl Integrand<P>,
         (from, to): (f64, f64),
     ) -> Result<(), SolveError> {
@@ -151,7 +163,7 @@ impl<P: State> Integral<P> {
         let nothing = core::iter::empty;
         self.zero.combine_into(nothing(), &mut self.value)?;
         self.zero.combine_into(nothing(), &mut self.error)?;
-        for (x, weight, difference) in self.rule.nodes() {
+        for (x, weight, difference) in rule.nodes() {
             let value = integrand.at(x.mul_add(half, middle))?;
             for (weight, sum) in [
                 (half * weight, &mut self.value),
@@ -175,19 +187,20 @@ impl<P: State> Integral<P> {
         self.pieces.clear();
         let mut end = to;
         for &at in breaks.iter().rev() {
-            self.pieces.push((at, end));
+            self.pieces.push((at, end, self.rule));
             end = at;
         }
-        self.pieces.push((from, end));
+        self.pieces.push((from, end, self.rule));
+        let most = PIECES + integrand.knots(from, to).0;
         let (mut tried, mut unmet) = (0, 0.0);
-        while let Some((a, b)) = self.pieces.pop() {
+        while let Some((a, b, rule)) = self.pieces.pop() {
             let (knots, knot) = integrand.knots(a, b);
-            if knots > self.rule.knots {
-                self.pieces.push((knot, b));
-                self.pieces.push((a, knot));
+            if knots > rule.knots {
+                self.pieces.push((knot, b, rule));
+                self.pieces.push((a, knot, rule));
                 continue;
             }
-            if tried == PIECES {
+            if tried == most {
                 return Err(SolveError::Quadrature {
                     t0: from,
                     t1: to,
@@ -195,7 +208,7 @@ impl<P: State> Integral<P> {
                     pieces: tried,
                 });
             }
-            self.compute(integrand, (a, b))?;
+            self.compute(rule, integrand, (a, b))?;
             tried += 1;
             self.size = self.size.max(self.value.root_mean_square()?);
             let tolerances = Tolerances {
@@ -208,8 +221,8 @@ impl<P: State> Integral<P> {
             let middle = if knots > 0 { knot } else { 0.5 * (a + b) };
             if error.is_finite() && error > 1.0 {
                 unmet = error;
-                self.pieces.push((middle, b));
-                self.pieces.push((a, middle));
+                self.pieces.push((middle, b, RULE_15));
+                self.pieces.push((a, middle, RULE_15));
                 continue;
             }
             if !error.is_finite() {

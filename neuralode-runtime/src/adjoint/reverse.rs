@@ -113,6 +113,9 @@ impl<'a, F: Differentiable, const S: usize> Reverse<'a, F, S> {
 impl<F: Differentiable, const S: usize> VectorField for Reverse<'_, F, S> {
     type State = At<F>;
 
+    /// Its state is a cotangent, whose own error chooses the steps.
+    const GUIDED: bool = false;
+
     fn eval(&mut self, t: f64, at: &At<F>, d: &mut At<F>) -> Result<(), SolveError> {
         #[allow(clippy::float_cmp, reason = "the time at which it was computed")]
         if let Some((_, first)) = self.first.take().filter(|(at, _)| *at == t) {

@@ -23,7 +23,7 @@ use crate::{
         tensor::{accumulate_kernel_parameters, accumulate_numbers, DeviceErr, TensorField},
     },
     error::SolveError,
-    options::{Adjoint, StepSizes},
+    options::{Adjoint, Control, StepSizes},
     state::State,
     stats::Stats,
     tableau::{WithTableau, TSIT5},
@@ -81,7 +81,8 @@ where
                 self.solve_one_by_one(engine, rows, K::PARAMS, solve)
             };
         }
-        let straight = self.block.options.solver.seven_stages().is_some();
+        let straight = self.block.options.solver.seven_stages().is_some()
+            && self.block.options.control == Control::Solution;
         if const { point::fits::<K, N>() } && straight && rows.len() == N {
             let state = sample(rows);
             match PointEngine::<K, R, N>::new(params) {
@@ -104,7 +105,8 @@ where
     fn fits_lanes(&self) -> bool {
         let options = &self.block.options;
         let adjoint = !T::OWNS_TAPE || options.adjoint == Adjoint::Discrete;
-        adjoint && options.step_at.is_empty() && options.jump_at.is_empty()
+        let control = options.control == Control::Solution;
+        adjoint && control && options.step_at.is_empty() && options.jump_at.is_empty()
     }
 
     /// Steps for each sample, one after the other.

@@ -27,6 +27,7 @@ trait Operations: Any {
         out: &mut dyn Operations,
     ) -> Result<(), SolveError>;
     fn zeros_like(&self) -> Result<Box<dyn Operations>, SolveError>;
+    fn signs(&self, seed: u64) -> Result<Box<dyn Operations>, SolveError>;
     /// As [`State::scaled_square_sum`], of `self` as the error.
     fn scaled_square_sum(
         &self,
@@ -93,6 +94,10 @@ impl<Y: State> Operations for Y {
 
     fn zeros_like(&self) -> Result<Box<dyn Operations>, SolveError> {
         Ok(Box::new(State::zeros_like(self)?))
+    }
+
+    fn signs(&self, seed: u64) -> Result<Box<dyn Operations>, SolveError> {
+        Ok(Box::new(State::signs(self, seed)?))
     }
 
     fn scaled_square_sum(
@@ -183,6 +188,10 @@ impl State for AnyState {
 
     fn zeros_like(&self) -> Result<Self, SolveError> {
         self.0.zeros_like().map(Self)
+    }
+
+    fn signs(&self, seed: u64) -> Result<Self, SolveError> {
+        self.0.signs(seed).map(Self)
     }
 
     fn scaled_square_sum(

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::{
     error::{Quantity, SolveError},
-    options::SolveOptions,
+    options::{Control, SolveOptions},
     stats::Stats,
     tableau::{ButcherTableau, TableauView},
 };
@@ -286,6 +286,11 @@ fn solve<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
     if !(options.step_at.is_empty() && options.jump_at.is_empty()) {
         return Err(SolveError::SharedStepsOnly {
             what: "a solve with stops (step_at, jump_at)",
+        });
+    }
+    if options.control != Control::Solution {
+        return Err(SolveError::SolutionControlOnly {
+            what: "a solve with step sizes for each sample in lanes",
         });
     }
     if y0.is_empty() || N == 0 {

@@ -12,7 +12,7 @@ use crate::{
     },
     error::SolveError,
     options::Tolerances,
-    state::{exact_square_sum, worst_of, State},
+    state::{exact_square_sum, random_sign, worst_of, State},
     step::{Attempt, Step},
     tableau::ButcherTableau,
     vector_field::{Differentiable, VectorField},
@@ -110,6 +110,9 @@ impl<G: PointKernel<E, N>, E: Real, const N: usize> WithSimd for Eval<'_, G, E, 
 
 impl<K: TileField<N>, E: Real, const N: usize> VectorField for PointEngine<K, E, N> {
     type State = [E; N];
+
+    /// Blocks take tiles for that: every model would compile the loop once more.
+    const GUIDED: bool = false;
 
     fn eval(&mut self, t: f64, y: &[E; N], dy: &mut [E; N]) -> Result<(), SolveError> {
         let field = &self.field;
@@ -501,6 +504,10 @@ impl<E: Real, const N: usize> State for [E; N] {
 
     fn zeros_like(&self) -> Result<Self, SolveError> {
         Ok([E::default(); N])
+    }
+
+    fn signs(&self, seed: u64) -> Result<Self, SolveError> {
+        Ok(core::array::from_fn(|n| E::from_f64(random_sign(seed, n))))
     }
 
     fn scaled_square_sum(

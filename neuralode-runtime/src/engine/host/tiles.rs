@@ -6,7 +6,7 @@ use crate::{
     error::SolveError,
     options::Tolerances,
     pool,
-    state::{exact_square_sum, worst_of, State},
+    state::{exact_square_sum, random_sign, worst_of, State},
 };
 
 use super::{kernel::Row, parallel, real::Real};
@@ -358,6 +358,11 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
             features: self.features,
             rows: pool::filled::<pool::States, _>(self.rows.len(), Row::default()),
         })
+    }
+
+    fn signs(&self, seed: u64) -> Result<Self, SolveError> {
+        let numbers = (0..State::len(self)).map(|place| E::from_f64(random_sign(seed, place)));
+        Ok(Self::from_rows_of(self.features, &numbers.collect::<Vec<_>>()))
     }
 
     fn scaled_square_sum(

@@ -30,7 +30,7 @@ use crate::{
     },
     error::SolveError,
     options::Tolerances,
-    state::{exact_square_sum, worst_of, State},
+    state::{exact_square_sum, random_sign, worst_of, State},
     vector_field::{Differentiable, VectorField},
 };
 
@@ -287,6 +287,13 @@ impl<S: Shape, E: Dtype, D: Device<E>> State for Tensor<S, E, D> {
     fn zeros_like(&self) -> Result<Self, SolveError> {
         self.device()
             .try_zeros_like(self.shape())
+            .map_err(SolveError::device)
+    }
+
+    fn signs(&self, seed: u64) -> Result<Self, SolveError> {
+        let numbers = (0..self.len()).map(|place| scalar::<E>(random_sign(seed, place)));
+        self.device()
+            .try_tensor_from_vec(numbers.collect(), *self.shape())
             .map_err(SolveError::device)
     }
 
