@@ -568,21 +568,25 @@ fn a_cotangent_where_backsolve_saved_nothing_is_a_typed_error() {
 
 #[test]
 fn a_quadrature_that_does_not_reach_its_tolerance_is_a_typed_error() {
-    // Equal steps take no notice of tolerances, and no sum of these numbers is as exact as that.
-    let options = SolveOptions::new(0.0, 5.0, 1e-15, 1e-300)
-        .with_controller(Controller::Constant { dt: 0.1 })
-        .with_adjoint(Adjoint::Quadrature);
-    let error = gradient(&TSIT5, &mlp(), [0.5, -1.0], &[5.0], |y| *y, &options).unwrap_err();
-    let SolveError::Quadrature {
-        t0: 5.0,
-        t1: 0.0,
-        error: left,
-        pieces: 1000,
-    } = error
-    else {
-        panic!("{error:?}");
+    // A product by the parameters that jumps everywhere: no sum of its values is exact.
+    let mut field = LINEAR;
+    field.products = |t, y, m, c| {
+        let noise = (1e7 * t).sin() * 1e4;
+        let (bar, mut theta) = (LINEAR.products)(t, y, m, c);
+        theta[0] += noise - noise.floor();
+        (bar, theta)
     };
-    assert!(left > 1.0);
+    for adjoint in [Adjoint::Quadrature, Adjoint::Gauss] {
+        let options = SolveOptions::new(0.0, 1.0, 1e-9, 1e-9).with_adjoint(adjoint);
+        let error = gradient(&TSIT5, &field, [1.0, 0.0], &[1.0], |y| *y, &options).unwrap_err();
+        let SolveError::Quadrature {
+            error: left, pieces, ..
+        } = error
+        else {
+            panic!("{error:?}");
+        };
+        assert!(left > 1.0 && pieces >= 1000, "{left} {pieces}");
+    }
 }
 
 #[test]

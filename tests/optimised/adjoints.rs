@@ -373,9 +373,11 @@ fn the_statistics_say_what_the_adjoints_cost() {
             2 + 6 * steps(interpolating.backward)
         );
         let gauss = gradient(Adjoint::Gauss);
+        // Gauss cuts no step of these into pieces.
+        let nodes = if tolerance < 1e-5 { 15 } else { 7 };
         assert_eq!(
             gauss.backward.vjps,
-            2 + 6 * steps(gauss.backward) + 3 * gauss.backward.accepted
+            2 + 6 * steps(gauss.backward) + nodes * gauss.backward.accepted
         );
         let quadrature = gradient(Adjoint::Quadrature);
         let of_pieces = quadrature.backward.vjps - 2 - 6 * steps(quadrature.backward);

@@ -12,7 +12,7 @@
 mod support;
 
 use neuralode::{
-    adjoint::{discrete, Cotangent},
+    adjoint::{discrete, Cotangent, WalkBack},
     engine::{
         host::{kernel::TileField, Generated, HostEngine, Tiles},
         tensor::KernelVisitor,
@@ -569,33 +569,46 @@ impl KernelVisitor<4> for WalkBack {
 
         let steps = trajectory.steps();
         assert_eq!(steps.len(), 7);
-        let (mut lambda, mut theta_bar) = (tiles(0.3), engine.zero_params().unwrap());
-        let vjps = discrete::pull_back_steps(
-            &mut engine,
-            &TSIT5,
-            steps,
-            &cotangents,
-            &mut lambda,
-            &mut theta_bar,
-        )
-        .unwrap();
+        let begin = |engine: &mut HostEngine<Generated<K, f64>, f64, 4, 16>| WalkBack {
+            lambda: tiles(0.3),
+            theta_bar: engine.zero_params().unwrap(),
+            norms: Vec::new(),
+        };
+        let mut by_vjps = begin(&mut engine);
+        let vjps =
+            discrete::pull_back_steps(&mut engine, &TSIT5, steps, &cotangents, &mut by_vjps)
+                .unwrap();
         assert_eq!(vjps, 6 * 7 + 4);
 
         // The engine's own, in two parts: the first ends at 1.2.
-        let (mut own, mut own_theta) = (tiles(0.3), engine.zero_params().unwrap());
+        let mut own = begin(&mut engine);
         let mut products = 0;
         for (steps, cotangents) in [
             (&steps[4..], &cotangents[5..]),
             (&steps[..4], &cotangents[..5]),
         ] {
             products += engine
-                .pull_back_steps(&TSIT5, steps, cotangents, &mut own, &mut own_theta)
+                .pull_back_steps(&TSIT5, steps, cotangents, &mut own)
                 .unwrap();
         }
         assert_eq!(products, vjps);
-        assert!(relative_error(&own.to_rows(), &lambda.to_rows()) < 1e-13);
-        assert!(relative_error(&own_theta.0, &theta_bar.0) < 1e-13);
-        assert_eq!(own_theta.len(), 76);
+        let rows = [&own, &by_vjps].map(|back| back.lambda.to_rows());
+        assert!(relative_error(&rows[0], &rows[1]) < 1e-13);
+        assert!(relative_error(&own.theta_bar.0, &by_vjps.theta_bar.0) < 1e-13);
+        assert_eq!(own.theta_bar.len(), 76);
+        assert_eq!(own.norms.len(), steps.len());
+        for (own, by_vjps) in own.norms.iter().zip(&by_vjps.norms) {
+            assert_eq!((own.t, own.h), (by_vjps.t, by_vjps.h));
+            let pairs = [
+                (own.error, by_vjps.error),
+                (own.first[0], by_vjps.first[0]),
+                (own.first[1], by_vjps.first[1]),
+                (own.lambda, by_vjps.lambda),
+            ];
+            for (own, by_vjps) in pairs {
+                assert!(by_vjps > 0.0 && (own / by_vjps - 1.0).abs() < 1e-9, "{own:e} {by_vjps:e}");
+            }
+        }
     }
 }
 

@@ -37,7 +37,7 @@ use crate::{
 
 use super::{
     add_values, by_step,
-    gradient_error::{judge, least, together, wants_full, Full, Quick, Signs, StepNorms, WalkBack},
+    gradient_error::{judge, least, together, wants_full, Full, QuickWalk, Signs, StepNorms, WalkBack},
     Cotangent, Part, Pullback,
 };
 
@@ -106,7 +106,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     let (at_start, inside) = earlier.split_at(earlier.partition_point(at(options.t0)));
     let tableau = steps.tableau();
     let signs = Signs::of(tableau);
-    let mut quick = Quick::new(&signs, norms, options);
+    let mut quick = QuickWalk::new(&signs, norms, options);
     let mut back = WalkBack {
         lambda: lambda_at_end(at_end, cotangents)?,
         theta_bar: field.zero_params()?,
@@ -125,14 +125,21 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         Ok(())
     })?;
     quick.end();
-    stats.gradient_error = quick.estimate().max(least(options));
-    if wants_full(&quick, options) {
+    stats.gradient_error = quick.quick.estimate(0).max(least(options));
+    if wants_full(&quick.quick, 0, options) {
         let lambda = lambda_at_end(at_end, cotangents)?;
+        let view = tableau.view();
         let mut full = Full::new(lambda, &field.zero_params()?, S)?;
         stats.field_calls += steps.each_window(field, inside, options, &mut |field, window| {
             let parts = by_step(window.steps, window.cotangents);
             for (step, cotangents) in window.steps.iter().zip(parts).rev() {
-                full.step(field, tableau, step, cotangents)?;
+                let step = Step {
+                    t: step.t,
+                    h: step.h,
+                    y: &step.y,
+                    stages: step.stages.as_slice(),
+                };
+                full.step(field, &view, &step, cotangents)?;
             }
             Ok(())
         })?;
@@ -150,7 +157,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         theta_bar,
         stats,
     };
-    judge(pullback, quick.lost, options)
+    judge(pullback, quick.quick.lost(0), options)
 }
 
 /// The cotangent of the end state: the sum of those there, or zero.

@@ -39,9 +39,9 @@
 use crate::{
     error::{Quantity, SolveError},
     options::{GradientCheck, SolveOptions},
-    state::State,
+    state::{larger, State},
     step::{weighted, Step},
-    tableau::ButcherTableau,
+    tableau::{ButcherTableau, TableauView},
     vector_field::Differentiable,
 };
 
@@ -116,21 +116,20 @@ pub struct Signs {
 impl Signs {
     /// Those of a method. Costs about a thousand operations.
     pub fn of<const S: usize>(tableau: &ButcherTableau<S>) -> Self {
-        Self::from_parts(
-            tableau.order,
-            (tableau.a.as_flattened(), &tableau.b),
-            &tableau.gradient_error_weights(),
-            tableau.dense.as_flattened(),
-        )
+        let (a, dense) = (tableau.a.as_flattened(), tableau.dense.as_flattened());
+        let error = error_weights(&tableau.b, &tableau.b_err);
+        Self::from_parts(tableau.order, (a, &tableau.b), &error, dense)
+    }
+
+    /// Those of a method as slices.
+    pub(crate) fn of_view(tableau: &TableauView) -> Self {
+        let error = tableau.gradient_error_weights();
+        let parts = (tableau.matrix(), tableau.b);
+        Self::from_parts(tableau.order, parts, &error, tableau.dense)
     }
 
     /// Those of a method given by its matrix and its interpolant, row by row, and its weights.
-    pub(crate) fn from_parts(
-        order: usize,
-        (a, b): (&[f64], &[f64]),
-        error: &[f64],
-        dense: &[f64],
-    ) -> Self {
+    fn from_parts(order: usize, (a, b): (&[f64], &[f64]), error: &[f64], dense: &[f64]) -> Self {
         let stages = b.len().min(STAGES);
         let mut signs = Self {
             weights: [0.0; STAGES],
@@ -216,6 +215,31 @@ impl Signs {
     }
 }
 
+/// Weights whose combination of the stages estimates the error of a step's derivative: those of the step's own error, or
+/// in a method without an estimate a difference of its last stages at the end of the step, which is one order lower than
+/// the method.
+fn error_weights(b: &[f64], b_err: &[f64]) -> [f64; STAGES] {
+    let mut weights = [0.0; STAGES];
+    for (weight, error) in weights.iter_mut().zip(b_err) {
+        *weight = *error;
+    }
+    let last = b.len().min(STAGES).saturating_sub(1);
+    if b_err.iter().all(|error| *error == 0.0) {
+        if let Some(i) = (0..last).rev().find(|i| b[*i] != 0.0) {
+            let weight = b[i].min(0.5);
+            (weights[i], weights[last]) = (-weight, weight);
+        }
+    }
+    weights
+}
+
+impl TableauView {
+    /// See [`error_weights`].
+    fn gradient_error_weights(&self) -> [f64; STAGES] {
+        error_weights(self.b, self.b_err)
+    }
+}
+
 fn dot(a: &[f64; STAGES], b: &[f64; STAGES]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
@@ -239,31 +263,156 @@ fn inside_error(b: &[f64], error: &[f64], dense: &[f64], theta: f64) -> [f64; ST
     weights
 }
 
-/// The cheap estimate of a walk back.
-#[derive(Clone, Debug)]
-pub(crate) struct Quick<'s> {
-    signs: &'s Signs,
-    /// Times and norms of the cotangents that no step has met yet, in the order of the solve.
-    cotangents: &'s [(f64, f64)],
-    /// Sum of the errors of the steps so far, each relative to the cotangent where it arises.
-    relative: f64,
-    /// The same, as every step's contribution to the parameters sees it, times that contribution's size.
-    weighted: f64,
-    weight: f64,
-    lambda: f64,
-    /// Sum of the squares of the cotangents that were given.
-    given: f64,
-    /// Length of the solve.
-    span: f64,
-    /// Sizes of the two steps after the one at hand, the later one first.
-    later: [f64; 2],
-    /// Whether steps that grew tenfold led to one that is a large part of the span.
-    grew: bool,
-    /// The first step on the way back whose cotangent is not finite.
-    pub(crate) lost: Option<(f64, f64)>,
+/// Norms of a step in each of `L` walks side by side: squares, in f64.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneNorms<const L: usize> {
+    /// Time at the step's start.
+    pub(crate) t: [f64; L],
+    /// Its size; zero in walks that have no step now.
+    pub(crate) h: [f64; L],
+    /// See [`StepNorms`].
+    pub(crate) error: [f64; L],
+    pub(crate) first: [[f64; L]; 2],
+    pub(crate) lambda: [f64; L],
+    /// Whether saved points inside the step take part.
+    pub(crate) inside: [bool; L],
 }
 
-impl<'s> Quick<'s> {
+/// The cheap estimates of `L` walks back side by side.
+#[derive(Clone, Debug)]
+pub(crate) struct Quick<'s, const L: usize> {
+    signs: &'s Signs,
+    /// Length of the solve.
+    span: f64,
+    /// Sum of the errors of the steps so far, each relative to the cotangent where it arises.
+    relative: [f64; L],
+    /// The same, as every step's contribution to the parameters sees it, times that contribution's size.
+    weighted: [f64; L],
+    weight: [f64; L],
+    lambda: [f64; L],
+    /// Sum of the squares of the cotangents that were given.
+    given: [f64; L],
+    /// Sizes of the two steps after the one at hand, the later one first.
+    later: [[f64; L]; 2],
+    /// Whether steps that grew tenfold led to one that is a large part of the span.
+    grew: [bool; L],
+    /// The first step on the way back whose cotangent is not finite: time and size.
+    lost: [Option<(f64, f64)>; L],
+}
+
+impl<'s, const L: usize> Quick<'s, L> {
+    /// Before the first step on the way back.
+    pub(crate) fn new(signs: &'s Signs, options: &SolveOptions) -> Self {
+        Self {
+            signs,
+            span: (options.t1 - options.t0).abs(),
+            relative: [0.0; L],
+            weighted: [0.0; L],
+            weight: [0.0; L],
+            lambda: [0.0; L],
+            given: [0.0; L],
+            later: [[0.0; L]; 2],
+            grew: [false; L],
+            lost: [None; L],
+        }
+    }
+
+    /// Another walk begins in a lane.
+    pub(crate) fn begin(&mut self, l: usize) {
+        self.relative[l] = 0.0;
+        self.weighted[l] = 0.0;
+        self.weight[l] = 0.0;
+        self.lambda[l] = 0.0;
+        self.given[l] = 0.0;
+        self.later[0][l] = 0.0;
+        self.later[1][l] = 0.0;
+        self.grew[l] = false;
+        self.lost[l] = None;
+    }
+
+    /// A cotangent of this norm joins before the next step.
+    pub(crate) fn give(&mut self, l: usize, norm: f64) {
+        self.lambda[l] += norm;
+        self.given[l] += norm * norm;
+    }
+
+    /// The next steps on the way back.
+    pub(crate) fn step(&mut self, norms: &LaneNorms<L>) {
+        for l in 0..L {
+            let h = norms.h[l].abs();
+            if h == 0.0 {
+                continue;
+            }
+            let lambda = norms.lambda[l].sqrt();
+            if !lambda.is_finite() && self.lost[l].is_none() {
+                self.lost[l] = Some((norms.t[l], norms.h[l]));
+            }
+            let size = larger(lambda, self.lambda[l]);
+            if size > 0.0 {
+                self.relative[l] += if norms.inside[l] || !self.signs.weighs {
+                    let [k_bar, y_bar] = [norms.first[0][l], norms.first[1][l]];
+                    let z = if k_bar > 0.0 {
+                        h * (y_bar / k_bar).sqrt()
+                    } else {
+                        0.0
+                    };
+                    self.signs.at(z, norms.inside[l])
+                } else {
+                    norms.error[l].sqrt() / size
+                };
+                self.weighted[l] += self.relative[l] * size * h;
+                self.weight[l] += size * h;
+            }
+            self.lambda[l] = lambda;
+            // The growth at an error of zero; the last step may be cut short.
+            let [last, next] = [self.later[0][l], self.later[1][l]];
+            self.grew[l] |= last >= 0.3 * self.span && last > 2.0 * next && next >= 9.999 * h;
+            self.later[0][l] = next;
+            self.later[1][l] = h;
+        }
+    }
+
+    /// The estimate, infinite where a number is not finite.
+    pub(crate) fn estimate(&self, l: usize) -> f64 {
+        let given = self.given[l].sqrt();
+        let scale = self.lambda[l].max(given);
+        let y = if scale > 0.0 {
+            self.relative[l] * (self.lambda[l] / scale)
+        } else {
+            0.0
+        };
+        let theta = if self.weight[l] > 0.0 {
+            self.weighted[l] / self.weight[l]
+        } else {
+            0.0
+        };
+        if y.is_finite() && theta.is_finite() {
+            y.max(theta)
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    /// Whether an estimate in full is worth it.
+    pub(crate) fn is_suspicious(&self, l: usize) -> bool {
+        self.grew[l] || self.estimate(l) > SUSPICIOUS
+    }
+
+    /// The first step on the way back whose cotangent is not finite: time and size.
+    pub(crate) fn lost(&self, l: usize) -> Option<(f64, f64)> {
+        self.lost[l]
+    }
+}
+
+/// The cheap estimate of one walk over a whole batch.
+#[derive(Clone, Debug)]
+pub(crate) struct QuickWalk<'s> {
+    pub(crate) quick: Quick<'s, 1>,
+    /// Times and norms of the cotangents that no step has met yet, in the order of the solve.
+    cotangents: &'s [(f64, f64)],
+}
+
+impl<'s> QuickWalk<'s> {
     /// Before the first step on the way back; `cotangents` are times and norms of all, in the order of the solve.
     pub(crate) fn new(
         signs: &'s Signs,
@@ -271,17 +420,8 @@ impl<'s> Quick<'s> {
         options: &SolveOptions,
     ) -> Self {
         Self {
-            signs,
+            quick: Quick::new(signs, options),
             cotangents,
-            relative: 0.0,
-            weighted: 0.0,
-            weight: 0.0,
-            lambda: 0.0,
-            given: 0.0,
-            span: (options.t1 - options.t0).abs(),
-            later: [0.0; 2],
-            grew: false,
-            lost: None,
         }
     }
 
@@ -296,84 +436,25 @@ impl<'s> Quick<'s> {
                     break;
                 }
                 inside |= theta < 1.0;
-                self.give(*norm);
+                self.quick.give(0, *norm);
                 self.cotangents = earlier;
             }
-            self.step(step, inside);
+            self.quick.step(&LaneNorms {
+                t: [step.t],
+                h: [step.h],
+                error: [step.error],
+                first: step.first.map(|square| [square]),
+                lambda: [step.lambda],
+                inside: [inside],
+            });
         }
     }
 
     /// After the last step on the way back: what is left belongs to the start.
     pub(crate) fn end(&mut self) {
         for (_, norm) in core::mem::take(&mut self.cotangents) {
-            self.give(*norm);
+            self.quick.give(0, *norm);
         }
-    }
-
-    /// A cotangent of this norm joins before the next step.
-    fn give(&mut self, norm: f64) {
-        self.lambda += norm;
-        self.given += norm * norm;
-    }
-
-    /// The next step on the way back, with or without saved points inside.
-    pub(crate) fn step(&mut self, norms: &StepNorms, inside: bool) {
-        let lambda = norms.lambda.sqrt();
-        if !lambda.is_finite() && self.lost.is_none() {
-            self.lost = Some((norms.t, norms.h));
-        }
-        let size = if lambda >= self.lambda {
-            lambda
-        } else {
-            self.lambda
-        };
-        let h = norms.h.abs();
-        if size > 0.0 {
-            self.relative += if inside || !self.signs.weighs {
-                let [k_bar, y_bar] = norms.first;
-                let z = if k_bar > 0.0 {
-                    h * (y_bar / k_bar).sqrt()
-                } else {
-                    0.0
-                };
-                self.signs.at(z, inside)
-            } else {
-                norms.error.sqrt() / size
-            };
-            self.weighted += self.relative * size * h;
-            self.weight += size * h;
-        }
-        self.lambda = lambda;
-        // The growth at an error of zero; the last step may be cut short.
-        let [last, next] = self.later;
-        self.grew |= last >= 0.3 * self.span && last > 2.0 * next && next >= 9.999 * h;
-        self.later = [next, h];
-    }
-
-    /// The estimate, infinite where a number is not finite.
-    pub(crate) fn estimate(&self) -> f64 {
-        let given = self.given.sqrt();
-        let scale = self.lambda.max(given);
-        let y = if scale > 0.0 {
-            self.relative * (self.lambda / scale)
-        } else {
-            0.0
-        };
-        let theta = if self.weight > 0.0 {
-            self.weighted / self.weight
-        } else {
-            0.0
-        };
-        if y.is_finite() && theta.is_finite() {
-            y.max(theta)
-        } else {
-            f64::INFINITY
-        }
-    }
-
-    /// Whether an estimate in full is worth it.
-    pub(crate) fn is_suspicious(&self) -> bool {
-        self.grew || self.estimate() > SUSPICIOUS
     }
 }
 
@@ -415,12 +496,12 @@ impl<Y: State, P: State> Full<Y, P> {
         })
     }
 
-    /// Goes back over a step with its cotangents, in the order of the solve.
-    pub(crate) fn step<F, const S: usize>(
+    /// Goes back over a step of these stages with its cotangents, in the order of the solve.
+    pub(crate) fn step<F>(
         &mut self,
         field: &mut F,
-        tableau: &ButcherTableau<S>,
-        step: &Step<Y, [Y; S]>,
+        tableau: &TableauView,
+        step: &Step<&Y, &[Y]>,
         cotangents: &[Cotangent<Y>],
     ) -> Result<(), SolveError>
     where
@@ -429,25 +510,22 @@ impl<Y: State, P: State> Full<Y, P> {
         let ends = cotangents.partition_point(|cotangent| step.theta(cotangent.t) < 1.0);
         let (inside, at_end) = cotangents.split_at(ends);
         add_values(at_end, &mut self.lambda)?;
-        let error = tableau.gradient_error_weights();
-        let points: Vec<([f64; S], [f64; STAGES], &Y)> = inside
-            .iter()
-            .map(|saved| {
-                let theta = step.theta(saved.t);
-                let dense = tableau.dense.as_flattened();
-                (
-                    tableau.dense_weights(theta),
-                    inside_error(&tableau.b, &error, dense, theta),
-                    &saved.value,
-                )
-            })
-            .collect();
-        let weights: f64 = tableau.b.iter().map(|b| b.abs()).sum();
+        let (stages, error) = (tableau.stages, tableau.gradient_error_weights());
+        let error = &error[..stages];
+        let mut points = Vec::with_capacity(inside.len());
+        for saved in inside {
+            let theta = step.theta(saved.t);
+            let mut weights = vec![0.0; stages];
+            tableau.dense_weights(theta, &mut weights);
+            let errors = inside_error(tableau.b, error, tableau.dense, theta);
+            points.push((weights, errors, &saved.value));
+        }
+        let total: f64 = tableau.b.iter().map(|b| b.abs()).sum();
         let h = step.h;
-        let mut live = [[false; S]; 2];
-        for i in (0..S).rev().filter(|i| tableau.has_stage(*i)) {
+        let mut live = [[false; STAGES]; 2];
+        for i in (0..stages).rev().filter(|i| tableau.has_stage(*i)) {
             step.y.combine_into(
-                weighted(h, &tableau.a[i][..i], &step.stages),
+                weighted(h, tableau.row(i), &step.stages[..i]),
                 &mut self.argument,
             )?;
             let t = h.mul_add(tableau.c[i], step.t);
@@ -457,16 +535,19 @@ impl<Y: State, P: State> Full<Y, P> {
                 } else {
                     (&mut self.y_bars, &mut live[0])
                 };
-                let (now, later) = bars.split_at_mut(i + 1);
                 let alive = *live;
-                let through_stages = (i + 1..S)
-                    .filter(|j| alive[*j] && tableau.a[*j][i] != 0.0)
-                    .filter_map(|j| later.get(j - i - 1).map(|bar| (h * tableau.a[j][i], bar)));
-                let through_points = points.iter().map(|(dense, error, value)| {
-                    (h * if second { error[i] } else { dense[i] }, *value)
+                let (now, later) = bars.split_at_mut(i + 1);
+                let through_stages = (i + 1..stages)
+                    .filter(|j| alive[*j] && tableau.a(*j, i) != 0.0)
+                    .filter_map(|j| later.get(j - i - 1).map(|bar| (h * tableau.a(j, i), bar)));
+                let through_points = points.iter().map(|(dense, errors, value)| {
+                    (h * if second { errors[i] } else { dense[i] }, *value)
                 });
                 let through_end = if second {
-                    [(h * tableau.b[i], &self.epsilon), (h * error[i], &self.lambda)]
+                    [
+                        (h * tableau.b[i], &self.epsilon),
+                        (h * error[i], &self.lambda),
+                    ]
                 } else {
                     [(h * tableau.b[i], &self.lambda), (0.0, &self.lambda)]
                 };
@@ -487,7 +568,7 @@ impl<Y: State, P: State> Full<Y, P> {
                     self.theta_error.combine_into(terms, &mut self.sum)?;
                     core::mem::swap(&mut self.theta_error, &mut self.sum);
                 } else {
-                    self.theta_size += self.product.norm()? / weights;
+                    self.theta_size += self.product.norm()? / total;
                 }
             }
         }
@@ -541,8 +622,12 @@ pub(crate) fn least(options: &SolveOptions) -> f64 {
 }
 
 /// Whether the estimate in full is made, after the quick one.
-pub(crate) fn wants_full(quick: &Quick<'_>, options: &SolveOptions) -> bool {
-    options.gradient_check == GradientCheck::Full || quick.is_suspicious()
+pub(crate) fn wants_full<const L: usize>(
+    quick: &Quick<'_, L>,
+    l: usize,
+    options: &SolveOptions,
+) -> bool {
+    options.gradient_check == GradientCheck::Full || quick.is_suspicious(l)
 }
 
 /// The gradient, or the error that it is not finite or not to be trusted. `lost` is the step at which it ceased to be

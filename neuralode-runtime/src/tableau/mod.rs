@@ -85,27 +85,6 @@ impl<const S: usize> ButcherTableau<S> {
         false
     }
 
-    /// Weights whose combination of the stages estimates the error of a step's derivative
-    /// ([`crate::adjoint::gradient_error`]): `b_err`, or in a method without an estimate a difference of its last stages
-    /// at the end of the step, which is one order lower than the method.
-    pub(crate) const fn gradient_error_weights(&self) -> [f64; S] {
-        let mut weights = self.b_err;
-        if self.adaptive() || S < 2 {
-            return weights;
-        }
-        let mut i = S - 1;
-        while i > 0 {
-            i -= 1;
-            if self.b[i] != 0.0 {
-                let weight = if self.b[i] > 0.5 { 0.5 } else { self.b[i] };
-                weights[i] = -weight;
-                weights[S - 1] = weight;
-                return weights;
-            }
-        }
-        weights
-    }
-
     /// Whether the method has a stage of this index. A method made up to more stages than it has keeps its last
     /// one at the end; those before it that it lacks have no weight anywhere, are not computed, and their states
     /// mean nothing.

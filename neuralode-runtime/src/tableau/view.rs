@@ -18,7 +18,7 @@ pub(crate) struct TableauView {
     pub(crate) b: &'static [f64],
     pub(crate) b_err: &'static [f64],
     /// Row by row.
-    dense: &'static [f64],
+    pub(crate) dense: &'static [f64],
 }
 
 impl<const S: usize> ButcherTableau<S> {
@@ -61,6 +61,16 @@ impl TableauView {
     /// The weight of stage `j` in the argument of stage `i`.
     pub(crate) const fn a(&self, i: usize, j: usize) -> f64 {
         self.a[i * self.stages + j]
+    }
+
+    /// The weights of the earlier stages in the argument of stage `i`.
+    pub(crate) fn row(&self, i: usize) -> &'static [f64] {
+        &self.a[i * self.stages..][..i]
+    }
+
+    /// All weights of stages in arguments, row by row.
+    pub(crate) const fn matrix(&self) -> &'static [f64] {
+        self.a
     }
 
     /// Writes [`ButcherTableau::dense_weights`] into `weights`, one per stage.

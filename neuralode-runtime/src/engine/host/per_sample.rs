@@ -3,23 +3,32 @@
 use core::fmt;
 
 use crate::{
+    adjoint::{
+        gradient_error::{check_limit, least, together, Full},
+        Cotangent,
+    },
     error::{Quantity, SolveError},
     options::{Control, SolveOptions},
+    state::State,
     stats::Stats,
+    step::Step,
     tableau::{ButcherTableau, TableauView},
+    vector_field::{Differentiable, VectorField},
 };
 
 use super::{
     field::{TileKernel, TileVjp},
-    kernel::Tile,
+    forward,
+    kernel::{Row, Tile},
     lanes::{
-        back::{self, GroupBack, PlanBack},
+        back::{self, Doubt, GroupBack, PlanBack},
         group_size,
         record::Stock,
         run, Group, Plan,
     },
     parallel, pullback,
     real::Real,
+    tiles::{Params, Tiles},
     HostEngine,
 };
 
@@ -107,6 +116,7 @@ fn keeping<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
     let (solution, groups) = solve(engine, tableau, y0, times, options, true)?;
     let kept = KeptPerSample {
         tableau,
+        options: options.clone(),
         times: times.to_vec(),
         samples: solution.stats.len(),
         accepted: solution.stats.iter().map(|stats| stats.accepted).collect(),
@@ -157,6 +167,7 @@ where
 /// The steps of a solve with step sizes for each sample.
 pub struct KeptPerSample<E: Real, const N: usize, const L: usize> {
     tableau: TableauView,
+    options: SolveOptions,
     times: Vec<f64>,
     samples: usize,
     /// Accepted steps of each sample.
@@ -221,15 +232,19 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         }
         let field = &engine.field;
         let shape = (self.samples, self.times.len());
-        let plan = PlanBack::new(self.tableau, cotangents, shape);
+        let plan = PlanBack::new(self.tableau, &self.options, cotangents, shape);
         let [products, dense_products] = plan.products();
         let mut y_bar = vec![E::default(); self.samples * N];
+        let mut doubts = vec![Doubt::default(); self.samples];
         let mut attempts = 0;
         let mut rest = y_bar.as_mut_slice();
+        let mut rest_of_doubts = doubts.as_mut_slice();
         let mut groups = Vec::with_capacity(self.groups.len());
         for group in &self.groups {
             let (part, behind) = rest.split_at_mut(group.stats.len() * N);
             rest = behind;
+            let (part_of_doubts, behind) = rest_of_doubts.split_at_mut(group.stats.len());
+            rest_of_doubts = behind;
             let Some(record) = &group.record else {
                 continue;
             };
@@ -241,6 +256,7 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
                 first: group.first,
                 record,
                 y_bar: part,
+                doubts: part_of_doubts,
                 sums,
             });
         }
@@ -253,20 +269,165 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         }
         drop(groups);
         let dense_steps = self.groups.iter().flat_map(|group| &group.dense_steps);
-        let stats = self
-            .accepted
-            .iter()
-            .zip(dense_steps)
+        let counts = self.accepted.iter().zip(dense_steps);
+        let mut stats: Vec<Stats> = counts
             .map(|(accepted, dense)| Stats {
                 vjps: products * accepted + (dense_products - products) * dense,
                 ..Stats::default()
+            })
+            .collect();
+        let theta_finite = theta_bar.iter().all(|x| x.to_f64().is_finite());
+        for (sample, (stats, doubt)) in stats.iter_mut().zip(&doubts).enumerate() {
+            let row = &y_bar[sample * N..][..N];
+            if !row.iter().all(|x| x.to_f64().is_finite()) || (doubt.lost.is_some() && !theta_finite) {
+                let (t, h) = doubt.lost.unwrap_or((self.options.t0, 0.0));
+                return Err(SolveError::NonFinite {
+                    quantity: Quantity::SolveGradient,
+                    t,
+                    h,
+                    sample: Some(sample),
+                });
+            }
+            stats.gradient_error = doubt.estimate.max(least(&self.options));
+            if doubt.full {
+                let (error, vjps) = self.full_estimate(engine, sample, cotangents)?;
+                stats.gradient_error = error;
+                stats.vjps += vjps;
+            }
+            check_limit(stats.gradient_error, Some(sample), &self.options)?;
+        }
+        if !theta_finite {
+            return Err(SolveError::NonFinite {
+                quantity: Quantity::SolveGradient,
+                t: self.options.t0,
+                h: 0.0,
+                sample: None,
             });
-        let stats = stats.collect();
+        }
         Ok(PulledPerSample {
             y_bar,
             theta_bar,
             stats,
         })
+    }
+}
+
+impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
+    /// The error of a sample's gradient, estimated in full over its steps alone, and the products that it took.
+    fn full_estimate<G: TileVjp<E, N, L>>(
+        &self,
+        engine: &HostEngine<G, E, N, L>,
+        sample: usize,
+        cotangents: &[E],
+    ) -> Result<(f64, usize), SolveError> {
+        let tableau = &self.tableau;
+        let group = self.groups.iter().rfind(|group| group.first <= sample);
+        let record = group.and_then(|group| Some((group.first, group.record.as_ref()?)));
+        let Some((first, record)) = record else {
+            return Ok((0.0, 0));
+        };
+        let Some((lane, attempts)) = record.attempts_of(sample - first) else {
+            return Ok((0.0, 0));
+        };
+        let alone = |tile: &Tile<E, N, L>| {
+            let row: [E; N] = core::array::from_fn(|n| tile[n][lane]);
+            Tiles::<E, N, L>::from_rows(&row)
+        };
+        let mut given = Vec::with_capacity(self.times.len());
+        for (index, t) in self.times.iter().enumerate() {
+            let row = &cotangents[(index * self.samples + sample) * N..][..N];
+            let value = Tiles::<E, N, L>::from_rows(row).with_empty_padding();
+            given.push(Cotangent { t: *t, value });
+        }
+        let norms = given
+            .iter()
+            .map(|given| Ok((given.t, given.value.norm()?)))
+            .collect::<Result<Vec<_>, SolveError>>()?;
+        let (t0, t1) = (self.options.t0, self.options.t1);
+        let backward = t1 < t0;
+        let passed = |t: f64, from: f64| if backward { t < from } else { t > from };
+        let zero = Params(vec![E::default(); engine.field.parameters()]);
+        let Some(any) = given.first() else {
+            return Ok((0.0, 0));
+        };
+        let mut alone_engine = Alone {
+            engine,
+            groups: Vec::new(),
+        };
+        let mut full = Full::new(any.value.zeros_like()?, &zero, tableau.stages)?;
+        let mut left = given.as_slice();
+        for index in attempts.rev() {
+            let [t, h] = record.steps[index].map(|lanes| lanes[lane]);
+            let Some((y, k)) = record.attempt(index).split_first() else {
+                continue;
+            };
+            if h == 0.0 {
+                continue;
+            }
+            let later = left.partition_point(|cotangent| !passed(cotangent.t, t));
+            let (earlier, these) = left.split_at(later);
+            left = earlier;
+            let (y, stages) = (alone(y), k.iter().map(alone).collect::<Vec<_>>());
+            let step = Step {
+                t,
+                h,
+                y: &y,
+                stages: stages.as_slice(),
+            };
+            full.step(&mut alone_engine, tableau, &step, these)?;
+        }
+        Ok((full.estimate(together(&norms), 0.0)?, full.vjps))
+    }
+}
+
+/// The field of an engine for one sample.
+struct Alone<'e, G, E: Real, const N: usize, const L: usize> {
+    engine: &'e HostEngine<G, E, N, L>,
+    groups: Vec<pullback::Group<E, L>>,
+}
+
+impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> VectorField
+    for Alone<'_, G, E, N, L>
+{
+    type State = Tiles<E, N, L>;
+
+    const GUIDED: bool = false;
+
+    fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError> {
+        let mut scratch = [vec![Row::default(); N + self.engine.field.scratch()]];
+        let (y, dy) = (y.rows().as_chunks().0, dy.rows_mut().as_chunks_mut().0);
+        forward::eval(self.engine.arch, &self.engine.field, t, (y, dy), &mut scratch);
+        Ok(())
+    }
+}
+
+impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiable
+    for Alone<'_, G, E, N, L>
+{
+    type Params = Params<E>;
+
+    fn zero_params(&mut self) -> Result<Params<E>, SolveError> {
+        Ok(Params(vec![E::default(); self.engine.field.parameters()]))
+    }
+
+    fn vjp(
+        &mut self,
+        t: f64,
+        y: &Self::State,
+        cotangent: &Self::State,
+        y_bar: &mut Self::State,
+        theta_bar: &mut Params<E>,
+    ) -> Result<(), SolveError> {
+        pullback::vjp(
+            self.engine.arch,
+            &self.engine.field,
+            t,
+            (y.rows().as_chunks().0, cotangent.rows().as_chunks().0),
+            y_bar.rows_mut().as_chunks_mut().0,
+            &mut theta_bar.0,
+            &mut self.groups,
+        );
+        Ok(())
     }
 }
 

@@ -8,7 +8,12 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::{pool, tableau::TableauView};
+use crate::{
+    adjoint::gradient_error::{wants_full, LaneNorms, Quick, Signs},
+    options::SolveOptions,
+    pool,
+    tableau::TableauView,
+};
 
 use super::{
     super::{
@@ -34,6 +39,8 @@ struct Stage<E> {
     b: E,
     /// Its weights in the arguments of later stages.
     later: Terms<E>,
+    /// Its weight of [`Signs`].
+    sign: E,
 }
 
 /// What all samples have in common on the way back.
@@ -43,6 +50,8 @@ pub(in crate::engine::host) struct PlanBack<'a, E> {
     stages: Vec<Stage<E>>,
     /// Whether a stage takes part in the end state, itself or through later stages.
     live: Vec<bool>,
+    signs: Signs,
+    options: &'a SolveOptions,
     /// Rows of features: for every time, of all samples.
     cotangents: &'a [E],
     samples: usize,
@@ -52,10 +61,12 @@ pub(in crate::engine::host) struct PlanBack<'a, E> {
 impl<'a, E: Real> PlanBack<'a, E> {
     pub(in crate::engine::host) fn new(
         tableau: TableauView,
+        options: &'a SolveOptions,
         cotangents: &'a [E],
         (samples, times): (usize, usize),
     ) -> Self {
         let count = tableau.stages;
+        let signs = Signs::of_view(&tableau);
         let mut live = vec![false; count];
         for i in (0..count).rev() {
             live[i] =
@@ -68,11 +79,14 @@ impl<'a, E: Real> PlanBack<'a, E> {
             a: terms((0..index).map(|j| tableau.a(index, j))),
             b: E::from_f64(tableau.b[index]),
             later: terms((0..count).map(|j| if j > index { tableau.a(j, index) } else { 0.0 })),
+            sign: E::from_f64(signs.weights[index]),
         };
         Self {
             stages: stages.map(stage).collect(),
             live,
             tableau,
+            signs,
+            options,
             cotangents,
             samples,
             times,
@@ -92,6 +106,17 @@ impl<'a, E: Real> PlanBack<'a, E> {
     }
 }
 
+/// What is known of the error of a sample's gradient.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::engine::host) struct Doubt {
+    /// The quick estimate.
+    pub(in crate::engine::host) estimate: f64,
+    /// Whether the estimate is to be made in full.
+    pub(in crate::engine::host) full: bool,
+    /// Time and size of the first step on the way back after which the cotangent is not finite.
+    pub(in crate::engine::host) lost: Option<(f64, f64)>,
+}
+
 /// A group on its way back.
 pub(in crate::engine::host) struct GroupBack<'a, E: Real, const N: usize, const L: usize> {
     /// Index of its first sample in the batch.
@@ -99,6 +124,8 @@ pub(in crate::engine::host) struct GroupBack<'a, E: Real, const N: usize, const 
     pub(in crate::engine::host) record: &'a Record<E, N, L>,
     /// Cotangents of the initial states, rows of features.
     pub(in crate::engine::host) y_bar: &'a mut [E],
+    /// Of each sample.
+    pub(in crate::engine::host) doubts: &'a mut [Doubt],
     pub(in crate::engine::host) sums: pullback::Group<E, L>,
 }
 
@@ -151,12 +178,14 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
         let (y_bars, scratch) = scratch.split_at_mut(count * N);
         let (y_bars, _) = y_bars.as_chunks_mut::<N>();
         *lambda = [Row::default(); N];
+        let mut quick = Quick::<L>::new(&plan.signs, plan.options);
         let mut weights: Vec<f64> = pool::take::<pool::Scratch, _>();
         let mut events = record.events.as_slice();
         for (index, [t, h]) in record.steps.iter().enumerate().rev() {
             // What happened behind this attempt, and then what happened in it.
             for event in split_from(&mut events, index + 1).iter().rev() {
-                turn_over(plan, (group.first, &mut *group.y_bar), event, lambda);
+                let ends = (&mut *group.y_bar, &mut *group.doubts);
+                turn_over(plan, (group.first, ends), &mut quick, event, lambda);
             }
             let saved = split_from(&mut events, index);
             let between = saved.partition_point(|event| !matches!(event.what, What::Saved { .. }));
@@ -223,13 +252,36 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
                     scratch,
                 );
             }
+            let mut norms = LaneNorms {
+                t: *t,
+                h: *h,
+                error: [0.0; L],
+                first: [[0.0; L]; 2],
+                lambda: [0.0; L],
+                inside: [false; L],
+            };
+            for event in saved {
+                if let What::Saved { time, theta } = event.what {
+                    let cotangent = plan.cotangent(time, group.first + event.sample, N);
+                    quick.give(event.lane, norm(cotangent));
+                    norms.inside[event.lane] |= theta > 0.0;
+                }
+            }
             leave_step(plan, (group.first, saved, inside), y_bars, lambda);
+            if plan.live[0] || inside {
+                norms.first = [squares(k_bar), squares(&y_bars[0])];
+            }
+            norms.lambda = squares(lambda);
+            norms.error = sign_squares::<S, E, N, L>(plan, inside, y_bars);
+            quick.step(&norms);
             for event in before.iter().rev() {
-                turn_over(plan, (group.first, &mut *group.y_bar), event, lambda);
+                let ends = (&mut *group.y_bar, &mut *group.doubts);
+                turn_over(plan, (group.first, ends), &mut quick, event, lambda);
             }
         }
         for event in events.iter().rev() {
-            turn_over(plan, (group.first, &mut *group.y_bar), event, lambda);
+            let ends = (&mut *group.y_bar, &mut *group.doubts);
+            turn_over(plan, (group.first, ends), &mut quick, event, lambda);
         }
         records.gather(simd, scratch);
         pool::give::<pool::Scratch, _>(weights);
@@ -271,6 +323,57 @@ fn leave_step<E: Real, const N: usize, const L: usize>(
     }
 }
 
+/// The squares of every lane's norm.
+#[inline(always)]
+fn squares<E: Real, const N: usize, const L: usize>(tile: &Tile<E, N, L>) -> [f64; L] {
+    let mut sums = Row::<E, L>::default();
+    for n in 0..N {
+        for l in 0..L {
+            sums[l] += tile[n][l] * tile[n][l];
+        }
+    }
+    let mut squares = [0.0; L];
+    for l in 0..L {
+        squares[l] = sums[l].to_f64();
+    }
+    squares
+}
+
+/// The squares of every lane's combination of cotangents with the weights of [`Signs`].
+#[inline(always)]
+fn sign_squares<S: Simd, E: Real, const N: usize, const L: usize>(
+    plan: &PlanBack<'_, E>,
+    inside: bool,
+    y_bars: &[Tile<E, N, L>],
+) -> [f64; L] {
+    let mut sums = Row::<E, L>::default();
+    for n in 0..N {
+        let mut error = Row::<E, L>::default();
+        for stage in &plan.stages {
+            if plan.live[stage.index] || inside {
+                let y_bar = &y_bars[stage.index][n];
+                for l in 0..L {
+                    error[l] = stage.sign.mul_add::<S>(y_bar[l], error[l]);
+                }
+            }
+        }
+        for l in 0..L {
+            sums[l] += error[l] * error[l];
+        }
+    }
+    let mut squares = [0.0; L];
+    for l in 0..L {
+        squares[l] = sums[l].to_f64();
+    }
+    squares
+}
+
+/// The norm of a row, in f64.
+fn norm<E: Real>(row: &[E]) -> f64 {
+    let squares = row.iter().map(|x| x.to_f64() * x.to_f64());
+    squares.sum::<f64>().sqrt()
+}
+
 /// Takes the events with so many attempts or more before them off the end.
 fn split_from<'e>(events: &mut &'e [Event], after: usize) -> &'e [Event] {
     let (earlier, taken) = events.split_at(events.partition_point(|event| event.after < after));
@@ -281,7 +384,8 @@ fn split_from<'e>(events: &mut &'e [Event], after: usize) -> &'e [Event] {
 /// Puts the cotangent of a sample down where it started, or takes it up where it ended.
 fn turn_over<E: Real, const N: usize, const L: usize>(
     plan: &PlanBack<'_, E>,
-    (first, y_bar): (usize, &mut [E]),
+    (first, (y_bar, doubts)): (usize, (&mut [E], &mut [Doubt])),
+    quick: &mut Quick<'_, L>,
     event: &Event,
     lambda: &mut Tile<E, N, L>,
 ) {
@@ -292,12 +396,19 @@ fn turn_over<E: Real, const N: usize, const L: usize>(
             for (x, feature) in row.iter_mut().zip(lambda) {
                 *x = core::mem::take(&mut feature[lane]);
             }
+            doubts[event.sample] = Doubt {
+                estimate: quick.estimate(lane),
+                full: wants_full(quick, lane, plan.options),
+                lost: quick.lost(lane),
+            };
         }
         What::End { time } => {
+            quick.begin(lane);
             // The last one first, as `lambda` begins with it.
             let others = time..plan.times.max(1) - 1;
             for time in (time..plan.times).last().into_iter().chain(others) {
                 let cotangent = plan.cotangent(time, first + event.sample, N);
+                quick.give(lane, norm(cotangent));
                 add(E::ONE, cotangent, lane, lambda);
             }
         }

@@ -149,6 +149,17 @@ impl<E: Real, const N: usize, const L: usize> Record<E, N, L> {
         &chunk[index % self.per_chunk * self.tiles..][..self.tiles]
     }
 
+    /// The attempts of a sample, with the lane that it was in: those that were accepted have a size that is not zero.
+    pub(in crate::engine::host) fn attempts_of(
+        &self,
+        sample: usize,
+    ) -> Option<(usize, core::ops::Range<usize>)> {
+        let mut of_sample = self.events.iter().filter(|event| event.sample == sample);
+        let start = of_sample.find(|event| matches!(event.what, What::Start))?;
+        let end = of_sample.find(|event| matches!(event.what, What::End { .. }))?;
+        Some((start.lane, start.after..end.after))
+    }
+
     /// Notes what happened now.
     pub(in crate::engine::host) fn note(&mut self, lane: usize, sample: usize, what: What) {
         self.events.push(Event {
