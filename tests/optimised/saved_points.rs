@@ -537,11 +537,11 @@ fn a_cotangent_that_is_not_finite_is_an_error_with_its_time() {
 }
 
 /// Walks back through the same steps with an engine's own method and with the one written against `vjp`.
-struct WalkBack {
+struct Compare {
     params: Vec<f64>,
 }
 
-impl KernelVisitor<4> for WalkBack {
+impl KernelVisitor<4> for Compare {
     type Output = ();
 
     fn visit<K: TileField<4>>(self) {
@@ -615,5 +615,5 @@ impl KernelVisitor<4> for WalkBack {
 #[test]
 fn an_engines_own_walk_back_agrees_with_the_one_written_against_vjps() {
     let params = parameters_of(&mlp::<f64>()).concat();
-    assert!(MlpField::<f64>::with_kernel(WalkBack { params }).is_ok());
+    assert!(MlpField::<f64>::with_kernel(Compare { params }).is_ok());
 }
