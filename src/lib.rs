@@ -20,9 +20,10 @@ pub use dfdx;
 pub use neuralode_runtime::{
     adjoint, engine, error, events, layer, ode, options, saved_points, sensitivity,
     softmax_cross_entropy, solve, state, step, stepper, tableau, take_backward_report, trajectory,
-    try_backward, try_softmax_cross_entropy, vector_field, Adjoint, Control, Controller, DenseOutput, Event,
-    FnField, Frozen, FusedAdam, GradientCheck, LayerSummary, Mode, NeuralOde, Samples, SaveAt, Solve, SolveError,
-    SolveOptions, Solver, StatefulField, Stats, StepSizes, Summary, TensorField, Vjp,
+    try_backward, try_softmax_cross_entropy, vector_field, Adjoint, Control, Controller,
+    DenseOutput, Event, FnField, Frozen, FusedAdam, GradientCheck, LayerSummary, Mode, NeuralOde,
+    Samples, SaveAt, Solve, SolveError, SolveOptions, Solver, StatefulField, Stats, StepSizes,
+    Summary, TensorField, Vjp,
 };
 
 #[doc(hidden)]

@@ -14,8 +14,7 @@ use neuralode::{
 };
 use support::{fields::Field, ADJOINTS};
 
-type Gradient<const N: usize, const P: usize> =
-    Result<Pullback<[f64; N], [f64; P]>, SolveError>;
+type Gradient<const N: usize, const P: usize> = Result<Pullback<[f64; N], [f64; P]>, SolveError>;
 
 /// The gradient of `L = sum of c . y(t)` over the cotangents `(t, c)`, with the options' method.
 fn gradient<const N: usize, const P: usize>(
@@ -77,7 +76,11 @@ fn a_discrete_gradient_at_rest_is_right_or_an_error_with_every_method_and_contro
             for controller in [
                 Controller::I,
                 Controller::PI,
-                Controller::Pid { p: 0.2, i: 0.4, d: 0.0 },
+                Controller::Pid {
+                    p: 0.2,
+                    i: 0.4,
+                    d: 0.0,
+                },
                 Controller::Constant { dt: 2.5 },
                 Controller::Constant { dt: 9.0 },
             ] {
@@ -120,7 +123,11 @@ fn a_discrete_gradient_at_rest_is_right_or_an_error_with_every_method_and_contro
     // What is asked for is given.
     let any = options(10.0, 1e-6).with_gradient_error_max(f64::INFINITY);
     let found = gradient(&at_rest(), [1.0], &[(10.0, [1.0])], &any).unwrap();
-    assert!(found.stats.gradient_error > 0.3, "{}", found.stats.gradient_error);
+    assert!(
+        found.stats.gradient_error > 0.3,
+        "{}",
+        found.stats.gradient_error
+    );
     // Shorter steps are right.
     let short = options(10.0, 1e-6).with_dt_max(0.1);
     let found = gradient(&at_rest(), [1.0], &[(10.0, [1.0])], &short).unwrap();
@@ -129,7 +136,12 @@ fn a_discrete_gradient_at_rest_is_right_or_an_error_with_every_method_and_contro
 
 #[test]
 fn a_discrete_gradient_away_from_rest_is_an_error_where_steps_are_too_long_for_it() {
-    let found = gradient(&follower(50.0), [1.0], &[(10.0, [1.0])], &options(10.0, 1e-3));
+    let found = gradient(
+        &follower(50.0),
+        [1.0],
+        &[(10.0, [1.0])],
+        &options(10.0, 1e-3),
+    );
     let error = found.unwrap_err();
     assert!(matches!(error, SolveError::GradientError { .. }), "{error}");
     let short = options(10.0, 1e-3).with_dt_max(0.02);
@@ -144,12 +156,7 @@ fn continuous_adjoints_take_a_factor_of_the_loss_to_their_gradients() {
     let rotation = Field::<2, 1> {
         parameters: [1.0],
         f: |_, y, p| [p[0] * y[1], -p[0] * y[0]],
-        products: |_, y, p, c| {
-            (
-                [-p[0] * c[1], p[0] * c[0]],
-                [y[1] * c[0] - y[0] * c[1]],
-            )
-        },
+        products: |_, y, p, c| ([-p[0] * c[1], p[0] * c[0]], [y[1] * c[0] - y[0] * c[1]]),
     };
     let exact = [10.0_f64.cos(), 10.0_f64.sin()];
     for adjoint in ADJOINTS {
@@ -201,8 +208,7 @@ fn integrals_of_parameters_are_right_where_nothing_in_the_state_shows_them() {
             ];
             for (index, (field, y0, t1, exact, scale)) in cases.into_iter().enumerate() {
                 // The derivative of the steps is as wrong as the solution, whose steps suit `y = 1` and not its change.
-                let of_steps =
-                    matches!(adjoint, Adjoint::Discrete | Adjoint::Checkpointed { .. });
+                let of_steps = matches!(adjoint, Adjoint::Discrete | Adjoint::Checkpointed { .. });
                 if of_steps && index == 3 {
                     continue;
                 }
@@ -300,15 +306,22 @@ fn piecewise_constant_parameters_of_a_constant_solution_have_their_gradients() {
         19.601_050_931_211_528,
         3.644_304_852_364_465,
     ];
-    let cotangents: Vec<_> = (0..=40).map(|i| (f64::from(i) / 10.0, [1.0, 1.0])).collect();
+    let cotangents: Vec<_> = (0..=40)
+        .map(|i| (f64::from(i) / 10.0, [1.0, 1.0]))
+        .collect();
     for adjoint in ADJOINTS {
         let options = options(4.0, 1e-6)
             .with_jump_at(vec![1.0, 2.0, 3.0])
             .with_adjoint(adjoint);
         let found = gradient(&field, [1.0, 1.0], &cotangents, &options).unwrap();
         let wrong = found.theta_bar.iter().zip(exact);
-        let wrong = wrong.map(|(found, exact)| (found - exact).abs() / 37.6).fold(0.0, f64::max);
-        println!("{adjoint:?}: {wrong:e}, estimate {:e}", found.stats.gradient_error);
+        let wrong = wrong
+            .map(|(found, exact)| (found - exact).abs() / 37.6)
+            .fold(0.0, f64::max);
+        println!(
+            "{adjoint:?}: {wrong:e}, estimate {:e}",
+            found.stats.gradient_error
+        );
         assert!(
             wrong < 3.0 * found.stats.gradient_error.max(1e-6),
             "{adjoint:?}: {wrong:e}, estimate {:e}",
@@ -343,7 +356,10 @@ fn steps_that_suit_gradients_have_gradients_at_the_tolerance() {
                 let found = found.unwrap_or_else(|error| panic!("{case}: {error}"));
                 // The part that remembers y0 is gone.
                 assert!(found.y_bar[0].abs() < 10.0 * tolerance, "{case}: {found:?}");
-                assert!((found.theta_bar[0] - 2.04e-4).abs() < 1e-5 + tolerance, "{case}: {found:?}");
+                assert!(
+                    (found.theta_bar[0] - 2.04e-4).abs() < 1e-5 + tolerance,
+                    "{case}: {found:?}"
+                );
             }
         }
     }
@@ -364,7 +380,9 @@ fn the_full_estimate_is_made_on_request() {
     let easy = follower(1.0);
     let run = |check| {
         let options = options(2.0, 1e-4).with_gradient_check(check);
-        gradient(&easy, [0.5], &[(2.0, [1.0])], &options).unwrap().stats
+        gradient(&easy, [0.5], &[(2.0, [1.0])], &options)
+            .unwrap()
+            .stats
     };
     let (quick, full) = (run(GradientCheck::Quick), run(GradientCheck::Full));
     assert!(full.vjps > 3 * quick.vjps - 8, "{quick:?} {full:?}");

@@ -68,7 +68,9 @@ pub use layer::{Layer, Mode};
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
 pub use ode::{SaveAt, Solve};
 pub use optim::FusedAdam;
-pub use options::{Adjoint, Control, Controller, GradientCheck, SolveOptions, Solver, StepSizes, Vjp};
+pub use options::{
+    Adjoint, Control, Controller, GradientCheck, SolveOptions, Solver, StepSizes, Vjp,
+};
 pub use samples::Samples;
 pub use stats::Stats;
 pub use summary::{LayerSummary, Summary};
