@@ -392,3 +392,49 @@ fn the_full_estimate_is_made_on_request() {
     let error = gradient(&easy, [0.0], &[(1.0, [1.0])], &wrong).unwrap_err();
     assert_eq!(error, SolveError::InvalidGradientErrorMax { found: -1.0 });
 }
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Failing {
+        input: [2],
+        ode: Ode {
+            field(t, y): [Dense(2 => 4, tanh), Dense(4 => 2)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-9, atol: 1e-9 },
+            adjoint: Interpolating,
+        },
+    }
+}
+
+/// A thread that waits in a pass may run another pass: here one that an operation of the first runs itself.
+#[test]
+fn a_pass_inside_another_one_takes_nothing_from_its_report() {
+    let dev = Cpu::seed_from_u64(0);
+    let mut model = Failing::<f64, _>::build(&dev);
+    // No gradient is as good as that.
+    model.ode.options.gradient_error_max = 1e-15;
+    let easy = {
+        let mut easy = model.clone();
+        easy.ode.options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
+        easy
+    };
+    let x: Tensor<Rank2<3, 2>, f64, Cpu> = dev.sample_normal();
+    let pass = |inner: bool| {
+        let (y0, mut tape) = x.leaky_trace().split_tape();
+        let (easy, x) = (easy.clone(), x.clone());
+        tape.add_backward_op(move |_| {
+            if inner {
+                let loss = easy.forward(x.leaky_trace()).square().mean();
+                let (_, stats) = try_backward(loss).expect("the inner pass succeeds");
+                assert!(stats.vjps > 0);
+            }
+            Ok(())
+        });
+        let loss = model.forward(y0.put_tape(tape)).square().mean();
+        try_backward(loss)
+    };
+    let alone = pass(false).map(|(_, stats)| stats);
+    let around = pass(true).map(|(_, stats)| stats);
+    assert_eq!(alone, around);
+    assert!(matches!(alone, Err(SolveError::GradientError { .. })), "{alone:?}");
+}
