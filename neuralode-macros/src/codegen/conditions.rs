@@ -5,9 +5,9 @@ use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::spanned::Spanned;
 
-use crate::model::{ConditionKind, Model};
+use crate::model::{ConditionKind, Model, Quantity};
 
-use super::{root, size_expression};
+use super::{options::number, root, size_expression};
 
 pub(super) fn generate(model: &Model) -> TokenStream {
     let root = root();
@@ -34,11 +34,47 @@ pub(super) fn generate(model: &Model) -> TokenStream {
                 let size = size_expression(size);
                 quote!(#root::assert_positive::<{ 0 < [(); #size].len() }>)
             }
+            ConditionKind::InDomain {
+                number: value,
+                quantity,
+                judged,
+            } => {
+                let value = number(value);
+                let (is_right, assertion) = in_domain(*quantity);
+                let earlier = judged.iter().map(|quantity| in_domain(*quantity).0);
+                quote!(#assertion::<{ #(!#earlier(#value) ||)* #is_right(#value) }>)
+            }
+            ConditionKind::EndsDiffer(start, end) => {
+                let (start, end) = (number(start), number(end));
+                quote!(#root::assert_ends_differ::<{ #root::ends_differ(#start, #end) }>)
+            }
+            ConditionKind::StepFits { dt, span } => {
+                let [dt, start, end] = [dt, &span.0, &span.1].map(number);
+                quote!(#root::assert_step_fits::<{ #root::step_fits(#dt, #start, #end) }>)
+            }
         };
         let assertion = located_at(assertion, condition.at.span());
         quote!(const _: fn() = #assertion;)
     });
     quote!(#(#assertions)*)
+}
+
+/// The functions that say whether a number is such a quantity, and that compile only if it is.
+fn in_domain(quantity: Quantity) -> (TokenStream, TokenStream) {
+    let root = root();
+    match quantity {
+        Quantity::RelativeTolerance => (quote!(#root::is_rtol), quote!(#root::assert_rtol)),
+        Quantity::AbsoluteTolerance => (quote!(#root::is_positive), quote!(#root::assert_atol)),
+        Quantity::StepSize => (quote!(#root::is_positive), quote!(#root::assert_dt)),
+        Quantity::Time => (quote!(#root::is_finite), quote!(#root::assert_time)),
+        Quantity::Coefficient => (quote!(#root::is_finite), quote!(#root::assert_coefficient)),
+        Quantity::Probability => (
+            quote!(#root::is_probability),
+            quote!(#root::assert_probability),
+        ),
+        Quantity::Momentum => (quote!(#root::is_momentum), quote!(#root::assert_momentum)),
+        Quantity::Epsilon => (quote!(#root::is_positive), quote!(#root::assert_epsilon)),
+    }
 }
 
 /// The same tokens, which resolve as before, at the place to underline.

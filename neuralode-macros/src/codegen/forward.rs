@@ -31,7 +31,8 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
-/// dfdx's `Module`, for models that need no state.
+/// dfdx's `Module`, for models that need no state. A model that surely needs one has it under a condition that fails, so
+/// that the compiler says what to call instead.
 fn module(model: &Model) -> TokenStream {
     let root = root();
     let name = &model.name;
@@ -39,13 +40,11 @@ fn module(model: &Model) -> TokenStream {
     let predicates = model.generics.predicates();
     let condition = match HasState::of(model) {
         HasState::No => TokenStream::new(),
-        HasState::Perhaps => {
+        HasState::Perhaps | HasState::Surely => {
             let state = stateful::struct_name(model);
             let named = model.generics.constants().named();
             quote!(#state<#named Elem, Dev>: #root::Stateless)
         }
-        // Its forward pass takes more than an input.
-        HasState::Surely => return TokenStream::new(),
     };
     let clause = quote!(#predicates #condition);
     let clause = (!clause.is_empty()).then(|| quote!(where #clause));
@@ -293,7 +292,7 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
-/// The passes of a model whose state is empty, if that of its type `state` is.
+/// The passes of a model whose state is empty, if that of its type `state` is. Where it is not, a call says so.
 pub(super) fn without_state(model: &Model, state: &Ident) -> TokenStream {
     let root = root();
     let named = model.generics.constants().named();

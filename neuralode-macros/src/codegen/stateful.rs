@@ -391,10 +391,7 @@ pub(super) fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let next = with_state(storage).map(next_of);
     let build = quote!(#name { #(#stages: #next,)* #marker });
     let passes = forward::with_state(model, storage, &build);
-    let plain = match HasState::of(model) {
-        HasState::Perhaps => forward::without_state(model, &name),
-        HasState::Surely | HasState::No => TokenStream::new(),
-    };
+    let plain = forward::without_state(model, &name);
     quote! {
         /// The state before the first call; random numbers will come from `seed`.
         ///
@@ -507,6 +504,32 @@ pub(super) fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let initial = initial(storage, &quote!(self));
     let begin = begin(storage, &quote!((*state)));
     let end = end(storage);
+    let stateless = (HasState::of_chain(&ode.field) == HasState::Perhaps).then(|| {
+        quote! {
+            #[automatically_derived]
+            impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorField<#state, Elem, Dev>
+                for #field<#named Elem, Dev>
+            where
+                #kind: #root::Stateless,
+            {
+                fn try_eval<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
+                    &self,
+                    t: f64,
+                    x: #tensor,
+                ) -> #root::Result<#tensor, #root::SolveError> {
+                    let state = #root::Stateless::none();
+                    let evaluated = #root::StatefulField::try_eval_with_state(
+                        self,
+                        t,
+                        #root::Mode::Inference,
+                        &state,
+                        x,
+                    );
+                    evaluated.map(|(x, _)| x)
+                }
+            }
+        }
+    });
     let folded = can_fold(&ode.field).then(|| Kernels::of(storage, ode));
     let (items, members) = folded.map_or_else(Default::default, |kernels| {
         let folds = folds(storage, ode, &kernels.name);
@@ -542,5 +565,7 @@ pub(super) fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
                 #root::Ok((x, #end))
             }
         }
+
+        #stateless
     }
 }

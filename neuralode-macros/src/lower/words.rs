@@ -5,7 +5,7 @@ use syn::{Ident, Type};
 use crate::{
     ast::{Expr, Value},
     check,
-    model::{same_path, Condition, ConditionKind, Size, Written},
+    model::{same_path, Condition, ConditionKind, Quantity, Size, Written},
     suggest,
 };
 
@@ -79,6 +79,26 @@ impl Lowering<'_> {
         })
     }
 
+    /// Leaves it to the compiler whether a constant in the place of a number is in its domain, once for each place.
+    pub(super) fn in_domain(&mut self, value: &Value, quantity: Quantity) {
+        let Value::Path(path) = value else { return };
+        let seen = self.numbers.iter();
+        let judged: Vec<Quantity> = seen
+            .filter(|(seen, _)| same_path(seen, path))
+            .map(|(_, quantity)| *quantity)
+            .collect();
+        if judged.contains(&quantity) {
+            return;
+        }
+        self.numbers.push((path.clone(), quantity));
+        let kind = ConditionKind::InDomain {
+            number: value.clone(),
+            quantity,
+            judged,
+        };
+        self.conditions.push(Condition::new(path, kind));
+    }
+
     /// The word that `name` is. Reports `unknown` if it is none, and takes the closest for it if one is close.
     pub(super) fn resolve<'w>(
         &mut self,
@@ -130,7 +150,7 @@ pub(super) fn found(value: &Expr) -> String {
         Expr::Call(name, _)
         | Expr::Block(name, _)
         | Expr::Nested(name, ..)
-        | Expr::Named(name, _) => format!(", found `{name}`"),
+        | Expr::Named(name, ..) => format!(", found `{name}`"),
         Expr::Edge(from, to) => format!(", found `{} => {}`", from.text(), to.text()),
         Expr::Range(from, to) => format!(", found `{}..{}`", from.text(), to.text()),
         Expr::List(..) => ", found a list".to_owned(),
