@@ -45,6 +45,7 @@ pub mod guide {}
 pub mod prelude {
     // With its feature `safetensors` dfdx's prelude has a module of this name, which would make the paths of the crate
     // `safetensors` ambiguous in programs. A name that is private here hides it.
+    #[allow(hidden_glob_reexports, reason = "that is what it is for")]
     mod safetensors {}
 
     pub use crate::{

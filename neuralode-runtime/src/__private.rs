@@ -28,7 +28,7 @@ pub use crate::{
     domain::{
         assert_atol, assert_coefficient, assert_dt, assert_ends_differ, assert_epsilon,
         assert_momentum, assert_probability, assert_rtol, assert_step_fits, assert_time,
-        ends_differ, is_finite, is_momentum, is_positive, is_probability, is_rtol, number,
+        check_number, ends_differ, is_finite, is_momentum, is_positive, is_probability, is_rtol, number,
         step_fits,
     },
     engine::{

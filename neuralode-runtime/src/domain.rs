@@ -7,18 +7,33 @@
     label = "expected `f64`, found `{Self}`",
     note = "declare it as a `const` of the type `f64`"
 )]
-pub trait Number: Copy {
-    /// The type itself: where a type is no number, nothing is said of what follows.
+pub trait Number: Copy {}
+
+impl Number for f64 {}
+
+/// Compiles only for a number; the value is of no interest.
+pub const fn check_number<T: Number>(_: &T) -> usize {
+    0
+}
+
+/// A number, as generated code names it.
+///
+/// `CHECKED` is a constant whose value says that the type is one. Where it is none, evaluating the constant is the error, at
+/// the user's constant; what has it in its type is then unknown to the compiler, which says no more of it.
+pub trait CheckedNumber<const CHECKED: usize>: Copy {
+    /// The type itself.
     type Itself;
 }
 
-impl Number for f64 {
-    type Itself = Self;
+impl<const CHECKED: usize, T: Number> CheckedNumber<CHECKED> for T {
+    type Itself = T;
 }
 
 /// The number itself.
 #[inline(always)]
-pub const fn number<T: Number<Itself = T>>(value: T) -> T::Itself {
+pub const fn number<const CHECKED: usize, T: CheckedNumber<CHECKED, Itself = T>>(
+    value: T,
+) -> T::Itself {
     value
 }
 

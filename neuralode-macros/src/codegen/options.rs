@@ -98,7 +98,8 @@ pub(super) fn number(value: &Value) -> TokenStream {
         }
         Value::Path(path) => {
             let root = root();
-            located_at(quote!(#root::number(#path)), path.span())
+            let checked = quote!({ #root::check_number(&#path) });
+            located_at(quote!(#root::number::<#checked, _>(#path)), path.span())
         }
         Value::Infer(_) => TokenStream::new(),
     }

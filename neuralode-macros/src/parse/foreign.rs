@@ -73,12 +73,11 @@ fn begins_with_entry(input: ParseStream<'_>) -> bool {
 
 /// `Dense<2, 8>`, as in dfdx: the error, behind it.
 pub(super) fn generic_arguments(input: ParseStream<'_>) -> Option<syn::Error> {
-    let is_generic = input.peek2(Token![<]) || input.peek2(Token![::]) && input.peek3(Token![<]);
-    if !input.peek(Ident) || !is_generic {
-        return None;
-    }
     let ahead = input.fork();
     let name: Ident = ahead.parse().ok()?;
+    if !ahead.peek(Token![<]) && !ahead.peek(Token![::]) {
+        return None;
+    }
     let given: AngleBracketedGenericArguments = ahead.parse().ok()?;
     if ahead.peek(token::Paren) {
         let _ = ahead.parse::<TokenTree>();
