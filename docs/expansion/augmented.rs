@@ -705,7 +705,7 @@ const _: () = {
             &self,
             x: Tensor<(Batch, Const<2>), Elem, Dev, Tp>,
         ) -> Result<(Tensor<(Batch, Const<2>), Elem, Dev, Tp>, Stats), SolveError> {
-            self.__try_forward_from(AsGiven::new(), x)
+            self.__pass(AsGiven::new(), x)
         }
         /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
         /// forward solves: the forward pass of a training step.
@@ -725,9 +725,9 @@ const _: () = {
             (Tensor<(Batch, Const<2>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(Data::new(gradients), x)
+            self.__pass(Data::new(gradients), x)
         }
-        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+        fn __pass<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: Tensor<(Batch, Const<2>), Elem, Dev, Start::Before>,

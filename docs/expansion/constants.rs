@@ -26,6 +26,24 @@ const _: () = {
     const _: fn() = assert_positive::<{ 0 < [(); sizes::HIDDEN].len() }>;
     const _: fn() = assert_positive::<{ 0 < [(); WIDTH].len() }>;
     const _: fn() = assert_returns_state::<{ WIDTH }, { STATE }>;
+    const _: fn() = assert_time::<
+        { is_finite(number::<{ check_number(&START) }, _>(START)) },
+    >;
+    const _: fn() = assert_ends_differ::<
+        { ends_differ(number::<{ check_number(&START) }, _>(START), 1.0) },
+    >;
+    const _: fn() = assert_dt::<
+        { is_positive(number::<{ check_number(&STEP) }, _>(STEP)) },
+    >;
+    const _: fn() = assert_step_fits::<
+        {
+            step_fits(
+                number::<{ check_number(&STEP) }, _>(STEP),
+                number::<{ check_number(&START) }, _>(START),
+                1.0,
+            )
+        },
+    >;
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
     for Constants<Elem, Dev> {
@@ -40,11 +58,11 @@ const _: () = {
                         ode: ode
                             .with_options({
                                 let [t0, t1, rtol, atol, dt]: [f64; 5usize] = [
-                                    START,
+                                    number::<{ check_number(&START) }, _>(START),
                                     1.0,
                                     1e-3,
                                     1e-3,
-                                    STEP,
+                                    number::<{ check_number(&STEP) }, _>(STEP),
                                 ];
                                 SolveOptions::new(t0, t1, rtol, atol)
                                     .with_solver(Solver::Rk4)
@@ -584,7 +602,7 @@ const _: () = {
             (Tensor<(Batch, Const<{ STATE }>), Elem, Dev, Tp>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(AsGiven::new(), x)
+            self.__pass(AsGiven::new(), x)
         }
         /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
         /// forward solves: the forward pass of a training step.
@@ -604,9 +622,9 @@ const _: () = {
             (Tensor<(Batch, Const<{ STATE }>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(Data::new(gradients), x)
+            self.__pass(Data::new(gradients), x)
         }
-        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+        fn __pass<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: Tensor<(Batch, Const<{ STATE }>), Elem, Dev, Start::Before>,

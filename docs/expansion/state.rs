@@ -29,7 +29,12 @@ struct NoisyOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
 );
 #[doc(hidden)]
 #[allow(non_upper_case_globals)]
-const __NoisyLayer0: usize = check_layer::<gates::Gate<8, f32, Cpu>, 6, 4>();
+const __NoisyLayer0: usize = check_layer::<
+    { check_name::<gates::Gate<8, f32, Cpu>>() },
+    gates::Gate<8, f32, Cpu>,
+    6,
+    4,
+>();
 /// The state of [`Noisy`]: what goes into a call and comes out of it, for each stage the states of its layers in their order.
 #[derive(Clone, Debug)]
 struct NoisyState<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
@@ -613,7 +618,7 @@ const _: () = {
             (Tensor<(Batch, Const<4>), Elem, Dev, Tp>, NoisyState<Elem, Dev>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(AsGiven::new(), x, state, mode)
+            self.__pass(AsGiven::new(), x, state, mode)
         }
         /// The model's output for the data `x` in training, on a tape that adds to `gradients`, with the state for the
         /// next call and the statistics of the forward solves: the forward pass of a training step.
@@ -636,9 +641,9 @@ const _: () = {
             ),
             SolveError,
         > {
-            self.__try_forward_from(Data::new(gradients), x, state, Mode::Training)
+            self.__pass(Data::new(gradients), x, state, Mode::Training)
         }
-        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+        fn __pass<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: Tensor<(Batch, Const<2>, Const<3>), Elem, Dev, Start::Before>,

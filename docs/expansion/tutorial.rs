@@ -660,7 +660,7 @@ const _: () = {
             &self,
             x: Tensor<(Batch, Const<28>, Const<28>), Elem, Dev, Tp>,
         ) -> Result<(Tensor<(Batch, Const<10>), Elem, Dev, Tp>, Stats), SolveError> {
-            self.__try_forward_from(AsGiven::new(), x)
+            self.__pass(AsGiven::new(), x)
         }
         /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
         /// forward solves: the forward pass of a training step.
@@ -680,7 +680,7 @@ const _: () = {
             (Tensor<(Batch, Const<10>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(Data::new(gradients), x)
+            self.__pass(Data::new(gradients), x)
         }
         /// The model's output for samples in memory, which its first layer reads where they are, with the statistics of
         /// its forward solves.
@@ -697,7 +697,7 @@ const _: () = {
         > {
             let entry = InMemory::new(samples);
             let x = entry.input((samples.len(), Const::<28>, Const::<28>))?;
-            self.__try_forward_from(entry, x)
+            self.__pass(entry, x)
         }
         /// The same on a tape that adds to `gradients`: the forward pass of a training step without a copy of its input.
         ///
@@ -713,9 +713,9 @@ const _: () = {
         > {
             let entry = InMemory::traced(samples, gradients);
             let x = entry.input((samples.len(), Const::<28>, Const::<28>))?;
-            self.__try_forward_from(entry, x)
+            self.__pass(entry, x)
         }
-        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+        fn __pass<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: Start::Input<(Batch, Const<28>, Const<28>)>,

@@ -9,12 +9,14 @@ use crate::{
     ast::{digits, plain, Entry, Expr, Value},
     diag::Diagnostics,
     model::{
-        same_path, Condition, ConditionKind, Feeder, Method, Returned, Shape, Size, Stage, StageKind,
-        Written,
+        same_path, Condition, ConditionKind, Feeder, Method, Returned, Shape, Size, Stage,
+        StageKind, Written,
     },
 };
 
-pub(crate) use parameters::{alone_if_open, parameter_is_size, parameters};
+pub(crate) use parameters::{
+    alone_if_open, is_reserved, parameter_is_number, parameter_is_size, parameters,
+};
 
 /// Two stages, clauses or settings of one name: `head: ..., head: ...`
 pub(crate) fn no_duplicates<'a>(
@@ -441,7 +443,11 @@ pub(crate) fn ends_differ(
 }
 
 /// Equal steps larger than the span: `span: 0.0..1.0, solver: Euler { dt: 2.0 }`
-pub(crate) fn step_in_span(dt: &Value, (start, end): &(Value, Value), diagnostics: &mut Diagnostics) {
+pub(crate) fn step_in_span(
+    dt: &Value,
+    (start, end): &(Value, Value),
+    diagnostics: &mut Diagnostics,
+) {
     let (Some(step), Some(t0), Some(t1)) = (literal(dt), literal(start), literal(end)) else {
         return;
     };

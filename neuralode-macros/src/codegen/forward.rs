@@ -31,8 +31,7 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
-/// dfdx's `Module`, for models that need no state. A model that surely needs one has it under a condition that fails, so
-/// that the compiler says what to call instead.
+/// dfdx's `Module`, for models that need no state.
 fn module(model: &Model) -> TokenStream {
     let root = root();
     let name = &model.name;
@@ -40,11 +39,13 @@ fn module(model: &Model) -> TokenStream {
     let predicates = model.generics.predicates();
     let condition = match HasState::of(model) {
         HasState::No => TokenStream::new(),
-        HasState::Perhaps | HasState::Surely => {
+        HasState::Perhaps => {
             let state = stateful::struct_name(model);
             let named = model.generics.constants().named();
             quote!(#state<#named Elem, Dev>: #root::Stateless)
         }
+        // Its forward pass takes more than an input.
+        HasState::Surely => return TokenStream::new(),
     };
     let clause = quote!(#predicates #condition);
     let clause = (!clause.is_empty()).then(|| quote!(where #clause));
@@ -274,14 +275,14 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let (before, after) = (Passes::of(model).before, Passes::of(model).after);
     let plain = plain_passes(
         model,
-        &|entry| quote!(self.__try_forward_from(#entry, x)),
+        &|entry| quote!(self.__pass(#entry, x)),
         &TokenStream::new(),
     );
     let body = checked_body(model, storage);
     quote! {
         #plain
 
-        fn __try_forward_from<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
+        fn __pass<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: #before,
@@ -292,14 +293,14 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
-/// The passes of a model whose state is empty, if that of its type `state` is. Where it is not, a call says so.
+/// The passes of a model whose state is empty, if that of its type `state` is.
 pub(super) fn without_state(model: &Model, state: &Ident) -> TokenStream {
     let root = root();
     let named = model.generics.constants().named();
     let pass = |entry: TokenStream| {
         quote!({
             let state = #root::Stateless::none();
-            let passed = self.__try_forward_from(#entry, x, &state, #root::Mode::Inference);
+            let passed = self.__pass(#entry, x, &state, #root::Mode::Inference);
             passed.map(|(y, _, stats)| (y, stats))
         })
     };
@@ -347,7 +348,7 @@ pub(super) fn with_state(
             state: &#state,
             mode: #root::Mode,
         ) -> #root::Result<(#given_output, #state, #root::Stats), #root::SolveError> {
-            self.__try_forward_from(#root::AsGiven::new(), x, state, mode)
+            self.__pass(#root::AsGiven::new(), x, state, mode)
         }
 
         /// The model's output for the data `x` in training, on a tape that adds to `gradients`, with the state for the
@@ -364,10 +365,10 @@ pub(super) fn with_state(
             gradients: #root::Gradients<Elem, Dev>,
             state: &#state,
         ) -> #root::Result<(#data_output, #state, #root::Stats), #root::SolveError> {
-            self.__try_forward_from(#root::Data::new(gradients), x, state, #root::Mode::Training)
+            self.__pass(#root::Data::new(gradients), x, state, #root::Mode::Training)
         }
 
-        fn __try_forward_from<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
+        fn __pass<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: #before,

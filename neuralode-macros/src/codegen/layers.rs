@@ -8,9 +8,7 @@ use crate::{
     model::{Activation, Init, Layer, LayerKind, Size},
 };
 
-use super::{
-    batch_shape_value, conv, nest, nested_places, options, root, size_value, stateful,
-};
+use super::{batch_shape_value, conv, nest, nested_places, options, root, size_value, stateful};
 
 /// The type that holds the layer's parameters.
 pub(super) fn storage_type(layer: &Layer) -> TokenStream {
@@ -159,11 +157,11 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
 }
 
 /// `let x = ...;` for the first layer with parameters of a model, where the tape begins. With
-/// `check` it finds out whether the model's input is finite.
+/// `check` it is a dense one that reads the model's input, and finds out whether that is finite.
 pub(super) fn first_call(layer: &Layer, this: &TokenStream, check: bool) -> TokenStream {
     let root = root();
-    if matches!(layer.kind, LayerKind::Dense { .. }) {
-        quote!(let x = #root::Entry::dense(entry, &#this, x, #check)?;)
+    if check && matches!(layer.kind, LayerKind::Dense { .. }) {
+        quote!(let x = #root::Entry::dense(entry, &#this, x, true)?;)
     } else {
         let call = call(layer, this);
         quote! {

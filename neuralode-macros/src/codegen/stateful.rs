@@ -71,7 +71,8 @@ fn checks(chain: &Chain, generics: &Generics, constants: &mut TokenStream) {
             }) => {
                 let kind = custom_type(path, &quote!(f32), &quote!(#root::Cpu));
                 let (taken, produced) = (layer.taken(), layer.produced());
-                let called = quote!(#root::check_layer::<#kind, #taken, #produced>());
+                let named = quote!({ #root::check_name::<#kind>() });
+                let called = quote!(#root::check_layer::<#named, #kind, #taken, #produced>());
                 let called = conditions::located_at(called, path.span());
                 // A constant outside of the model cannot know its parameters: the compiler checks uses instead.
                 let called = if generics.occur_in(&called) {
@@ -391,7 +392,10 @@ pub(super) fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let next = with_state(storage).map(next_of);
     let build = quote!(#name { #(#stages: #next,)* #marker });
     let passes = forward::with_state(model, storage, &build);
-    let plain = forward::without_state(model, &name);
+    let plain = match HasState::of(model) {
+        HasState::Perhaps => forward::without_state(model, &name),
+        HasState::Surely | HasState::No => TokenStream::new(),
+    };
     quote! {
         /// The state before the first call; random numbers will come from `seed`.
         ///

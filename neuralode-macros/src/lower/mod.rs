@@ -235,11 +235,8 @@ impl Lowering<'_> {
                 StageKind::Ode(Box::new(self.ode(name, clauses, current)?))
             }
             value if value.head().is_some_and(|name| name == "Ode") => {
-                self.diagnostics.error(
-                    value,
-                    CLAUSES_IN_BRACES,
-                    CLAUSES_HELP,
-                );
+                self.diagnostics
+                    .error(value, CLAUSES_IN_BRACES, CLAUSES_HELP);
                 *current = None;
                 return None;
             }

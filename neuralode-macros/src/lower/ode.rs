@@ -9,8 +9,8 @@ use crate::{
     check::{self, Place},
     diag::Diagnostics,
     model::{
-        surely, Adjoint, Chain, Condition, ConditionKind, Controller, Feeder, Method, Ode, Quantity,
-        Returned, Shape, Sizes, Solver, Steps,
+        surely, Adjoint, Chain, Condition, ConditionKind, Controller, Feeder, Method, Ode,
+        Quantity, Returned, Shape, Sizes, Solver, Steps,
     },
 };
 

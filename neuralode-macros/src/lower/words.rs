@@ -82,6 +82,10 @@ impl Lowering<'_> {
     /// Leaves it to the compiler whether a constant in the place of a number is in its domain, once for each place.
     pub(super) fn in_domain(&mut self, value: &Value, quantity: Quantity) {
         let Value::Path(path) = value else { return };
+        if let Some((name, kind)) = self.parameter(path) {
+            check::parameter_is_number(&name, &kind, self.diagnostics);
+            return;
+        }
         let seen = self.numbers.iter();
         let judged: Vec<Quantity> = seen
             .filter(|(seen, _)| same_path(seen, path))

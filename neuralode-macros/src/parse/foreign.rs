@@ -122,7 +122,8 @@ pub(super) fn whole(input: ParseStream<'_>, value: Value) -> syn::Result<Value> 
     let Some((operator, rest)) = input.cursor().punct() else {
         return Ok(value);
     };
-    if let Some((found, layer)) = layer_of_expression(&value, rest.token_stream(), operator.as_char())
+    if let Some((found, layer)) =
+        layer_of_expression(&value, rest.token_stream(), operator.as_char())
     {
         let name = value.text();
         return Err(at(
