@@ -3,11 +3,22 @@
 /// The Neural ODE model `Constants`.
 struct Constants<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
     /// Stage `ode`.
-    ode: NeuralOde<ConstantsOdeField<Elem, Dev>>,
+    ode: NeuralOde<__ConstantsOdeField<Elem, Dev>>,
+}
+#[doc(inline)]
+#[allow(unused_imports)]
+use __ConstantsOdeField as ConstantsOdeField;
+#[automatically_derived]
+impl<Elem: Dtype + Debug, Dev: Device<Elem> + Debug> Debug
+for __ConstantsOdeField<Elem, Dev> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_tuple("ConstantsOdeField").field(&self.0).field(&self.1).finish()
+    }
 }
 /// The vector field of stage `ode` of [`Constants`].
-#[derive(Clone, Debug)]
-struct ConstantsOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
+#[doc(hidden)]
+#[derive(Clone)]
+struct __ConstantsOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
     /// Layer 0.
     Dense<{ STATE }, { sizes::HIDDEN }, Tanh, Elem, Dev>,
     /// Layer 1.
@@ -76,8 +87,8 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
-    for ConstantsOdeField<Elem, Dev> {
-        type To<E2: Dtype, D2: Device<E2>> = ConstantsOdeField<E2, D2>;
+    for __ConstantsOdeField<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = __ConstantsOdeField<E2, D2>;
         fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
             visitor: &mut V,
         ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
@@ -87,7 +98,7 @@ const _: () = {
                         Self::module("0", |this| &this.0, |this| &mut this.0),
                         Self::module("1", |this| &this.1, |this| &mut this.1),
                     ),
-                    |(layer_0, layer_1)| ConstantsOdeField(layer_0, layer_1),
+                    |(layer_0, layer_1)| __ConstantsOdeField(layer_0, layer_1),
                 )
         }
     }
@@ -553,7 +564,7 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorField<{ STATE }, Elem, Dev>
-    for ConstantsOdeField<Elem, Dev> {
+    for __ConstantsOdeField<Elem, Dev> {
         fn with_kernel<Visitor: KernelVisitor<{ STATE }>>(
             visitor: Visitor,
         ) -> Result<Visitor::Output, Visitor> {
@@ -663,11 +674,11 @@ const _: () = {
                         * Dim::size(&Const::<{ WIDTH }>),
                 )
                 .block::<
-                    ConstantsOdeField<Elem, Dev>,
+                    __ConstantsOdeField<Elem, Dev>,
                 >(
                     "ode",
                     &self.ode.options,
-                    has_kernels::<{ STATE }, Elem, Dev, ConstantsOdeField<Elem, Dev>>(),
+                    has_kernels::<{ STATE }, Elem, Dev, __ConstantsOdeField<Elem, Dev>>(),
                 )
         }
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
@@ -680,7 +691,7 @@ const _: () = {
                         { STATE },
                         Elem,
                         Dev,
-                        ConstantsOdeField<Elem, Dev>,
+                        __ConstantsOdeField<Elem, Dev>,
                     >(tile),
                 ),
             ];

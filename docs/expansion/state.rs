@@ -5,23 +5,44 @@ struct Noisy<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
     /// Stage `norm`.
     norm: BatchNorm<2, Elem, Dev>,
     /// Stage `body`.
-    body: NoisyBody<Elem, Dev>,
+    body: __NoisyBody<Elem, Dev>,
     /// Stage `ode`.
-    ode: NeuralOde<NoisyOdeField<Elem, Dev>>,
+    ode: NeuralOde<__NoisyOdeField<Elem, Dev>>,
+}
+#[doc(inline)]
+#[allow(unused_imports)]
+use __NoisyBody as NoisyBody;
+#[automatically_derived]
+impl<Elem: Dtype + Debug, Dev: Device<Elem> + Debug> Debug for __NoisyBody<Elem, Dev> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_tuple("NoisyBody").field(&self.0).field(&self.1).field(&self.2).finish()
+    }
 }
 /// The layers of stage `body` of [`Noisy`].
-#[derive(Clone, Debug)]
-struct NoisyBody<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
+#[doc(hidden)]
+#[derive(Clone)]
+struct __NoisyBody<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
     /// Layer 0.
     Flatten,
     /// Layer 1.
     Residual<(Dropout, Dense<6, 6, Identity, Elem, Dev>)>,
     /// Layer 2.
-    <gates::Gate<8, Elem, Dev> as Checked<{ __NoisyLayer0 }, 6, 4, Elem, Dev>>::Itself,
+    <gates::Gate<8, Elem, Dev> as Checked<{ __Noisy_LAYER_0 }, 6, 4, Elem, Dev>>::Itself,
 );
+#[doc(inline)]
+#[allow(unused_imports)]
+use __NoisyOdeField as NoisyOdeField;
+#[automatically_derived]
+impl<Elem: Dtype + Debug, Dev: Device<Elem> + Debug> Debug
+for __NoisyOdeField<Elem, Dev> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_tuple("NoisyOdeField").field(&self.0).field(&self.1).finish()
+    }
+}
 /// The vector field of stage `ode` of [`Noisy`].
-#[derive(Clone, Debug)]
-struct NoisyOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
+#[doc(hidden)]
+#[derive(Clone)]
+struct __NoisyOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
     /// Layer 0.
     Dense<4, 4, Tanh, Elem, Dev>,
     /// Layer 1.
@@ -29,7 +50,7 @@ struct NoisyOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
 );
 #[doc(hidden)]
 #[allow(non_upper_case_globals)]
-const __NoisyLayer0: usize = check_layer::<
+const __Noisy_LAYER_0: usize = check_layer::<
     { check_name::<gates::Gate<8, f32, Cpu>>() },
     gates::Gate<8, f32, Cpu>,
     6,
@@ -43,7 +64,11 @@ struct NoisyState<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
     /// State of stage `body`.
     body: (
         DropoutState,
-        <gates::Gate<8, Elem, Dev> as Checked<{ __NoisyLayer0 }, 6, 4, Elem, Dev>>::State,
+        <gates::Gate<
+            8,
+            Elem,
+            Dev,
+        > as Checked<{ __Noisy_LAYER_0 }, 6, 4, Elem, Dev>>::State,
     ),
     /// State of stage `ode`.
     ode: BatchNormState<4, Elem, Dev>,
@@ -98,8 +123,8 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
-    for NoisyBody<Elem, Dev> {
-        type To<E2: Dtype, D2: Device<E2>> = NoisyBody<E2, D2>;
+    for __NoisyBody<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = __NoisyBody<E2, D2>;
         fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
             visitor: &mut V,
         ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
@@ -111,7 +136,7 @@ const _: () = {
                         Self::module("2", |this| &this.2, |this| &mut this.2),
                     ),
                     |(layer_0, layer_1, layer_2)| {
-                        let mut built = NoisyBody(layer_0, layer_1, layer_2);
+                        let mut built = __NoisyBody(layer_0, layer_1, layer_2);
                         built.1.0.0.probability = 0.5;
                         built
                     },
@@ -120,8 +145,8 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
-    for NoisyOdeField<Elem, Dev> {
-        type To<E2: Dtype, D2: Device<E2>> = NoisyOdeField<E2, D2>;
+    for __NoisyOdeField<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = __NoisyOdeField<E2, D2>;
         fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
             visitor: &mut V,
         ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
@@ -131,7 +156,7 @@ const _: () = {
                         Self::module("0", |this| &this.0, |this| &mut this.0),
                         Self::module("1", |this| &this.1, |this| &mut this.1),
                     ),
-                    |(layer_0, layer_1)| NoisyOdeField(layer_0, layer_1),
+                    |(layer_0, layer_1)| __NoisyOdeField(layer_0, layer_1),
                 )
         }
     }
@@ -460,7 +485,7 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> StatefulField<4, Elem, Dev>
-    for NoisyOdeField<Elem, Dev> {
+    for __NoisyOdeField<Elem, Dev> {
         type State = BatchNormState<4, Elem, Dev>;
         fn with_kernel<Visitor: KernelVisitor<4>>(
             visitor: Visitor,
@@ -581,7 +606,7 @@ const _: () = {
                             Elem,
                             Dev,
                         > as Checked<
-                            { __NoisyLayer0 },
+                            { __Noisy_LAYER_0 },
                             6,
                             4,
                             Elem,
@@ -700,7 +725,7 @@ const _: () = {
                 Elem,
                 Dev,
             > as Checked<
-                { __NoisyLayer0 },
+                { __Noisy_LAYER_0 },
                 6,
                 4,
                 Elem,
@@ -744,14 +769,14 @@ const _: () = {
                         8,
                         Elem,
                         Dev,
-                    > as Checked<{ __NoisyLayer0 }, 6, 4, Elem, Dev>>::Itself,
+                    > as Checked<{ __Noisy_LAYER_0 }, 6, 4, Elem, Dev>>::Itself,
                 >("body.2", &[6], &[4], count_parameters::<Elem, Dev, _>(&self.body.2))
                 .state::<
                     <gates::Gate<
                         8,
                         Elem,
                         Dev,
-                    > as Checked<{ __NoisyLayer0 }, 6, 4, Elem, Dev>>::State,
+                    > as Checked<{ __Noisy_LAYER_0 }, 6, 4, Elem, Dev>>::State,
                 >()
                 .layer::<
                     Dense<4, 4, Tanh, Elem, Dev>,
@@ -759,11 +784,11 @@ const _: () = {
                 .layer::<BatchNorm<4, Elem, Dev>>("ode.field.1", &[4], &[4], 2 * 4)
                 .state::<BatchNormState<4, Elem, Dev>>()
                 .block::<
-                    NoisyOdeField<Elem, Dev>,
+                    __NoisyOdeField<Elem, Dev>,
                 >(
                     "ode",
                     &self.ode.options,
-                    has_kernels_at_state::<4, Elem, Dev, NoisyOdeField<Elem, Dev>>(),
+                    has_kernels_at_state::<4, Elem, Dev, __NoisyOdeField<Elem, Dev>>(),
                 )
         }
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
@@ -814,5 +839,5 @@ const _: () = {
         }
     }
     const _: fn() = assert_sendable::<NoisyState<f32, Cpu>>;
-    const _: fn() = assert_sendable::<NoisyOdeField<f32, Cpu>>;
+    const _: fn() = assert_sendable::<__NoisyOdeField<f32, Cpu>>;
 };

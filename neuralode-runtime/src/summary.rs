@@ -145,11 +145,12 @@ pub fn count_parameters<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(layer
     layer.num_trainable_params()
 }
 
-/// `a::b::Type<c::Other>` without the modules: `Type<Other>`.
+/// `a::b::Type<c::__Other>` without the modules and the marks of hidden names: `Type<Other>`.
 fn without_paths(name: &str) -> String {
     let mut out = String::new();
     for part in name.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
-        out.push_str(part.rsplit("::").next().unwrap_or(part));
+        let name = part.rsplit("::").next().unwrap_or(part);
+        out.push_str(name.strip_prefix("__").unwrap_or(name));
     }
     out
 }

@@ -10,7 +10,7 @@ use crate::{
     stateful::HasState,
 };
 
-use super::{batch_shape, conv, derived, kernel, layers, root, stateful, summary, Storage};
+use super::{batch_shape, conv, derived, kernel, layers, root, shown, stateful, summary, Storage};
 
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let methods = methods(model, storage);
@@ -625,9 +625,10 @@ impl Kernels {
     pub(super) fn of(storage: &Storage<'_>, ode: &Ode) -> Self {
         let root = root();
         let (field, generics) = (&storage.layers_struct, &storage.generics);
+        let kernel = field.as_ref().map(shown);
         let kernel = format_ident!(
             "{}Kernel",
-            field.as_ref().map_or_else(String::new, Ident::to_string)
+            kernel.map_or_else(String::new, |name| name.to_string())
         );
         let name = kernel::type_of(&kernel, generics);
         let state = &ode.features();

@@ -98,7 +98,7 @@ impl Lowering<'_> {
             Some(size) => self.size(size, "16").map(|written| vec![written.size]),
         };
         current.clone_from(&output);
-        let check = format_ident!("__{}Layer{}", self.model, self.customs);
+        let check = format_ident!("__{}_LAYER_{}", self.model, self.customs);
         self.customs += 1;
         let kind = StatefulKind::Custom {
             path: path.clone(),
