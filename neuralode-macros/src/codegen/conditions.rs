@@ -1,7 +1,7 @@
 //! Conditions on constants, which the compiler evaluates: it reports a failure at the user's token, with
 //! the words of the runtime's `shape` module.
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::spanned::Spanned;
 
@@ -39,17 +39,17 @@ pub(super) fn generate(model: &Model) -> TokenStream {
                 quantity,
                 judged,
             } => {
-                let value = number(value);
+                let value = kept(number(value));
                 let (is_right, assertion) = in_domain(*quantity);
                 let earlier = judged.iter().map(|quantity| in_domain(*quantity).0);
                 quote!(#assertion::<{ #(!#earlier(#value) ||)* #is_right(#value) }>)
             }
             ConditionKind::EndsDiffer(start, end) => {
-                let (start, end) = (number(start), number(end));
+                let (start, end) = (kept(number(start)), kept(number(end)));
                 quote!(#root::assert_ends_differ::<{ #root::ends_differ(#start, #end) }>)
             }
             ConditionKind::StepFits { dt, span } => {
-                let [dt, start, end] = [dt, &span.0, &span.1].map(number);
+                let [dt, start, end] = [dt, &span.0, &span.1].map(|value| kept(number(value)));
                 quote!(#root::assert_step_fits::<{ #root::step_fits(#dt, #start, #end) }>)
             }
         };
@@ -77,10 +77,18 @@ fn in_domain(quantity: Quantity) -> (TokenStream, TokenStream) {
     }
 }
 
-/// The same tokens, which resolve as before, at the place to underline.
+/// Tokens that stay where they are: a number is wrong at one place, whatever is asked of it.
+fn kept(tokens: TokenStream) -> TokenStream {
+    TokenTree::from(Group::new(Delimiter::None, tokens)).into()
+}
+
+/// The same tokens, which resolve as before, at the place to underline, but for what is [`kept`].
 pub(super) fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
     let locate = |mut token: TokenTree| {
         if let TokenTree::Group(group) = &token {
+            if group.delimiter() == Delimiter::None {
+                return token;
+            }
             let inner = located_at(group.stream(), place);
             token = Group::new(group.delimiter(), inner).into();
         }

@@ -51,8 +51,7 @@ impl Lowering<'_> {
         let epsilon = match arguments.setting("epsilon") {
             Some(value) => {
                 let epsilon = self.number_above_zero(value, "epsilon", &check::EPSILON)?;
-                self.in_domain(&epsilon, Quantity::Epsilon);
-                Some(epsilon)
+                Some(self.in_domain(epsilon, Quantity::Epsilon))
             }
             None => None,
         };

@@ -156,8 +156,8 @@ impl Lowering<'_> {
         let start_ok = check::number(start, "a time", "0.0", self.diagnostics);
         let end_ok = check::number(end, "a time", "1.0", self.diagnostics);
         start_ok.and(end_ok)?;
-        self.in_domain(start, Quantity::Time);
-        self.in_domain(end, Quantity::Time);
+        let first = self.in_domain(start.clone(), Quantity::Time);
+        let last = self.in_domain(end.clone(), Quantity::Time);
         if !check::ends_differ(value, start, end, self.diagnostics) {
             return None;
         }
@@ -167,10 +167,10 @@ impl Lowering<'_> {
             } else {
                 start
             };
-            let kind = ConditionKind::EndsDiffer(start.clone(), end.clone());
+            let kind = ConditionKind::EndsDiffer(first.clone(), last.clone());
             self.conditions.push(Condition::new(at, kind));
         }
-        Some((start.clone(), end.clone()))
+        Some((first, last))
     }
 
     /// A step that is larger than the span: reported, or left to the compiler.
@@ -273,16 +273,13 @@ impl Lowering<'_> {
             }
         }
         let steps = if equal {
-            let dt = dt?;
-            self.in_domain(&dt, Quantity::StepSize);
+            let dt = self.in_domain(dt?, Quantity::StepSize);
             Steps::Equal { dt }
         } else {
             let (rtol, atol) = (rtol?, atol?);
-            self.in_domain(&rtol, Quantity::RelativeTolerance);
-            self.in_domain(&atol, Quantity::AbsoluteTolerance);
             Steps::Adaptive {
-                rtol,
-                atol,
+                rtol: self.in_domain(rtol, Quantity::RelativeTolerance),
+                atol: self.in_domain(atol, Quantity::AbsoluteTolerance),
                 controller: controller?,
                 sizes: sizes?,
             }
@@ -332,7 +329,7 @@ impl Lowering<'_> {
                     check::number(value, "a coefficient", "0.2", diagnostics).is_some()
                 },
             )?;
-            self.in_domain(&number, Quantity::Coefficient);
+            let number = self.in_domain(number, Quantity::Coefficient);
             match word {
                 Some("p") => p = Some(number),
                 Some("i") => i = Some(number),

@@ -40,7 +40,7 @@ impl Lowering<'_> {
     ) -> Option<Layer> {
         let value = self.one_value("Dropout", name, "its probability", arguments, DROPOUT)?;
         let probability = self.setting(value, "probability", &check::PROBABILITY)?;
-        self.in_domain(&probability, Quantity::Probability);
+        let probability = self.in_domain(probability, Quantity::Probability);
         let shape = current?.clone();
         Some(self.stateful(StatefulKind::Dropout { probability }, shape.clone(), shape))
     }
@@ -63,12 +63,8 @@ impl Lowering<'_> {
         let epsilon = arguments.setting("epsilon");
         let epsilon =
             epsilon.and_then(|value| self.setting(value, "epsilon", &check::BATCH_EPSILON));
-        if let Some(momentum) = &momentum {
-            self.in_domain(momentum, Quantity::Momentum);
-        }
-        if let Some(epsilon) = &epsilon {
-            self.in_domain(epsilon, Quantity::Epsilon);
-        }
+        let momentum = momentum.map(|value| self.in_domain(value, Quantity::Momentum));
+        let epsilon = epsilon.map(|value| self.in_domain(value, Quantity::Epsilon));
         let shape = current?.clone();
         let kind = StatefulKind::BatchNorm {
             channels: shape.first()?.clone(),

@@ -80,27 +80,34 @@ impl Lowering<'_> {
     }
 
     /// Leaves it to the compiler whether a constant in the place of a number is in its domain, once for each place.
-    pub(super) fn in_domain(&mut self, value: &Value, quantity: Quantity) {
-        let Value::Path(path) = value else { return };
-        if let Some((name, kind)) = self.parameter(path) {
-            check::parameter_is_number(&name, &kind, self.diagnostics);
-            return;
-        }
-        let seen = self.numbers.iter();
-        let judged: Vec<Quantity> = seen
-            .filter(|(seen, _)| same_path(seen, path))
-            .map(|(_, quantity)| *quantity)
-            .collect();
-        if judged.contains(&quantity) {
-            return;
-        }
-        self.numbers.push((path.clone(), quantity));
-        let kind = ConditionKind::InDomain {
-            number: value.clone(),
-            quantity,
-            judged,
+    /// Returns the number as it was first written: a constant of another type is wrong there.
+    pub(super) fn in_domain(&mut self, value: Value, quantity: Quantity) -> Value {
+        let Value::Path(path) = value else {
+            return value;
         };
-        self.conditions.push(Condition::new(path, kind));
+        if let Some((name, kind)) = self.parameter(&path) {
+            check::parameter_is_number(&name, &kind, self.diagnostics);
+            return Value::Path(path);
+        }
+        let seen: Vec<&(syn::Path, Quantity)> = self
+            .numbers
+            .iter()
+            .filter(|(seen, _)| same_path(seen, &path))
+            .collect();
+        let first = seen
+            .first()
+            .map_or_else(|| path.clone(), |(first, _)| first.clone());
+        let judged: Vec<Quantity> = seen.iter().map(|(_, quantity)| *quantity).collect();
+        if !judged.contains(&quantity) {
+            let kind = ConditionKind::InDomain {
+                number: Value::Path(first.clone()),
+                quantity,
+                judged,
+            };
+            self.conditions.push(Condition::new(&path, kind));
+            self.numbers.push((path, quantity));
+        }
+        Value::Path(first)
     }
 
     /// The word that `name` is. Reports `unknown` if it is none, and takes the closest for it if one is close.

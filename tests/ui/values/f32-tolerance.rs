@@ -9,7 +9,7 @@ neural_ode! {
         ode: Ode {
             field(t, y): [Dense(4 => 8, tanh), Dense(8 => 4)],
             span: 0.0..1.0,
-            solver: Tsit5 { rtol: TOL, atol: 1e-3 },
+            solver: Tsit5 { rtol: TOL, atol: TOL },
         },
     }
 }
