@@ -30,7 +30,6 @@ impl<const CHECKED: usize, T: Number> CheckedNumber<CHECKED> for T {
 }
 
 /// The number itself.
-#[inline(always)]
 pub const fn number<const CHECKED: usize, T: CheckedNumber<CHECKED, Itself = T>>(
     value: T,
 ) -> T::Itself {
@@ -116,8 +115,8 @@ impl StepInSpan<true> for Constant {}
 /// themselves are not judged here.
 pub const fn step_fits(dt: f64, t0: f64, t1: f64) -> bool {
     let resolution = 4.0 * f64::EPSILON * t0.abs().max(t1.abs());
-    let is_right = is_positive(dt) && t0.is_finite() && t1.is_finite() && t0 != t1;
-    !is_right || dt <= (t1 - t0).abs() + resolution
+    let is_right = is_positive(dt) && t0.is_finite() && t1.is_finite();
+    !is_right || !ends_differ(t0, t1) || dt <= (t1 - t0).abs() + resolution
 }
 
 /// Compiles only for a step no larger than the span.
@@ -159,7 +158,8 @@ pub trait OtherEnd<const IS_RIGHT: bool> {}
 
 impl OtherEnd<true> for Constant {}
 
-/// Whether a span has two ends. Those that are not finite are not judged here.
+/// Whether a span has two ends, to the last bit. Those that are not finite are not judged here.
+#[allow(clippy::float_cmp, reason = "two times are the same or not")]
 pub const fn ends_differ(t0: f64, t1: f64) -> bool {
     t0 != t1 || !t0.is_finite()
 }
