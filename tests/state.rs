@@ -675,8 +675,8 @@ fn a_block_whose_layers_say_nothing_is_a_block_as_any_other() {
     let times = [0.0, 0.3, 1.0];
     let (saved, stats) = model.ode.try_forward_at(y0.leaky_trace(), &times).unwrap();
     let gradients = saved.square().sum::<Rank0, _>().backward();
-    let state = model.initial_state(0).unwrap().ode;
-    let frozen = model.ode.frozen(&state, Mode::Inference);
+    let state = model.initial_state(0).unwrap();
+    let frozen = model.ode.frozen(&state.ode, Mode::Inference);
     let (same, same_stats) = frozen.try_forward_at(y0.leaky_trace(), &times).unwrap();
     assert_eq!(stats.accepted, same_stats.accepted);
     let same_gradients = same.square().sum::<Rank0, _>().backward();
@@ -685,7 +685,7 @@ fn a_block_whose_layers_say_nothing_is_a_block_as_any_other() {
         same_gradients.get(&y0).as_vec()
     );
     let factor = &model.ode.field.1.factor;
-    assert_ne!(gradients.get(factor).array(), 0.0);
+    assert!(gradients.get(factor).array().abs() > 0.0);
     let (y1, _) = model.ode.try_forward_with_stats(y0.clone()).unwrap();
     let (last, _) = model.ode.try_forward_at(y0, &[1.0]).unwrap();
     assert_eq!(last.as_vec(), y1.as_vec());
