@@ -568,6 +568,29 @@ pub(crate) enum ConditionKind {
     Keeps { kept: Size, entering: Size },
     /// A width is not zero.
     Positive(Size),
+    /// A constant is one of the numbers that its place may have, or none of those of a place where that is said already.
+    InDomain {
+        number: Value,
+        quantity: Quantity,
+        judged: Vec<Quantity>,
+    },
+    /// A span ends elsewhere than it starts.
+    EndsDiffer(Value, Value),
+    /// A step is no larger than the span.
+    StepFits { dt: Value, span: (Value, Value) },
+}
+
+/// What a number is, which says what it may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quantity {
+    RelativeTolerance,
+    AbsoluteTolerance,
+    StepSize,
+    Time,
+    Coefficient,
+    Probability,
+    Momentum,
+    Epsilon,
 }
 
 impl Condition {

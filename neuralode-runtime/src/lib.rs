@@ -30,6 +30,7 @@ mod block;
 mod check;
 mod controller;
 mod dense_output;
+mod domain;
 pub mod engine;
 mod entry;
 pub mod error;
