@@ -107,21 +107,22 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
     counts: &mut Counts,
 ) {
     let dev = Cpu::default();
-    let run = |y0: &[f64], options: SolveOptions| {
+    let run_with = |y0: &[f64], cotangent: &[f64], options: SolveOptions| {
         let block = NeuralOde::new(field.clone(), options);
-        let (y0, cotangent) = (batch(&dev, y0), batch(&dev, &problem.cotangent));
+        let (y0, cotangent) = (batch(&dev, y0), batch(&dev, cotangent));
         differentiate::<N, f64, Cpu, F>(&block, &y0, &cotangent)
     };
+    let run = |y0: &[f64], options| run_with(y0, &problem.cotangent, options);
     let (t0, t1) = (problem.options.t0, problem.options.t1);
-    let exact = |y0: &[f64]| {
+    let exact = |y0: &[f64], cotangent: &[f64]| {
         let options = SolveOptions::new(t0, t1, 1e-12, 1e-12)
             .with_solver(Solver::Dopri8)
             .with_control(Control::GRADIENTS)
             .with_gradient_error_max(f64::INFINITY)
             .with_max_steps(200_000);
-        run(y0, options).map(|gradient| parts(&gradient))
+        run_with(y0, cotangent, options).map(|gradient| parts(&gradient))
     };
-    let Ok(reference) = exact(&problem.y0) else {
+    let Ok(reference) = exact(&problem.y0, &problem.cotangent) else {
         return;
     };
     // How far a gradient moves with the solution along which it is taken.
@@ -131,9 +132,21 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
         .iter()
         .map(|y| y + shift * if rng.gen() { 1.0 } else { -1.0 })
         .collect();
-    let Ok(beside) = exact(&moved) else {
+    let Ok(beside) = exact(&moved, &problem.cotangent) else {
         return;
     };
+    // The sum over samples may be small because its parts cancel: with other signs they do not.
+    let flipped = problem.cotangent.chunks_exact(N).flat_map(|row| {
+        let sign = if rng.gen() { 1.0 } else { -1.0 };
+        row.iter().map(move |x| sign * x)
+    });
+    let flipped: Vec<f64> = flipped.collect();
+    let Ok(apart) = exact(&problem.y0, &flipped) else {
+        return;
+    };
+    #[allow(clippy::cast_precision_loss, reason = "few samples")]
+    let samples = (problem.y0.len() / N) as f64;
+    let cancels = samples.sqrt() * norm(&apart[1]) / norm(&reference[1]).max(f64::MIN_POSITIVE);
     let condition: Vec<f64> = (0..2)
         .map(|part| {
             let moves = relative(&beside[part], &reference[part]) / shift;
@@ -141,7 +154,7 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
             let decays = if part == 0 {
                 norm(&problem.cotangent) / norm(&reference[0]).max(f64::MIN_POSITIVE)
             } else {
-                1.0
+                cancels
             };
             moves.max(decays).max(1.0)
         })
