@@ -10,7 +10,7 @@ use neuralode::{
     prelude::*,
     tableau::{ButcherTableau, WithTableau},
     vector_field::Differentiable,
-    Adjoint, Control, Controller, GradientCheck, Solver,
+    Adjoint, Control, Controller, GradientCheck, Solver, StepSizes, Vjp,
 };
 use support::{fields::Field, ADJOINTS};
 
@@ -436,5 +436,123 @@ fn a_pass_inside_another_one_takes_nothing_from_its_report() {
     let alone = pass(false).map(|(_, stats)| stats);
     let around = pass(true).map(|(_, stats)| stats);
     assert_eq!(alone, around);
-    assert!(matches!(alone, Err(SolveError::GradientError { .. })), "{alone:?}");
+    assert!(
+        matches!(alone, Err(SolveError::GradientError { .. })),
+        "{alone:?}"
+    );
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Guided {
+        input: [3],
+        ode: Ode {
+            field(t, y): [Dense(3 => 8, tanh), Dense(8 => 3)],
+            span: 0.0..10.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3, control: Gradients },
+        },
+    }
+}
+
+/// A batch of 20 and a model whose weights are multiplied.
+fn stiff_network<E: Dtype>(factor: f64) -> (Guided<E, Cpu>, Tensor<(usize, Const<3>), E, Cpu>)
+where
+    Cpu: Device<E>,
+{
+    let dev = Cpu::default();
+    let mut model = Guided::<E, _>::build(&dev);
+    let mut state = 0.5_f64;
+    let mut next = || {
+        // A fixed sequence in -1..1, the same in both types.
+        state = (state * 997.0 + 0.123).fract();
+        2.0 * state - 1.0
+    };
+    let mut parameters = support::parameters_of(&model);
+    for x in parameters.iter_mut().flatten() {
+        *x = factor * 0.6 * next();
+    }
+    support::set_parameters(&mut model, &parameters);
+    let rows: Vec<f64> = (0..60).map(|_| 1.5 * next()).collect();
+    (model, support::batch(&dev, &rows))
+}
+
+fn gradient_of_block<E: Dtype>(
+    model: &Guided<E, Cpu>,
+    y0: &Tensor<(usize, Const<3>), E, Cpu>,
+) -> Result<(Vec<f64>, Stats), SolveError>
+where
+    Cpu: Device<E>,
+    Guided<E, Cpu>: Sized,
+{
+    let cotangent = y0.clone() * E::from_f64(0.05).unwrap();
+    let found = support::differentiate::<3, E, Cpu, _>(&model.ode, y0, &cotangent)?;
+    let mut numbers = found.y0_bar;
+    numbers.extend(found.theta_bar.concat());
+    Ok((numbers, found.backward))
+}
+
+fn networks<E: Dtype>(tolerance: f64)
+where
+    Cpu: Device<E>,
+{
+    let mut refused = 0;
+    for factor in [1.0, 3.0, 5.0, 12.0] {
+        let (model, y0) = stiff_network::<f64>(factor);
+        let mut exact = model.clone();
+        exact.ode.options = SolveOptions::new(0.0, 10.0, 1e-11, 1e-11)
+            .with_solver(Solver::Dopri8)
+            .with_control(Control::GRADIENTS)
+            .with_max_steps(100_000);
+        let (exact, _) = gradient_of_block(&exact, &y0).unwrap();
+        let (mut model, y0) = stiff_network::<E>(factor);
+        assert_eq!(model.ode.options.control, Control::GRADIENTS);
+        for vjp in [Vjp::Generated, Vjp::Tape] {
+            for steps in [StepSizes::Shared, StepSizes::PerSample] {
+                model.ode.options = SolveOptions::new(0.0, 10.0, tolerance, tolerance)
+                    .with_vjp(vjp)
+                    .with_steps(steps)
+                    .with_max_steps(100_000);
+                let case = format!("weights times {factor}, {vjp:?}, {steps:?}");
+                let relative = |found: &[f64]| {
+                    let wrong = found.iter().zip(&exact).map(|(a, b)| (a - b).powi(2));
+                    let size = exact.iter().map(|x| x * x);
+                    (wrong.sum::<f64>() / size.sum::<f64>()).sqrt()
+                };
+                match gradient_of_block(&model, &y0) {
+                    Ok((found, stats)) => {
+                        let (wrong, estimate) = (relative(&found), stats.gradient_error);
+                        println!("{case}: off by {wrong:.1e}, estimate {estimate:.1e}");
+                        assert!(
+                            wrong < 20.0 * estimate.max(tolerance),
+                            "{case}: {wrong:e} {estimate:e}"
+                        );
+                    }
+                    Err(SolveError::GradientError { error, .. }) => {
+                        println!("{case}: refused, {error:.1e}");
+                        refused += 1;
+                    }
+                    Err(error) => panic!("{case}: {error}"),
+                }
+                model.ode.options = model.ode.options.clone().with_control(Control::GRADIENTS);
+                let (found, stats) = gradient_of_block(&model, &y0)
+                    .unwrap_or_else(|error| panic!("{case}: {error}"));
+                let wrong = relative(&found);
+                println!(
+                    "{case}, guided: off by {wrong:.1e}, estimate {:.1e}",
+                    stats.gradient_error
+                );
+                assert!(wrong < 0.2, "{case}: {wrong:e}");
+            }
+        }
+    }
+    assert!(
+        refused > 0,
+        "weights times 12 have no gradient on the steps of the solution"
+    );
+}
+
+#[test]
+fn gradients_of_networks_are_right_or_refused_and_right_with_steps_that_suit_them() {
+    networks::<f32>(1e-3);
+    networks::<f64>(1e-3);
 }

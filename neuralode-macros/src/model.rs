@@ -447,6 +447,7 @@ pub(crate) enum Steps {
         rtol: Value,
         atol: Value,
         controller: Controller,
+        control: Control,
         sizes: Sizes,
     },
     /// The user: all the same.
@@ -506,7 +507,18 @@ impl Controller {
     pub(crate) const NAMES: &'static [&'static str] = &["I", "PI", "PID"];
 }
 
-/// Whose error the controller sees.
+/// Whose error chooses the steps.
+#[derive(Clone, Copy)]
+pub(crate) enum Control {
+    Solution,
+    Gradients,
+}
+
+impl Control {
+    pub(crate) const NAMES: &'static [&'static str] = &["Solution", "Gradients"];
+}
+
+/// One step size for the batch, or one for each sample.
 #[derive(Clone, Copy)]
 pub(crate) enum Sizes {
     Shared,

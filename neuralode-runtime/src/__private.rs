@@ -51,7 +51,7 @@ pub use crate::{
         Call, Checked, Conv2d, Dense, Dropout, DropoutState, Flatten, Fold, GlobalAvgPool, Layer,
         LayerNorm, MaxPool2d, Mode, Pow, Project, Reshape, Residual, Scale, Stateless,
     },
-    options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
+    options::{Adjoint, Control, Controller, SolveOptions, Solver, StepSizes},
     samples::Samples,
     shape::{
         assert_feeds, assert_holds, assert_keeps, assert_positive, assert_returns_input,

@@ -85,7 +85,9 @@ where
         let samples = rng.gen_range(1..=70);
         let scale = 10.0_f64.powf(rng.gen_range(-9.0..9.0));
         let numbers = |rng: &mut StdRng, size: f64| -> Vec<f64> {
-            (0..samples * N).map(|_| size * rng.gen_range(-1.5..1.5)).collect()
+            (0..samples * N)
+                .map(|_| size * rng.gen_range(-1.5..1.5))
+                .collect()
         };
         let problem = Problem {
             y0: numbers(&mut rng, 1.0),
@@ -184,8 +186,8 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
                 let wrong: Vec<f64> = (0..2)
                     .map(|part| relative(&found[part], &reference[part]))
                     .collect();
-                let right = (0..2)
-                    .all(|part| wrong[part] <= 100.0 * problem.tolerance * condition[part]);
+                let right =
+                    (0..2).all(|part| wrong[part] <= 100.0 * problem.tolerance * condition[part]);
                 // Beside the size that the estimate speaks of.
                 let of_size = (wrong[0] / condition[0].max(1.0)).max(wrong[1] / condition[1]);
                 if right {
@@ -211,7 +213,9 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
 #[test]
 fn no_gradient_of_a_random_model_is_wrong_in_silence() {
     let asked = env::var("NEURALODE_GRADIENTS").ok();
-    let count = asked.and_then(|count| count.parse().ok()).unwrap_or(60_usize);
+    let count = asked
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(60_usize);
     let of_each = count.div_ceil(5);
     let dev = |seed| Cpu::seed_from_u64(seed);
     macro_rules! all {

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 
 use crate::{
     ast::{digits, Value},
-    model::{Adjoint, Controller, Method, Ode, Sizes, Steps},
+    model::{Adjoint, Control, Controller, Method, Ode, Sizes, Steps},
 };
 
 use super::{conditions::located_at, root, size_value};
@@ -30,13 +30,18 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
         Method::Dopri8 => quote!(Dopri8),
     };
     let mut steps = quote!(Shared);
+    let mut control = TokenStream::new();
     let controller = match &ode.solver.steps {
         Steps::Adaptive {
             rtol,
             atol,
             controller,
+            control: whose,
             sizes,
         } => {
+            if matches!(whose, Control::Gradients) {
+                control = quote!(.with_control(#root::Control::GRADIENTS));
+            }
             if matches!(sizes, Sizes::PerSample) {
                 steps = quote!(PerSample);
             }
@@ -82,6 +87,7 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
         #root::SolveOptions::new(t0, t1, rtol, atol)
             .with_solver(#root::Solver::#solver)
             .with_controller(#root::Controller::#controller)
+            #control
             .with_steps(#root::StepSizes::#steps)
             .with_adjoint(#root::Adjoint::#adjoint)
     }}

@@ -9,7 +9,7 @@ use crate::{
     check::{self, Place},
     diag::Diagnostics,
     model::{
-        surely, Adjoint, Chain, Condition, ConditionKind, Controller, Feeder, Method, Ode,
+        surely, Adjoint, Chain, Condition, ConditionKind, Control, Controller, Feeder, Method, Ode,
         Quantity, Returned, Shape, Sizes, Solver, Steps,
     },
 };
@@ -17,7 +17,7 @@ use crate::{
 use super::{layers_of, words::found, Lowering};
 
 pub(super) const CLAUSES: &[&str] = &["field", "span", "solver", "adjoint", "save_at"];
-const SETTINGS: &[&str] = &["rtol", "atol", "controller", "steps", "dt"];
+const SETTINGS: &[&str] = &["rtol", "atol", "controller", "control", "steps", "dt"];
 const COEFFICIENTS: &[&str] = &["p", "i", "d"];
 const CHECKPOINTED: &str = "write `Checkpointed { bytes: 100_000_000 }`";
 const SOLVER: &str = "write `Tsit5 { rtol: 1e-3, atol: 1e-3 }`";
@@ -223,6 +223,7 @@ impl Lowering<'_> {
         };
         let (mut rtol, mut atol, mut dt, mut controller) = (None, None, None, Some(Controller::I));
         let mut sizes = Some(Sizes::Shared);
+        let mut control = Some(Control::Solution);
         let unknown = |setting: &Ident| format!("unknown setting `{setting}` of `{word}`");
         let words = self.entries(settings, "setting", SETTINGS, unknown);
         let equal = words.contains(&Some("dt")) || !method.estimates_errors();
@@ -246,6 +247,14 @@ impl Lowering<'_> {
                     atol = self.number_above_zero(value, "atol", &check::ABSOLUTE_TOLERANCE);
                 }
                 Some("controller") => controller = self.controller(value),
+                Some("control") => {
+                    control = self.word(value, "a choice of errors", Control::NAMES, |word| {
+                        Some(match word {
+                            "Gradients" => Control::Gradients,
+                            _ => Control::Solution,
+                        })
+                    });
+                }
                 Some("steps") => {
                     sizes = self.word(value, "a choice of steps", Sizes::NAMES, |word| {
                         Some(match word {
@@ -281,6 +290,7 @@ impl Lowering<'_> {
                 rtol: self.in_domain(rtol, Quantity::RelativeTolerance),
                 atol: self.in_domain(atol, Quantity::AbsoluteTolerance),
                 controller: controller?,
+                control: control?,
                 sizes: sizes?,
             }
         };

@@ -11,7 +11,8 @@ use pulp::Simd;
 use super::{
     dense::argument,
     kernel::{
-        assert_whole_blocks, copy, scale_by_derivative, span, span_mut, Row, Sums, Tile, TileActivation, SPAN, WIDTH,
+        assert_whole_blocks, copy, scale_by_derivative, span, span_mut, Row, Sums, Tile,
+        TileActivation, SPAN, WIDTH,
     },
     layer::{Records, TileLayer},
     real::Real,

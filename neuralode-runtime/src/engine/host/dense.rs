@@ -8,8 +8,8 @@ use pulp::Simd;
 
 use super::{
     kernel::{
-        assert_whole_blocks, copy, in_blocks, scale_by_derivative, span_mut, Row, Sums, Tile, TileActivation, SPAN,
-        WIDTH,
+        assert_whole_blocks, copy, in_blocks, scale_by_derivative, span_mut, Row, Sums, Tile,
+        TileActivation, SPAN, WIDTH,
     },
     layer::{Records, TileLayer},
     real::Real,
