@@ -503,7 +503,7 @@ where
             .with_solver(Solver::Dopri8)
             .with_control(Control::GRADIENTS)
             .with_max_steps(100_000);
-        let (exact, _) = gradient_of_block(&exact, &y0).unwrap();
+        let (exact, _) = gradient_of_block::<f64>(&exact, &y0).unwrap();
         let (mut model, y0) = stiff_network::<E>(factor);
         assert_eq!(model.ode.options.control, Control::GRADIENTS);
         for vjp in [Vjp::Generated, Vjp::Tape] {
