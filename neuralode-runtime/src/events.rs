@@ -7,7 +7,7 @@ use crate::{
     error::{Quantity, SolveError},
     root::crossing,
     state::State,
-    step::{weighted, Step},
+    step::{finite, weighted, Step},
     tableau::ButcherTableau,
 };
 
@@ -18,10 +18,21 @@ pub enum Direction {
     /// Both.
     #[default]
     Any,
-    /// From below zero to zero or above, as the solve goes.
+    /// From below zero to above it, as the solve goes.
     Rising,
-    /// From above zero to zero or below, as the solve goes.
+    /// From above zero to below it, as the solve goes.
     Falling,
+}
+
+impl Direction {
+    /// Whether a change to a value of this sign counts.
+    fn counts(self, sign: f64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Rising => sign > 0.0,
+            Self::Falling => sign < 0.0,
+        }
+    }
 }
 
 /// Something that happens where a function `g(t, y)` changes its sign.
@@ -29,12 +40,14 @@ pub enum Direction {
 /// Signs are compared at the ends of steps: a function that crosses zero twice within one step goes unnoticed, unless
 /// it is looked at between as well ([`Event::with_samples`]) or steps are short enough
 /// ([`SolveOptions::dt_max`](crate::SolveOptions::dt_max)). A crossing is then located on the dense output, to two units
-/// in the last place of `t`, at the side where `g` has its new sign or is zero. A function that is exactly zero at the
-/// start has no sign there, and what it does first is no crossing; where it may be almost zero, as behind an event with
-/// a changed state, name the direction that counts.
+/// in the last place of `t`, at the side where `g` has its new sign or is zero. Where `g` is exactly zero, its sign a
+/// little later, 1/8192 of the step, says whether it crosses zero or touches it, which is no event; at the start that is the
+/// sign with which it begins. A zero in which the span ends is an event. Where `g` may be almost zero at the start, as behind
+/// an event with a changed state, name the direction that counts.
 ///
 /// # Cost
-/// One call of `g` per accepted step and sample, and per crossing about 8 with as many combinations of the stages.
+/// One call of `g` per accepted step and sample, one more where it is zero, and per crossing about 8 with as many
+/// combinations of the stages.
 pub struct Event<'e, Y> {
     g: Box<dyn FnMut(f64, &Y) -> f64 + 'e>,
     direction: Direction,
@@ -84,10 +97,10 @@ impl<'e, Y> Event<'e, Y> {
         self
     }
 
-    /// The same event, with `g` looked at in so many equally spaced points inside every step as well.
+    /// The same event, with `g` looked at in so many equally spaced points inside every step as well, at most 65535.
     #[must_use]
     pub fn with_samples(mut self, samples: usize) -> Self {
-        self.samples = samples;
+        self.samples = samples.min(usize::from(u16::MAX));
         self
     }
 }
@@ -245,7 +258,13 @@ struct Watched<'e, Y> {
     event: Event<'e, Y>,
     /// The function where it was last looked at.
     before: Option<f64>,
+    /// The sign that it had last; zero before it had one.
+    sign: f64,
 }
+
+/// How far behind a zero a function is looked at for its sign there, as a part of the step: a zero of second order rises
+/// above rounding noise there.
+const ASIDE: f64 = 1.0 / 8192.0;
 
 /// Finds the events of a solve, step by step.
 pub(crate) struct Watch<'e, Y> {
@@ -261,6 +280,7 @@ impl<'e, Y: State> Watch<'e, Y> {
         let watched = events.into_iter().map(|event| Watched {
             event,
             before: None,
+            sign: 0.0,
         });
         Self {
             events: watched.collect(),
@@ -271,12 +291,13 @@ impl<'e, Y: State> Watch<'e, Y> {
     }
 
     /// Finds what happens in an accepted step that ends at `end`, in the order in which it happens, up to the first
-    /// terminal event; if there is one, returns the part of the step before it, in `0..=1`.
+    /// terminal event; if there is one, returns the part of the step before it, in `0..=1`. No function is asked beyond
+    /// `t1`, the end of the span.
     pub(crate) fn step<const S: usize>(
         &mut self,
         tableau: &ButcherTableau<S>,
         step: &Step<&mut Y, &mut [Y; S]>,
-        end: (f64, &Y),
+        (end, t1): ((f64, &Y), f64),
     ) -> Result<Option<f64>, SolveError> {
         if self.events.is_empty() {
             return Ok(None);
@@ -284,18 +305,23 @@ impl<'e, Y: State> Watch<'e, Y> {
         let mut scratch = self.scratch.take().unwrap_or_else(|| step.y.clone());
         let size = f64::max(step.t.abs(), end.0.abs());
         let tolerance = f64::EPSILON * f64::max(size / step.h.abs(), 0.5);
+        // The part of the step at which the span ends.
+        let most = 1.0 + ((t1 - end.0) / step.h).max(0.0);
         self.crossings.clear();
-        for (index, Watched { event, before }) in self.events.iter_mut().enumerate() {
+        for (index, watched) in self.events.iter_mut().enumerate() {
+            let Watched { event, before, sign } = watched;
+            let function = &mut event.g;
             let mut g = |theta: f64| {
+                #[allow(clippy::float_cmp, reason = "the end itself")]
                 let value = if theta <= 0.0 {
-                    (event.g)(step.t, &*step.y)
-                } else if theta >= 1.0 {
-                    (event.g)(end.0, end.1)
+                    function(step.t, &*step.y)
+                } else if theta == 1.0 {
+                    function(end.0, end.1)
                 } else {
                     let weights = tableau.dense_weights(theta);
                     let terms = weighted(step.h, &weights, &*step.stages);
                     step.y.combine_into(terms, &mut scratch)?;
-                    (event.g)(theta.mul_add(step.h, step.t), &scratch)
+                    function(theta.mul_add(step.h, step.t), &scratch)
                 };
                 if value.is_nan() {
                     return Err(SolveError::NonFinite {
@@ -307,24 +333,52 @@ impl<'e, Y: State> Watch<'e, Y> {
                 }
                 Ok(value)
             };
-            let mut left = (
-                0.0,
-                match *before {
-                    Some(before) => before,
-                    None => g(0.0)?,
-                },
-            );
-            #[allow(clippy::cast_precision_loss, reason = "samples are few")]
+            let at_start = match *before {
+                Some(before) => before,
+                None => g(0.0)?,
+            };
+            let mut left = past_zero((0.0, at_start), most, &mut g)?;
+            let new = sign_of(left.1);
+            if *sign * new < 0.0 && event.direction.counts(new) {
+                // The last step ended in a zero that had no end.
+                self.crossings.push((0.0, index));
+            }
+            if new != 0.0 {
+                *sign = new;
+            }
             for sample in 1..=event.samples + 1 {
+                #[allow(clippy::cast_precision_loss, reason = "samples are few")]
                 let theta = sample as f64 / (event.samples + 1) as f64;
+                if theta <= left.0 {
+                    continue;
+                }
                 let right = (theta, g(theta)?);
-                if counts(event.direction, left.1, right.1) {
-                    let theta = crossing(left, right, tolerance, &mut g)?;
+                let past = past_zero(right, most, &mut g)?;
+                // A zero that the span ends in is reached, though nobody knows what would follow.
+                let reached = right.1 == 0.0 && past.0 <= theta;
+                let new = if reached { -*sign } else { sign_of(past.1) };
+                if *sign * new < 0.0 && event.direction.counts(new) {
+                    let theta = if right.1 == 0.0 {
+                        theta
+                    } else {
+                        // Zeros that the last sample left behind count as what was before.
+                        let old = *sign * f64::MIN_POSITIVE;
+                        let stays = left.1 == 0.0;
+                        let from = if stays { (left.0, old) } else { left };
+                        crossing(from, right, tolerance, |theta| {
+                            let value = g(theta)?;
+                            Ok::<_, SolveError>(if stays && value == 0.0 { old } else { value })
+                        })?
+                    };
                     self.crossings.push((theta, index));
                 }
-                left = right;
+                if new != 0.0 && !reached {
+                    *sign = new;
+                }
+                left = past;
             }
-            *before = Some(left.1);
+            // A look beyond the end of the step is one into the next step, which looks for itself.
+            *before = Some(if left.0 > 1.0 { 0.0 } else { left.1 });
         }
         self.scratch = Some(scratch);
         self.crossings.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -336,12 +390,15 @@ impl<'e, Y: State> Watch<'e, Y> {
                 let mut y = step.y.unset();
                 step.y
                     .combine_into(weighted(step.h, &weights, &*step.stages), &mut y)?;
-                (theta.mul_add(step.h, step.t), y)
+                let t = theta.mul_add(step.h, step.t);
+                finite(&y, (t, step.h))?;
+                (t, y)
             };
             let weights = tableau.dense_derivative_weights(theta);
             let mut dy = y.unset();
             y.zeros_like()?
                 .combine_into(weighted(1.0, &weights, &*step.stages), &mut dy)?;
+            finite(&dy, (t, step.h))?;
             self.found.push(Occurrence { event, t, y, dy });
             let terminal = self.events.get(event).is_some_and(|at| at.event.terminal);
             if terminal {
@@ -352,13 +409,24 @@ impl<'e, Y: State> Watch<'e, Y> {
     }
 }
 
-/// Whether a change from `before` to `after` counts.
-fn counts(direction: Direction, before: f64, after: f64) -> bool {
-    let rising = before < 0.0 && after >= 0.0;
-    let falling = before > 0.0 && after <= 0.0;
-    match direction {
-        Direction::Any => rising || falling,
-        Direction::Rising => rising,
-        Direction::Falling => falling,
+/// -1, 0 or 1.
+fn sign_of(x: f64) -> f64 {
+    if x == 0.0 {
+        0.0
+    } else {
+        x.signum()
     }
+}
+
+/// A point of a function, or one a little later if it is zero there; no later than `most`.
+fn past_zero(
+    (theta, value): (f64, f64),
+    most: f64,
+    g: &mut impl FnMut(f64) -> Result<f64, SolveError>,
+) -> Result<(f64, f64), SolveError> {
+    let aside = (theta + ASIDE).min(most);
+    if value != 0.0 || aside <= theta {
+        return Ok((theta, value));
+    }
+    Ok((aside, g(aside)?))
 }

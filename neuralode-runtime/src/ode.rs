@@ -13,6 +13,7 @@ use crate::{
     error::SolveError,
     events::{Event, Occurrence, Watch},
     options::SolveOptions,
+    resolution::{resolution, within},
     saved_points::SavedPoints,
     solve::{run, Observer},
     state::State,
@@ -131,17 +132,24 @@ pub struct Solution<Y> {
     pub events: Vec<Occurrence<Y>>,
     /// The dense output, if it was asked for.
     pub dense: Option<DenseOutput<Y>>,
-    t0: f64,
+    /// The span that was asked for.
+    span: (f64, f64),
 }
 
 impl<Y: State> Solution<Y> {
-    /// The solution at `t`, from the dense output. Costs a search over the steps and one combination of the stages.
+    /// The solution at `t`, from the dense output; at the end, or beyond it by rounding alone, it is the last state. Costs a
+    /// search over the steps and one combination of the stages.
     ///
     /// # Errors
-    /// [`SolveError::NoDenseOutput`], [`SolveError::NotSolved`] for a time before the start or behind the end, and
-    /// [`SolveError::Device`].
+    /// [`SolveError::NoDenseOutput`], [`SolveError::NotSolved`] for a time before the start or behind the end,
+    /// [`SolveError::NonFinite`] where the solution inside a step is not finite, and [`SolveError::Device`].
+    #[allow(clippy::float_cmp, reason = "the end itself")]
     pub fn at(&self, t: f64) -> Result<Y, SolveError> {
-        let value = self.dense_over(t)?.value(t)?;
+        let (dense, t) = self.dense_over(t)?;
+        if t == self.t {
+            return Ok(self.y.clone());
+        }
+        let value = dense.value(t)?;
         // A solve without steps is at its start.
         Ok(value.unwrap_or_else(|| self.y.clone()))
     }
@@ -152,18 +160,21 @@ impl<Y: State> Solution<Y> {
     /// # Errors
     /// Those of [`Solution::at`], of which a solution without steps has [`SolveError::NoDenseOutput`].
     pub fn derivative_at(&self, t: f64) -> Result<Y, SolveError> {
-        let derivative = self.dense_over(t)?.derivative(t)?;
-        derivative.ok_or(SolveError::NoDenseOutput)
+        let (dense, t) = self.dense_over(t)?;
+        dense.derivative(t)?.ok_or(SolveError::NoDenseOutput)
     }
 
-    fn dense_over(&self, t: f64) -> Result<&DenseOutput<Y>, SolveError> {
+    /// The dense output with the time that `t` means.
+    fn dense_over(&self, t: f64) -> Result<(&DenseOutput<Y>, f64), SolveError> {
         let dense = self.dense.as_ref().ok_or(SolveError::NoDenseOutput)?;
-        if (self.t0.min(self.t)..=self.t0.max(self.t)).contains(&t) {
-            Ok(dense)
+        let meant = within(t, self.span);
+        let (t0, _) = self.span;
+        if (t0.min(self.t)..=t0.max(self.t)).contains(&meant) {
+            Ok((dense, meant))
         } else {
             Err(SolveError::NotSolved {
                 found: t,
-                t0: self.t0,
+                t0,
                 t1: self.t,
             })
         }
@@ -424,7 +435,12 @@ impl<'a, F: VectorField> Solve<'a, F> {
         };
         let started = ended != Ended::ByError || stats.accepted > 0;
         if started && output.complete {
-            for reached in output.left.reached(t, options.t1 < options.t0) {
+            // The time of an event is known to a few units in the last place.
+            let noise = match ended {
+                Ended::AtEvent => 0.5 * resolution(t),
+                _ => 0.0,
+            };
+            for reached in output.left.reached(t, noise) {
                 output.saved.at_given(*reached, y.clone());
             }
         }
@@ -491,7 +507,7 @@ struct Output<'o, 'a, Y: State, R, const S: usize> {
     watch: Watch<'a, Y>,
     /// Whether a terminal event ended the solve.
     event: bool,
-    /// Whether the last accepted step was saved, to its end.
+    /// Whether the times in the last accepted step were saved, to its end.
     complete: bool,
     recorder: &'o mut R,
     on_step: Option<Box<dyn FnMut(&StepInfo) -> ControlFlow<()> + 'a>>,
@@ -509,7 +525,7 @@ impl<Y: State, R, const S: usize> Output<'_, '_, Y, R, S> {
             values: self.saved.values,
             events: self.watch.found,
             dense: self.dense,
-            t0: self.span.0,
+            span: self.span,
         }
     }
 }
@@ -525,13 +541,21 @@ where
         mut step: Step<&mut F::State, &mut [F::State; S]>,
         end: (f64, &F::State),
     ) -> Result<ControlFlow<()>, SolveError> {
-        self.complete = false;
-        let last = self.watch.step(self.tableau, &step, end)?;
+        // The solve goes on to the end of this step whatever fails here, and all that it gives goes with it.
+        if let Some(dense) = &mut self.dense {
+            dense.push(self.tableau, &step);
+        }
+        let ends = (end, self.span.1);
+        let (last, watched) = match self.watch.step(self.tableau, &step, ends) {
+            Ok(last) => (last, Ok(())),
+            Err(error) => (None, Err(error)),
+        };
         self.event = last.is_some();
         let (saved, part) = (&mut self.saved, last.unwrap_or(1.0));
-        self.left.pass(self.tableau, &mut step, part, |t, value| {
+        let passed = self.left.pass(self.tableau, &mut step, part, |t, value| {
             saved.at_given(t, value);
-        })?;
+        });
+        self.complete = passed.is_ok();
         let end_of_step = match self.watch.found.last() {
             Some(event) if last.is_some() => (event.t, &event.y),
             _ => end,
@@ -543,11 +567,8 @@ where
             let (t0, t1) = self.span;
             progress(((end_of_step.0 - t0) / (t1 - t0)).clamp(0.0, 1.0));
         }
-        if let Some(dense) = &mut self.dense {
-            dense.push(self.tableau, &step);
-        }
-        self.recorder.record(step)?;
-        self.complete = true;
+        let recorded = self.recorder.record(step);
+        watched.and(passed).and(recorded)?;
         Ok(if last.is_some() {
             ControlFlow::Break(())
         } else {

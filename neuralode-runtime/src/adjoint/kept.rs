@@ -58,7 +58,8 @@ impl<Y: State, const S: usize> Kept<Y, S> {
     /// Takes the values of the finished solve at its saved times, where the adjoint needs them.
     pub fn finish(&mut self, times: &[f64], values: &[Y]) {
         if let What::Values(kept) = &mut self.what {
-            kept.extend(times.iter().copied().zip(values.iter().cloned()));
+            let times = times.iter().map(|t| self.options.meant(*t));
+            kept.extend(times.zip(values.iter().cloned()));
         }
     }
 
@@ -77,12 +78,11 @@ impl<Y: State, const S: usize> Kept<Y, S> {
         match &self.what {
             What::Steps(trajectory) => pull_back(field, trajectory, cotangents, options),
             What::Checkpoints(kept) => {
-                check(cotangents, options)?;
-                checkpointed::pull_back(field, kept, cotangents, options)
+                checkpointed::pull_back(field, kept, &check(cotangents, options)?, options)
             }
             What::Values(values) => {
-                check(cotangents, options)?;
-                backsolve::pull_back(field, self.tableau, values, cotangents, options)
+                let cotangents = check(cotangents, options)?;
+                backsolve::pull_back(field, self.tableau, values, &cotangents, options)
             }
         }
     }

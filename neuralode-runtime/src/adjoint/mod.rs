@@ -26,6 +26,8 @@ pub use checkpointed::Checkpoints;
 pub use kept::{solve_keeping, Kept};
 pub use times::TimeGradients;
 
+use std::borrow::Cow;
+
 use crate::{
     error::{Quantity, SolveError},
     options::{Adjoint, SolveOptions},
@@ -91,7 +93,7 @@ pub fn pull_back<F: Differentiable, const S: usize>(
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    check(cotangents, options)?;
+    let cotangents = &*check(cotangents, options)?;
     match options.adjoint {
         Adjoint::Discrete | Adjoint::Checkpointed { .. } => {
             discrete::pull_back(field, trajectory, cotangents, options)
@@ -111,8 +113,12 @@ pub fn pull_back<F: Differentiable, const S: usize>(
     }
 }
 
-/// Whether the cotangents can be pulled back: their times, and that they are finite.
-fn check<Y: State>(cotangents: &[Cotangent<Y>], options: &SolveOptions) -> Result<(), SolveError> {
+/// The cotangents, if they can be pulled back: their times, and that they are finite. A time that rounding has taken out of
+/// the span becomes the end that it means.
+fn check<'c, Y: State>(
+    cotangents: &'c [Cotangent<Y>],
+    options: &SolveOptions,
+) -> Result<Cow<'c, [Cotangent<Y>]>, SolveError> {
     options.validate_times(cotangents.iter().map(|cotangent| cotangent.t))?;
     let tolerances = options.tolerances();
     for Cotangent { t, value } in cotangents {
@@ -125,7 +131,15 @@ fn check<Y: State>(cotangents: &[Cotangent<Y>], options: &SolveOptions) -> Resul
             });
         }
     }
-    Ok(())
+    let mut cotangents = Cow::Borrowed(cotangents);
+    for index in 0..cotangents.len() {
+        let t = cotangents[index].t;
+        let meant = options.meant(t);
+        if meant.to_bits() != t.to_bits() {
+            cotangents.to_mut()[index].t = meant;
+        }
+    }
+    Ok(cotangents)
 }
 
 /// The cotangents that belong to each of `steps`, whose times lie in `(t, t + h]`; both are in the order of

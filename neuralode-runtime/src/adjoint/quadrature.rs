@@ -108,7 +108,7 @@ impl<Y: State, P: State, const S: usize> Integral<Y, P, S> {
         self.zero.combine_into(nothing(), &mut self.error)?;
         for (x, kronrod, difference) in nodes() {
             let t = x.mul_add(half, middle);
-            self.lambda.evaluate(t, &mut self.at)?;
+            self.lambda.look_up(t, &mut self.at)?;
             let product = reverse.gather(t, &self.at.lambda)?;
             // Backwards in time: the integral from `to` to `from`.
             for (weight, sum) in [

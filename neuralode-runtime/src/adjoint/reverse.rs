@@ -63,7 +63,7 @@ impl<'a, F: Differentiable, const S: usize> Reverse<'a, F, S> {
     /// `(df/dtheta)^T lambda` at `t` and the dense output there: one product.
     pub(super) fn gather(&mut self, t: f64, lambda: &F::State) -> Result<&F::Params, SolveError> {
         if let Some(forward) = self.forward {
-            forward.evaluate(t, &mut self.y)?;
+            forward.look_up(t, &mut self.y)?;
         }
         self.stats.vjps += 1;
         self.field
@@ -79,7 +79,7 @@ impl<F: Differentiable, const S: usize> VectorField for Reverse<'_, F, S> {
         let y = match (&at.y, self.forward) {
             (Some(y), _) => y,
             (None, Some(forward)) => {
-                forward.evaluate(t, &mut self.y)?;
+                forward.look_up(t, &mut self.y)?;
                 &self.y
             }
             (None, None) => &self.y,

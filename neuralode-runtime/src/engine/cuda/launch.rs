@@ -22,6 +22,7 @@ use super::{
 use crate::{
     error::{Quantity, SolveError},
     options::{Controller, SolveOptions, StepSizes},
+    resolution::resolution,
     stats::Stats,
     tableau::{ButcherTableau, WithTableau},
 };
@@ -353,7 +354,6 @@ impl Kernels {
             ..
         } = summary;
         let sample = (options.steps == StepSizes::PerSample).then_some(failed);
-        let smallest = 16.0 * f64::EPSILON * options.t0.abs().max(options.t1.abs());
         Ok(match status {
             MAX_STEPS => SolveError::MaxSteps {
                 t,
@@ -366,7 +366,7 @@ impl Kernels {
             TOO_SMALL => SolveError::StepTooSmall {
                 t,
                 h,
-                minimum: smallest.max(options.dt_min.unwrap_or(0.0)),
+                minimum: resolution(t).max(options.smallest_floor()),
                 error,
                 sample,
             },

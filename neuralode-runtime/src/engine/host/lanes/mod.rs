@@ -18,7 +18,12 @@ pub(super) use plan::{group_size, Plan};
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::{error::SolveError, pool, stats::Stats};
+use crate::{
+    error::{Quantity, SolveError},
+    pool,
+    stats::Stats,
+    stiffness,
+};
 
 use arithmetic::{careful_mean, combine, error_row, lane_squares, mean};
 use numbers::Lanes;
@@ -203,6 +208,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
             return;
         };
         let mut lanes = Lanes::<L>::IDLE;
+        let mut attempts = 0;
         let mut queue = 0..group.wanted();
         let mut busy = 0;
         for lane in 0..L {
@@ -257,14 +263,16 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
             if !finite {
                 look_again::<S, E, N, L>(plan, &mut lanes, (y, y1, k));
             }
+            attempts += 1;
+            if attempts >= plan.options.max_steps {
+                see_decay::<S, E, N, L>(plan, &mut lanes, (y, y1, k));
+            }
             let saves = lanes.judge(plan);
             let mut keep = Row::<E, L>::default();
             for l in 0..L {
                 keep[l] = E::from_f64(lanes.accepts[l]);
             }
-            if saves {
-                save::<S, E, N, L>(group, plan, &mut lanes, tiles);
-            }
+            let saved = !saves || save::<S, E, N, L>(group, plan, &mut lanes, tiles);
             if let Some(record) = &mut group.record {
                 record.push(stock, tiles, &keep, (&lanes.t, &lanes.h));
             }
@@ -273,7 +281,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
             };
             select(&keep, y1, y);
             select(&keep, last, first);
-            if lanes.advance(plan) {
+            if lanes.advance(plan) || !saved {
                 busy = turn_over(group, plan, &mut lanes, tiles, (&mut queue, busy));
             }
         }
@@ -339,21 +347,58 @@ fn look_again<S: Simd, E: Real, const N: usize, const L: usize>(
     }
 }
 
-/// Writes the values at the saved times inside of accepted attempts.
+/// What decays in the attempts that are the last ones of their samples; as [`crate::stiffness::decay`] does.
+#[cold]
+fn see_decay<S: Simd, E: Real, const N: usize, const L: usize>(
+    plan: &Plan<'_, E>,
+    lanes: &mut Lanes<L>,
+    (y, y1, k): (&Tile<E, N, L>, &Tile<E, N, L>, &[Tile<E, N, L>]),
+) {
+    let earlier = stiffness::earlier_stage(plan.tableau.evaluations);
+    let (Some(at), Some(last)) = (k.get(earlier), k.last()) else {
+        return;
+    };
+    for l in 0..L {
+        if !lanes.is_last_try(l, plan) {
+            continue;
+        }
+        let (mut square, mut product, mut whole) = (0.0, 0.0, 0.0);
+        for n in 0..N {
+            let mut state = y[n][l];
+            for (j, k) in k.iter().enumerate().take(earlier) {
+                let weight = plan.tableau.a(earlier, j);
+                if weight != 0.0 {
+                    state = E::from_f64(lanes.h[l] * weight).mul_add::<S>(k[n][l], state);
+                }
+            }
+            let dy = (-E::ONE).mul_add::<S>(state, y1[n][l]).to_f64();
+            let df = (-E::ONE).mul_add::<S>(at[n][l], last[n][l]).to_f64();
+            square += dy * dy;
+            product += df * dy;
+            whole += y1[n][l].to_f64() * y1[n][l].to_f64();
+        }
+        lanes.decay[l] = stiffness::ratio(lanes.h[l], [square, product, whole], E::EPSILON);
+    }
+}
+
+/// Writes the values at the saved times inside of accepted attempts; returns whether all are finite, and fails the samples
+/// with those that are not.
 #[inline(always)]
 fn save<S: Simd, E: Real, const N: usize, const L: usize>(
     group: &mut Group<E, N, L>,
     plan: &Plan<'_, E>,
     lanes: &mut Lanes<L>,
     tiles: &[Tile<E, N, L>],
-) {
+) -> bool {
     let Some((y, k)) = tiles.split_first() else {
-        return;
+        return true;
     };
+    let mut all_finite = true;
     for l in 0..L {
         let mut inside = false;
         while lanes.accepts[l] > 0.0 {
-            let theta = (lanes.saves_at[l] - lanes.t[l]) / lanes.h[l];
+            // A time that rounding has taken before the start is the start.
+            let theta = ((lanes.saves_at[l] - lanes.t[l]) / lanes.h[l]).max(0.0);
             if theta >= 1.0 {
                 // The end of this step is the start of the next, or of nothing.
                 break;
@@ -374,6 +419,16 @@ fn save<S: Simd, E: Real, const N: usize, const L: usize>(
                         }
                     }
                 }
+                if value.iter().any(|value| !value.to_f64().is_finite()) {
+                    all_finite = false;
+                    let error = SolveError::NonFinite {
+                        quantity: Quantity::Interpolant,
+                        t: lanes.saves_at[l],
+                        h: lanes.h[l],
+                        sample: Some(group.first + sample),
+                    };
+                    group.fail(sample, error);
+                }
             }
             if let Some(record) = &mut group.record {
                 record.note(l, sample, What::Saved { time, theta });
@@ -382,6 +437,7 @@ fn save<S: Simd, E: Real, const N: usize, const L: usize>(
         }
         lanes.dense_steps[l] += usize::from(inside);
     }
+    all_finite
 }
 
 /// Takes samples that have come to an end out of their lanes and puts the next ones in; returns how many lanes are
