@@ -126,7 +126,7 @@ pub enum SolveError {
         found: f64,
         /// Where the solve starts.
         t: f64,
-        /// The smallest size of a step there: 8 to 16 units in the last place of `t`.
+        /// The smallest size of a step there: 2 to 4 units in the last place of `t`.
         minimum: f64,
     },
     /// A smallest step size above the largest one.

@@ -256,10 +256,22 @@ impl<Y: State> Occurrence<Y> {
 /// An event along a solve.
 struct Watched<'e, Y> {
     event: Event<'e, Y>,
-    /// The function where it was last looked at.
+    /// The function at the end of the last step, zero if its sign there is not known.
     before: Option<f64>,
     /// The sign that it had last; zero before it had one.
     sign: f64,
+}
+
+/// A function on its way through a step.
+struct Walk {
+    direction: Direction,
+    sign: f64,
+    /// Where it was looked at last.
+    left: (f64, f64),
+    /// The part of the step at which the span ends.
+    most: f64,
+    /// Of the root's place, as a part of the step.
+    tolerance: f64,
 }
 
 /// How far behind a zero a function is looked at for its sign there, as a part of the step: a zero of second order rises
@@ -303,9 +315,10 @@ impl<'e, Y: State> Watch<'e, Y> {
             return Ok(None);
         }
         let mut scratch = self.scratch.take().unwrap_or_else(|| step.y.clone());
+        // A unit in the last place of times inside the step, and a little less where they come near zero.
         let size = f64::max(step.t.abs(), end.0.abs());
-        let tolerance = f64::EPSILON * f64::max(size / step.h.abs(), 0.5);
-        // The part of the step at which the span ends.
+        let least = f64::min(step.t.abs(), end.0.abs());
+        let tolerance = f64::EPSILON * f64::max(least, size / 1024.0) / step.h.abs();
         let most = 1.0 + ((t1 - end.0) / step.h).max(0.0);
         self.crossings.clear();
         for (index, watched) in self.events.iter_mut().enumerate() {
@@ -337,48 +350,38 @@ impl<'e, Y: State> Watch<'e, Y> {
                 Some(before) => before,
                 None => g(0.0)?,
             };
-            let mut left = past_zero((0.0, at_start), most, &mut g)?;
-            let new = sign_of(left.1);
-            if *sign * new < 0.0 && event.direction.counts(new) {
+            let mut walk = Walk {
+                direction: event.direction,
+                sign: *sign,
+                left: past_zero((0.0, at_start), most, &mut g)?,
+                most,
+                tolerance,
+            };
+            if walk.turn(sign_of(walk.left.1)) {
                 // The last step ended in a zero that had no end.
                 self.crossings.push((0.0, index));
-            }
-            if new != 0.0 {
-                *sign = new;
             }
             for sample in 1..=event.samples + 1 {
                 #[allow(clippy::cast_precision_loss, reason = "samples are few")]
                 let theta = sample as f64 / (event.samples + 1) as f64;
-                if theta <= left.0 {
+                if theta <= walk.left.0 {
                     continue;
                 }
-                let right = (theta, g(theta)?);
-                let past = past_zero(right, most, &mut g)?;
-                // A zero that the span ends in is reached, though nobody knows what would follow.
-                let reached = right.1 == 0.0 && past.0 <= theta;
-                let new = if reached { -*sign } else { sign_of(past.1) };
-                if *sign * new < 0.0 && event.direction.counts(new) {
-                    let theta = if right.1 == 0.0 {
-                        theta
-                    } else {
-                        // Zeros that the last sample left behind count as what was before.
-                        let old = *sign * f64::MIN_POSITIVE;
-                        let stays = left.1 == 0.0;
-                        let from = if stays { (left.0, old) } else { left };
-                        crossing(from, right, tolerance, |theta| {
-                            let value = g(theta)?;
-                            Ok::<_, SolveError>(if stays && value == 0.0 { old } else { value })
-                        })?
-                    };
-                    self.crossings.push((theta, index));
+                let value = g(theta)?;
+                let aside = theta - ASIDE;
+                if value == 0.0 && aside > walk.left.0 {
+                    // Another root may lie between the last point and this one.
+                    let crossing = walk.pass((aside, g(aside)?), &mut g)?;
+                    self.crossings.extend(crossing.map(|theta| (theta, index)));
                 }
-                if new != 0.0 && !reached {
-                    *sign = new;
+                if theta > walk.left.0 {
+                    let crossing = walk.pass((theta, value), &mut g)?;
+                    self.crossings.extend(crossing.map(|theta| (theta, index)));
                 }
-                left = past;
             }
+            *sign = walk.sign;
             // A look beyond the end of the step is one into the next step, which looks for itself.
-            *before = Some(if left.0 > 1.0 { 0.0 } else { left.1 });
+            *before = Some(if walk.left.0 > 1.0 { 0.0 } else { walk.left.1 });
         }
         self.scratch = Some(scratch);
         self.crossings.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -406,6 +409,46 @@ impl<'e, Y: State> Watch<'e, Y> {
             }
         }
         Ok(None)
+    }
+}
+
+impl Walk {
+    /// Goes on to a sign; returns whether that is a change that counts.
+    fn turn(&mut self, sign: f64) -> bool {
+        let counts = self.sign * sign < 0.0 && self.direction.counts(sign);
+        if sign != 0.0 {
+            self.sign = sign;
+        }
+        counts
+    }
+
+    /// Goes on to the point `right`; returns where the function crosses zero on the way, or there.
+    fn pass(
+        &mut self,
+        right: (f64, f64),
+        g: &mut impl FnMut(f64) -> Result<f64, SolveError>,
+    ) -> Result<Option<f64>, SolveError> {
+        let old = self.sign;
+        let past = past_zero(right, self.most, g)?;
+        let left = core::mem::replace(&mut self.left, past);
+        if right.1 == 0.0 {
+            // A zero that the span ends in is reached, though nobody knows what would follow.
+            let ends = past.0 <= right.0;
+            let counts = self.turn(if ends { -old } else { sign_of(past.1) });
+            return Ok(counts.then_some(right.0));
+        }
+        if !self.turn(sign_of(right.1)) {
+            return Ok(None);
+        }
+        // Zeros from the last point on count as what was before.
+        let flat = left.1 == 0.0;
+        let before = old * f64::MIN_POSITIVE;
+        let from = if flat { (left.0, before) } else { left };
+        let theta = crossing(from, right, self.tolerance, |theta| {
+            let value = g(theta)?;
+            Ok::<_, SolveError>(if flat && value == 0.0 { before } else { value })
+        })?;
+        Ok(Some(theta))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     options::SolveOptions,
     resolution::{resolution, within},
     saved_points::SavedPoints,
-    solve::{run, Observer},
+    solve::{run, Halt, Observer},
     state::State,
     stats::Stats,
     step::Step,
@@ -398,7 +398,6 @@ impl<'a, F: VectorField> Solve<'a, F> {
             dense: save_at.dense.then(|| DenseOutput::new(tableau)),
             watch: Watch::new(events),
             event: false,
-            complete: true,
             recorder,
             on_step,
             progress,
@@ -434,7 +433,7 @@ impl<'a, F: VectorField> Solve<'a, F> {
             _ => (run.t, run.solved.y),
         };
         let started = ended != Ended::ByError || stats.accepted > 0;
-        if started && output.complete {
+        if started {
             // The time of an event is known to a few units in the last place.
             let noise = match ended {
                 Ended::AtEvent => 0.5 * resolution(t),
@@ -507,8 +506,6 @@ struct Output<'o, 'a, Y: State, R, const S: usize> {
     watch: Watch<'a, Y>,
     /// Whether a terminal event ended the solve.
     event: bool,
-    /// Whether the times in the last accepted step were saved, to its end.
-    complete: bool,
     recorder: &'o mut R,
     on_step: Option<Box<dyn FnMut(&StepInfo) -> ControlFlow<()> + 'a>>,
     progress: Option<Box<dyn FnMut(f64) + 'a>>,
@@ -530,6 +527,23 @@ impl<Y: State, R, const S: usize> Output<'_, '_, Y, R, S> {
     }
 }
 
+impl<Y: State, R, const S: usize> Output<'_, '_, Y, R, S> {
+    /// The events of a step, and the values at the times in it; the part of it before a terminal event.
+    fn watch_and_save(
+        &mut self,
+        step: &mut Step<&mut Y, &mut [Y; S]>,
+        end: (f64, &Y),
+    ) -> Result<Option<f64>, SolveError> {
+        let last = self.watch.step(self.tableau, step, (end, self.span.1))?;
+        let (saved, part) = (&mut self.saved, last.unwrap_or(1.0));
+        self.left.pass(self.tableau, step, part, |t, value| {
+            saved.at_given(t, value);
+        })?;
+        self.event = last.is_some();
+        Ok(last)
+    }
+}
+
 impl<F, R, const S: usize> Observer<F, S> for Output<'_, '_, F::State, R, S>
 where
     F: VectorField,
@@ -540,22 +554,19 @@ where
         _: &mut F,
         mut step: Step<&mut F::State, &mut [F::State; S]>,
         end: (f64, &F::State),
-    ) -> Result<ControlFlow<()>, SolveError> {
-        // The solve goes on to the end of this step whatever fails here, and all that it gives goes with it.
-        if let Some(dense) = &mut self.dense {
-            dense.push(self.tableau, &step);
-        }
-        let ends = (end, self.span.1);
-        let (last, watched) = match self.watch.step(self.tableau, &step, ends) {
-            Ok(last) => (last, Ok(())),
-            Err(error) => (None, Err(error)),
+    ) -> Result<ControlFlow<()>, Halt> {
+        let saved_before = self.saved.times.len();
+        let found_before = self.watch.found.len();
+        let last = match self.watch_and_save(&mut step, end) {
+            Ok(last) => last,
+            Err(error) => {
+                // Nothing of this step is left.
+                self.saved.times.truncate(saved_before);
+                self.saved.values.truncate(saved_before);
+                self.watch.found.truncate(found_before);
+                return Err(Halt::Before(error));
+            }
         };
-        self.event = last.is_some();
-        let (saved, part) = (&mut self.saved, last.unwrap_or(1.0));
-        let passed = self.left.pass(self.tableau, &mut step, part, |t, value| {
-            saved.at_given(t, value);
-        });
-        self.complete = passed.is_ok();
         let end_of_step = match self.watch.found.last() {
             Some(event) if last.is_some() => (event.t, &event.y),
             _ => end,
@@ -567,8 +578,10 @@ where
             let (t0, t1) = self.span;
             progress(((end_of_step.0 - t0) / (t1 - t0)).clamp(0.0, 1.0));
         }
-        let recorded = self.recorder.record(step);
-        watched.and(passed).and(recorded)?;
+        if let Some(dense) = &mut self.dense {
+            dense.push(self.tableau, &step);
+        }
+        self.recorder.record(step).map_err(Halt::After)?;
         Ok(if last.is_some() {
             ControlFlow::Break(())
         } else {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     error::SolveError,
-    resolution::{resolution, within},
+    resolution::{smallest_given, within},
 };
 
 /// The method that advances the solution: an explicit Runge-Kutta method, a table of [`crate::tableau`].
@@ -393,7 +393,7 @@ impl SolveOptions {
         let dt_max = self.dt_max.filter(|most| constant.is_none_or(|dt| *most < dt));
         let fixed = [("dt", constant), ("dt_max", dt_max)];
         for (name, found) in fixed {
-            let (t, minimum) = (self.t0, resolution(self.t0));
+            let (t, minimum) = (self.t0, smallest_given(self.t0));
             if let Some(found) = found.filter(|size| *size < minimum && self.t0 != self.t1) {
                 return Err(SolveError::StepBelowResolution {
                     name,

@@ -11,6 +11,12 @@ pub(crate) fn resolution(t: f64) -> f64 {
     8.0 * f64::EPSILON * t.abs()
 }
 
+/// The smallest size of steps from `t` that are all equal, or at most so large: 2 to 4 units in its last place, with which
+/// time moves.
+pub(crate) fn smallest_given(t: f64) -> f64 {
+    0.25 * resolution(t)
+}
+
 /// How far a step of some size takes a solve along one leg: by a little more than its size, where what would be left
 /// behind it is rounding noise, and no step.
 #[derive(Clone, Copy, Debug)]

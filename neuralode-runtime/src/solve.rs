@@ -102,13 +102,21 @@ pub(crate) trait Observer<F: VectorField, const S: usize> {
         field: &mut F,
         step: Step<&mut F::State, &mut [F::State; S]>,
         end: (f64, &F::State),
-    ) -> Result<ControlFlow<()>, SolveError>;
+    ) -> Result<ControlFlow<()>, Halt>;
 
     /// An attempted step, after [`Observer::accepted`] if it was. `Break` ends the solve.
     #[inline]
     fn attempted(&mut self, _: &StepInfo) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
+}
+
+/// Why an observer ends a solve with an error.
+pub(crate) enum Halt {
+    /// The step is none: the solve stays at its start, and nobody has taken anything of it.
+    Before(SolveError),
+    /// The step is one of the solve.
+    After(SolveError),
 }
 
 struct EachStep<C>(C);
@@ -124,8 +132,9 @@ where
         field: &mut F,
         step: Step<&mut F::State, &mut [F::State; S]>,
         _: (f64, &F::State),
-    ) -> Result<ControlFlow<()>, SolveError> {
-        self.0(field, step).map(ControlFlow::Continue)
+    ) -> Result<ControlFlow<()>, Halt> {
+        let seen = self.0(field, step);
+        seen.map(ControlFlow::Continue).map_err(Halt::After)
     }
 }
 
@@ -250,7 +259,7 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
         let verdict = control.judge(square);
         if accepted + rejected + 1 == options.max_steps {
             // An observer may take the stages.
-            decay = stepper.decay().unwrap_or(f64::NAN);
+            decay = stepper.decay(&tolerances).unwrap_or(f64::NAN);
         }
         signed = h * verdict.factor;
         size = signed.abs();
@@ -273,11 +282,15 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
             };
             let (field, step, y1) = stepper.accepted();
             let seen = observer.accepted(field, step, (end, y1));
+            if let Err(Halt::Before(error)) = seen {
+                accepted -= 1;
+                break Err(error);
+            }
             stepper.accept(end);
             let stopped = observer.attempted(&info).is_break();
             let ends = match seen {
                 Ok(flow) => stopped || flow.is_break(),
-                Err(error) => break Err(error),
+                Err(Halt::Before(error) | Halt::After(error)) => break Err(error),
             };
             if ends {
                 break Ok(ControlFlow::Break(()));

@@ -182,8 +182,11 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
     }
 
     /// The size of the attempted step times the rate of the fastest decay that it saw; see [`crate::stiffness`].
-    pub(crate) fn decay(&self) -> Result<f64, SolveError> {
-        stiffness::decay(&self.step, self.tableau)
+    pub(crate) fn decay(&mut self, tolerances: &Tolerances) -> Result<f64, SolveError> {
+        let field = &mut *self.field;
+        stiffness::decay(&self.step, self.tableau, tolerances, |t, y, dy| {
+            field.eval(t, y, dy)
+        })
     }
 
     /// The sample with the largest error of the attempted step.

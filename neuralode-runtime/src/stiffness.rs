@@ -1,24 +1,27 @@
 //! Whether it is stability that keeps the steps of a solve small, and not accuracy: then the field is stiff.
 //!
 //! Two stages of a step see the field in two states that lie near each other. Where something in the field decays much
-//! faster than the solution moves, these states differ in just that, and the change of the field over the change of the
-//! state is its rate:
+//! faster than the solution moves, the field changes between the two along just that. One more evaluation, a small way `d`
+//! from the step's end in this direction, gives its rate:
 //!
 //! ```text
-//! rate = -<k_i - k_j, Y_i - Y_j> / <Y_i - Y_j, Y_i - Y_j>
+//! d    = k_i - k_j, scaled to the size of an allowed error
+//! rate = -<d, f(t, y1 + d) - f(t, y1)> / <d, d>
 //! ```
 //!
-//! for the last two stages. An explicit method is stable for steps of a few times the inverse of the rate
-//! ([`stable_up_to`]); the controller stops there, whatever the tolerances, and many steps are left.
+//! for the last two stages, in the scales of the error. An explicit method is stable for steps of a few times the inverse
+//! of the rate ([`stable_up_to`]); the controller stops there, whatever the tolerances, and many steps are left. All of this
+//! happens once, when a solve has failed.
 //!
 //! # Sources
 //! E. Hairer, G. Wanner, "Solving Ordinary Differential Equations II", 2nd ed., Springer 1996, section IV.2, doi:
-//! 10.1007/978-3-642-05221-7, for the two stages; here with the sign, so that a fast oscillation is none.
+//! 10.1007/978-3-642-05221-7, for the two stages; here with the sign, so that a fast oscillation is none, and one step of the power method farther.
 
 use crate::{
     error::SolveError,
+    options::Tolerances,
     state::State,
-    step::{weighted, Attempt},
+    step::Attempt,
     tableau::{ButcherTableau, TableauView},
 };
 
@@ -27,38 +30,38 @@ pub(crate) fn earlier_stage(evaluations: usize) -> usize {
     evaluations.saturating_sub(1)
 }
 
-/// The step's size times the rate of the fastest decay that its last two stages saw; NaN if they saw nothing.
+/// The step's size times the rate of the fastest decay that its last two stages saw; NaN if they saw nothing. `eval` is the
+/// field.
 pub(crate) fn decay<Y: State, const S: usize>(
     step: &Attempt<Y, S>,
     tableau: &ButcherTableau<S>,
+    tolerances: &Tolerances,
+    mut eval: impl FnMut(f64, &Y, &mut Y) -> Result<(), SolveError>,
 ) -> Result<f64, SolveError> {
-    let earlier = earlier_stage(tableau.evaluations);
-    let (Some(k), Some(last)) = (step.k.get(earlier), step.k.last()) else {
+    let (Some(k), Some(last)) = (step.k.get(earlier_stage(tableau.evaluations)), step.k.last())
+    else {
         return Ok(f64::NAN);
     };
-    let mut state = step.y.unset();
-    let weights = &tableau.a[earlier][..earlier];
-    step.y
-        .combine_into(weighted(step.h, weights, &step.k), &mut state)?;
-    let (mut y, mut f) = (step.y.unset(), step.y.unset());
-    step.y1.combine_into([(-1.0, &state)].into_iter(), &mut y)?;
-    last.combine_into([(-1.0, k)].into_iter(), &mut f)?;
-    Ok(ratio(
-        step.h,
-        [y.dot(&y)?, f.dot(&y)?, step.y1.dot(&step.y1)?],
-        step.y.epsilon(),
-    ))
-}
-
-/// The same by the products of the differences: of the states' with itself and with the field's, and of the state with
-/// itself.
-pub(crate) fn ratio(h: f64, [square, product, whole]: [f64; 3], epsilon: f64) -> f64 {
-    let noise = 64.0 * epsilon;
-    if square > noise * noise * whole {
-        -h * (product / square)
-    } else {
-        f64::NAN
-    }
+    let zero = step.y.zeros_like()?;
+    let [mut aside, mut there, mut d, mut change] = core::array::from_fn(|_| zero.clone());
+    let norm = |x: &Y| -> Result<f64, SolveError> {
+        Ok(Y::scaled_square_sum(x, &step.y, &step.y1, tolerances)?.sqrt())
+    };
+    zero.combine_into([(step.h, last), (-step.h, k)].into_iter(), &mut change)?;
+    let size = norm(&change)?;
+    zero.combine_into([(1.0 / size, &change)].into_iter(), &mut d)?;
+    step.y1.combine_into([(1.0, &d)].into_iter(), &mut aside)?;
+    eval(step.t + step.h, &aside, &mut there)?;
+    zero.combine_into(
+        [(step.h, &there), (-step.h, last)].into_iter(),
+        &mut change,
+    )?;
+    // A product by norms, of vectors of equal length, so that neither drowns in the other.
+    let size = norm(&change)?;
+    zero.combine_into([(1.0, &d), (1.0 / size, &change)].into_iter(), &mut aside)?;
+    zero.combine_into([(1.0, &d), (-1.0 / size, &change)].into_iter(), &mut there)?;
+    let (sum, difference) = (norm(&aside)?, norm(&there)?);
+    Ok(-0.25 * size * (sum * sum - difference * difference))
 }
 
 /// The largest multiple of a decay's inverse rate that the method takes as a step without blowing it up: where its

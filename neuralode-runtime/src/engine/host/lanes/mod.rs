@@ -21,6 +21,7 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::{
     error::{Quantity, SolveError},
     pool,
+    state::Scaled,
     stats::Stats,
     stiffness,
 };
@@ -265,7 +266,8 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
             }
             attempts += 1;
             if attempts >= plan.options.max_steps {
-                see_decay::<S, E, N, L>(plan, &mut lanes, (y, y1, k));
+                let with = (field, scratch.as_mut_slice());
+                see_decay(simd, with, plan, &mut lanes, (y, y1, k), argument);
             }
             let saves = lanes.judge(plan);
             let mut keep = Row::<E, L>::default();
@@ -349,36 +351,52 @@ fn look_again<S: Simd, E: Real, const N: usize, const L: usize>(
 
 /// What decays in the attempts that are the last ones of their samples; as [`crate::stiffness::decay`] does.
 #[cold]
-fn see_decay<S: Simd, E: Real, const N: usize, const L: usize>(
+fn see_decay<S: Simd, G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
+    simd: S,
+    (field, scratch): (&G, &mut [Row<E, L>]),
     plan: &Plan<'_, E>,
     lanes: &mut Lanes<L>,
     (y, y1, k): (&Tile<E, N, L>, &Tile<E, N, L>, &[Tile<E, N, L>]),
+    aside: &mut Tile<E, N, L>,
 ) {
+    let tries: [bool; L] = core::array::from_fn(|l| lanes.is_last_try(l, plan));
     let earlier = stiffness::earlier_stage(plan.tableau.evaluations);
-    let (Some(at), Some(last)) = (k.get(earlier), k.last()) else {
+    let (Some(before), Some(last)) = (k.get(earlier), k.last()) else {
         return;
     };
-    for l in 0..L {
-        if !lanes.is_last_try(l, plan) {
-            continue;
-        }
-        let (mut square, mut product, mut whole) = (0.0, 0.0, 0.0);
-        for n in 0..N {
-            let mut state = y[n][l];
-            for (j, k) in k.iter().enumerate().take(earlier) {
-                let weight = plan.tableau.a(earlier, j);
-                if weight != 0.0 {
-                    state = E::from_f64(lanes.h[l] * weight).mul_add::<S>(k[n][l], state);
-                }
-            }
-            let dy = (-E::ONE).mul_add::<S>(state, y1[n][l]).to_f64();
-            let df = (-E::ONE).mul_add::<S>(at[n][l], last[n][l]).to_f64();
-            square += dy * dy;
-            product += df * dy;
-            whole += y1[n][l].to_f64() * y1[n][l].to_f64();
-        }
-        lanes.decay[l] = stiffness::ratio(lanes.h[l], [square, product, whole], E::EPSILON);
+    if !tries.contains(&true) {
+        return;
     }
+    let tolerances = plan.options.tolerances();
+    let scale = |n: usize, l: usize| {
+        Scaled::new(0.0, (y[n][l].to_f64(), y1[n][l].to_f64()), &tolerances).scale
+    };
+    let change = |n: usize, l: usize, from: &Tile<E, N, L>, to: &Tile<E, N, L>| {
+        lanes.h[l] * (to[n][l] - from[n][l]).to_f64()
+    };
+    *aside = *y1;
+    let mut t = [0.0; L];
+    for l in (0..L).filter(|l| tries[*l]) {
+        t[l] = lanes.t[l] + lanes.h[l];
+        let squares = (0..N).map(|n| (change(n, l, before, last) / scale(n, l)).powi(2));
+        let size = squares.sum::<f64>().sqrt();
+        for n in 0..N {
+            aside[n][l] += E::from_f64(change(n, l, before, last) / size);
+        }
+    }
+    let mut there: Vec<Tile<E, N, L>> = pool::filled::<pool::Scratch, _>(1, *y1);
+    for there in &mut there {
+        field.eval(simd, &t, aside, there, scratch);
+        for l in (0..L).filter(|l| tries[*l]) {
+            let products = (0..N).map(|n| {
+                let d = (aside[n][l] - y1[n][l]).to_f64() / scale(n, l);
+                (d * change(n, l, last, there) / scale(n, l), d * d)
+            });
+            let (product, square) = products.fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
+            lanes.decay[l] = -product / square;
+        }
+    }
+    pool::give::<pool::Scratch, _>(there);
 }
 
 /// Writes the values at the saved times inside of accepted attempts; returns whether all are finite, and fails the samples
