@@ -184,6 +184,8 @@ fn a_field_that_explodes_is_a_typed_error_in_bounded_time() {
     for adjoint in ADJOINTS {
         let mut model = model();
         model.ode.options.adjoint = adjoint;
+        // Near t = 0 steps may be as small as the field asks for; the checkpoints have room for so many.
+        model.ode.options.max_steps = 1000;
         // The first overflows f32 at once, the second jumps back and forth at 1e20 per unit of time.
         for scale in [3e38, -1e20] {
             model.ode.field.0.weight.copy_from(&[1e20; 20]);
@@ -195,6 +197,7 @@ fn a_field_that_explodes_is_a_typed_error_in_bounded_time() {
                     SolveError::NonFinite { .. }
                         | SolveError::StepTooSmall { .. }
                         | SolveError::MaxSteps { .. }
+                        | SolveError::Stiff { .. }
                 ),
                 "{error:?}"
             );

@@ -58,7 +58,8 @@ impl<Y: State> DenseOutput<Y> {
         let Some(step) = nearest(&self.steps, t) else {
             return Ok(None);
         };
-        let weights = self.tableau_weights(|view, weights| view.dense_weights(step.theta(t), weights));
+        let weights =
+            self.tableau_weights(|view, weights| view.dense_weights(step.theta(t), weights));
         let mut out = step.y.unset();
         step.y
             .combine_into(weighted(step.h, &weights, &step.stages), &mut out)?;

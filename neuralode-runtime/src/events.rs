@@ -322,7 +322,11 @@ impl<'e, Y: State> Watch<'e, Y> {
         let most = 1.0 + ((t1 - end.0) / step.h).max(0.0);
         self.crossings.clear();
         for (index, watched) in self.events.iter_mut().enumerate() {
-            let Watched { event, before, sign } = watched;
+            let Watched {
+                event,
+                before,
+                sign,
+            } = watched;
             let function = &mut event.g;
             let mut g = |theta: f64| {
                 #[allow(clippy::float_cmp, reason = "the end itself")]

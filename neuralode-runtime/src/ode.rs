@@ -137,7 +137,7 @@ pub struct Solution<Y> {
 }
 
 impl<Y: State> Solution<Y> {
-    /// The solution at `t`, from the dense output; at the end, or beyond it by rounding alone, it is the last state. Costs a
+    /// The solution at `t`, from the dense output; a time beyond an end of the span by rounding alone is that end. Costs a
     /// search over the steps and one combination of the stages.
     ///
     /// # Errors
@@ -146,10 +146,11 @@ impl<Y: State> Solution<Y> {
     #[allow(clippy::float_cmp, reason = "the end itself")]
     pub fn at(&self, t: f64) -> Result<Y, SolveError> {
         let (dense, t) = self.dense_over(t)?;
-        if t == self.t {
-            return Ok(self.y.clone());
-        }
-        let value = dense.value(t)?;
+        let value = match dense.value(t) {
+            // The end is a state of the solve, whatever the field is there.
+            Err(SolveError::NonFinite { .. }) if t == self.t => return Ok(self.y.clone()),
+            value => value?,
+        };
         // A solve without steps is at its start.
         Ok(value.unwrap_or_else(|| self.y.clone()))
     }

@@ -390,7 +390,9 @@ impl SolveOptions {
                 return Err(SolveError::InvalidStepSize { found });
             }
         }
-        let dt_max = self.dt_max.filter(|most| constant.is_none_or(|dt| *most < dt));
+        let dt_max = self
+            .dt_max
+            .filter(|most| constant.is_none_or(|dt| *most < dt));
         let fixed = [("dt", constant), ("dt_max", dt_max)];
         for (name, found) in fixed {
             let (t, minimum) = (self.t0, smallest_given(self.t0));

@@ -96,7 +96,14 @@ mod tests {
         assert_eq!(within(3.0 * 0.1, span), 0.3);
         assert_eq!(within(f64::from(0.3_f32), span), 0.3);
         assert_eq!(within(-1e-17, span), 0.0);
-        for t in [0.0, 0.1, 0.3_f64.next_down(), 0.3 + 1e-12, 0.300_000_01, -1e-9] {
+        for t in [
+            0.0,
+            0.1,
+            0.3_f64.next_down(),
+            0.3 + 1e-12,
+            0.300_000_01,
+            -1e-9,
+        ] {
             assert_eq!(within(t, span), t);
         }
         // Far from zero a unit in the last place may be a large part of the span.

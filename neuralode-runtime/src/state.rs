@@ -200,10 +200,7 @@ impl Scaled {
 
 /// The sample with the largest scaled error, or the first one where it or the state is not finite; each
 /// sample has `per_sample` of them.
-pub(crate) fn worst_of(
-    errors: impl Iterator<Item = Scaled>,
-    per_sample: usize,
-) -> Option<usize> {
+pub(crate) fn worst_of(errors: impl Iterator<Item = Scaled>, per_sample: usize) -> Option<usize> {
     let mut worst = (0.0, None);
     for (index, Scaled { error, scale, y1 }) in errors.enumerate() {
         let sample = Some(index / per_sample.max(1));

@@ -38,8 +38,10 @@ pub(crate) fn decay<Y: State, const S: usize>(
     tolerances: &Tolerances,
     mut eval: impl FnMut(f64, &Y, &mut Y) -> Result<(), SolveError>,
 ) -> Result<f64, SolveError> {
-    let (Some(k), Some(last)) = (step.k.get(earlier_stage(tableau.evaluations)), step.k.last())
-    else {
+    let (Some(k), Some(last)) = (
+        step.k.get(earlier_stage(tableau.evaluations)),
+        step.k.last(),
+    ) else {
         return Ok(f64::NAN);
     };
     let zero = step.y.zeros_like()?;
@@ -52,10 +54,7 @@ pub(crate) fn decay<Y: State, const S: usize>(
     zero.combine_into([(1.0 / size, &change)].into_iter(), &mut d)?;
     step.y1.combine_into([(1.0, &d)].into_iter(), &mut aside)?;
     eval(step.t + step.h, &aside, &mut there)?;
-    zero.combine_into(
-        [(step.h, &there), (-step.h, last)].into_iter(),
-        &mut change,
-    )?;
+    zero.combine_into([(step.h, &there), (-step.h, last)].into_iter(), &mut change)?;
     // A product by norms, of vectors of equal length, so that neither drowns in the other.
     let size = norm(&change)?;
     zero.combine_into([(1.0, &d), (1.0 / size, &change)].into_iter(), &mut aside)?;
@@ -72,14 +71,20 @@ pub(crate) fn stable_up_to(tableau: &TableauView) -> f64 {
         let mut y: f64 = 1.0;
         for i in 0..tableau.stages {
             let argument: f64 = 1.0 + (0..i).map(|j| tableau.a(i, j) * k[j]).sum::<f64>();
-            k[i] = if tableau.has_stage(i) { -x * argument } else { 0.0 };
+            k[i] = if tableau.has_stage(i) {
+                -x * argument
+            } else {
+                0.0
+            };
             y += tableau.b[i] * k[i];
         }
         y.abs()
     };
     let steps = 1..=400_u32;
     let stable = steps.map(|i| f64::from(i) / 20.0);
-    let last = stable.take_while(|x| amplification(*x) <= 1.0 + 1e-9).last();
+    let last = stable
+        .take_while(|x| amplification(*x) <= 1.0 + 1e-9)
+        .last();
     last.unwrap_or(0.0)
 }
 
@@ -110,7 +115,10 @@ mod tests {
             assert!((found - expected).abs() < 0.06, "{solver:?}: {found}");
         }
         for solver in Solver::ALL {
-            assert!((2.0..20.0).contains(&stable_up_to(&solver.view())), "{solver:?}");
+            assert!(
+                (2.0..20.0).contains(&stable_up_to(&solver.view())),
+                "{solver:?}"
+            );
         }
     }
 }

@@ -135,7 +135,11 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
     }
 
     fn step_at(&self, t: f64) -> Result<Option<&Step<Y, [Y; S]>>, SolveError> {
-        match (nearest(&self.steps, t), self.steps.first(), self.steps.last()) {
+        match (
+            nearest(&self.steps, t),
+            self.steps.first(),
+            self.steps.last(),
+        ) {
             (Some(_), Some(first), Some(last)) if !t.is_finite() => Err(SolveError::NotSolved {
                 found: t,
                 t0: first.t,

@@ -120,7 +120,11 @@ impl<const L: usize> Lanes<L> {
             let size = self.size[l].max(smallest);
             let cut = remaining > most;
             let limited = plan.reach.of(size) >= if cut { plan.largest } else { remaining };
-            let part = if cut { equal_part(remaining, most) } else { remaining };
+            let part = if cut {
+                equal_part(remaining, most)
+            } else {
+                remaining
+            };
             let size = if limited { part } else { size };
             self.last[l] = one_if(limited && !cut);
             self.h[l] = if self.busy[l] > 0.0 {
