@@ -249,6 +249,27 @@ fn every_error_says_what_to_do() {
             t1: 1.0,
         },
         SolveError::InvalidStepSize { found: -1.0 },
+        SolveError::StepBelowResolution {
+            name: "dt",
+            found: 0.02,
+            t: -1e15,
+            minimum: 0.44,
+        },
+        SolveError::Stiff {
+            t: 0.9,
+            t1: 1e4,
+            h: 1e-3,
+            decay: 3.1,
+            limit: 3.3,
+            steps: 4096,
+            sample: Some(2),
+        },
+        SolveError::NonFinite {
+            quantity: Quantity::Interpolant,
+            t: 0.9,
+            h: 0.25,
+            sample: None,
+        },
         SolveError::InvalidStepLimits {
             dt_min: 0.2,
             dt_max: 0.1,

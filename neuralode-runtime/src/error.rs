@@ -530,9 +530,8 @@ impl fmt::Display for SolveError {
                 f,
                 "the vector field is stiff{}: {steps} steps reached t = {t} of {t1}, and the last one, {h:e}, was {decay:.1} \
                  times the inverse of the field's fastest rate of decay, where the method is stable up to {limit:.1}; about \
-                 {:.0e} more such steps would be needed, whatever rtol and atol. Make the field slower (smaller weights, \
-                 bounded activations, other units), shorten the span, or use a solver for stiff equations, which this \
-                 library does not have",
+                 {:.0e} more such steps would be needed, whatever rtol and atol: make the field slower (smaller weights, \
+                 bounded activations), shorten the span, or use an implicit solver, which this library does not have",
                 InSample(*sample),
                 ((t1 - t) / h).abs()
             ),

@@ -334,7 +334,8 @@ impl<'a, F: VectorField> Solve<'a, F> {
     /// # Errors
     /// A [`Failure`] with what was solved before it and the errors of [`crate::solve::solve`]; those of
     /// [`SolveOptions::validate_times`] for the times to save; [`SolveError::NonFinite`] for an event whose function is
-    /// NaN.
+    /// NaN, and where the solution inside a step is not finite at a saved time or an event. What was solved ends before a
+    /// step in which one of these two fails.
     pub fn run(self) -> Result<Solution<F::State>, Failure<F::State>> {
         struct ByMethod<'a, F: VectorField>(Solve<'a, F>);
         impl<F: VectorField> WithTableau for ByMethod<'_, F> {
@@ -444,7 +445,10 @@ impl<'a, F: VectorField> Solve<'a, F> {
                 output.saved.at_given(*reached, y.clone());
             }
         }
-        if save_at.end && ended != Ended::ByError {
+        // A given time that rounding alone sets apart from an event's is the end already.
+        let passed = |last: &f64| (t - last) * (options.t1 - options.t0).signum() < 0.0;
+        let at_end = output.saved.times.last().is_some_and(passed);
+        if save_at.end && ended != Ended::ByError && !at_end {
             output.saved.at_own(t, &y);
         }
         let solution = output.solution((t, y), stats, ended);

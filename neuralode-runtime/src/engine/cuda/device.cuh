@@ -473,13 +473,13 @@ struct Reach {
 // What a tile's solve reports of each of its samples.
 struct Report {
     int status, accepted, rejected;
-    double t, h, error;
+    double t, h, error, decay;
 };
 
 // Shared by the threads of a block: numbers of each sample.
 template <int T> struct Lanes {
     double t[T], at[T], h[T], size[T], error[T], sum[T];
-    double previous[T], log1[T], log2[T];
+    double previous[T], log1[T], log2[T], decay[T];
     int active[T], accepted[T], rejected[T], status[T], last[T], first[T];
     int any;
     double total;
@@ -590,6 +590,44 @@ NEURALODE_DEVICE void combine(
     block.sync();
 }
 
+// The size of each sample's last step times the rate of the fastest decay that it saw; `stiffness` of the host.
+template <class F, int T, class R>
+NEURALODE_DEVICE void see_decay(
+    const Block& block, Lanes<T>& lanes, const Method& method, const Options& options, const R* theta, const R* y, const R* y1,
+    const R* k, R* aside, R* there, R* field_work) {
+    constexpr int N = F::N;
+    int earlier = 0;
+    for (int i = 1; i + 1 < method.stages; ++i)
+        if (method.has[i]) earlier = i;
+    const R* before = k + earlier * N * T;
+    const R* last = k + (method.stages - 1) * N * T;
+    const auto scale = [&](int e) {
+        return options.atol + options.rtol * larger(magnitude((double)y[e]), magnitude((double)y1[e]));
+    };
+    for (int s = block.thread; s < T; s += block.threads) {
+        double square = 0.0;
+        for (int e = s; e < N * T; e += T) {
+            const double change = lanes.h[s] * ((double)last[e] - (double)before[e]) / scale(e);
+            square += change * change;
+        }
+        const double size = sqrt(square);
+        for (int e = s; e < N * T; e += T) aside[e] = y1[e] + R(lanes.h[s] * ((double)last[e] - (double)before[e]) / size);
+        lanes.at[s] = lanes.t[s] + lanes.h[s];
+    }
+    block.sync();
+    F::template eval<T>(block, theta, lanes.at, aside, there, field_work);
+    for (int s = block.thread; s < T; s += block.threads) {
+        double product = 0.0, square = 0.0;
+        for (int e = s; e < N * T; e += T) {
+            const double d = ((double)aside[e] - (double)y1[e]) / scale(e);
+            product += d * lanes.h[s] * ((double)there[e] - (double)last[e]) / scale(e);
+            square += d * d;
+        }
+        lanes.decay[s] = -product / square;
+    }
+    block.sync();
+}
+
 // Numbers of R in the workspace of a block: the state, the new one, its error, a stage's state, the stages and their
 // cotangents, and what the field needs.
 template <class F, int T> NEURALODE_DEVICE constexpr int workspace() {
@@ -637,6 +675,7 @@ NEURALODE_DEVICE void solve(
         lanes.previous[s] = 1e-4;
         lanes.log1[s] = lanes.log2[s] = 0.0;
         lanes.first[s] = 1;
+        lanes.decay[s] = 0.0;
         lanes.size[s] = adaptive ? options.dt0 : equal;
         lanes.h[s] = 0.0;
         lanes.last[s] = 0;
@@ -676,6 +715,7 @@ NEURALODE_DEVICE void solve(
         block.sync();
     }
 
+    int attempts = 0;
     for (;;) {
         // Which samples go on, and how far.
         for (int s = block.thread; s < T; s += block.threads) {
@@ -722,6 +762,9 @@ NEURALODE_DEVICE void solve(
         }
         combine<F, T>(block, lanes, method, method.b_err, method.stages, (const R*)nullptr, k, error);
         mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, error, y, y1);
+        // All samples that go on have as many attempts behind them.
+        if (adaptive && ++attempts == options.max_steps)
+            see_decay<F, T>(block, lanes, method, options, theta, y, y1, k, stage, error, field_work);
 
         for (int s = block.thread; s < T; s += block.threads) {
             if (!lanes.active[s]) continue;
@@ -788,6 +831,7 @@ NEURALODE_DEVICE void solve(
         // Of a sample that failed: the size and the error of its last step.
         report.h = direction * lanes.size[s];
         report.error = sqrt(lanes.previous[s]);
+        report.decay = lanes.decay[s];
     }
     block.sync();
 }
