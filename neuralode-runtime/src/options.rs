@@ -396,7 +396,9 @@ impl SolveOptions {
         let fixed = [("dt", constant), ("dt_max", dt_max)];
         for (name, found) in fixed {
             let (t, minimum) = (self.t0, smallest_given(self.t0));
-            if let Some(found) = found.filter(|size| *size < minimum && self.t0 != self.t1) {
+            if let Some(found) =
+                found.filter(|size| *size < minimum && (self.t1 - self.t0).abs() > 0.0)
+            {
                 return Err(SolveError::StepBelowResolution {
                     name,
                     found,

@@ -107,7 +107,7 @@ mod tests {
             assert_eq!(within(t, span), t);
         }
         // Far from zero a unit in the last place may be a large part of the span.
-        let far = (1e15, 1e15 + 1.0);
+        let far = (1e15_f64, 1e15_f64 + 1.0);
         assert_eq!(within(far.1.next_up(), far), far.1);
         assert_eq!(within(far.1 + 0.75, far), far.1 + 0.75);
         assert!(within(f64::NAN, span).is_nan());

@@ -69,8 +69,8 @@ pub struct StepInfo {
 /// Options out of their domain ([`SolveOptions::validate`]), a method without an error estimate under a
 /// controller that needs one ([`SolveError::NoErrorEstimate`]), step sizes for each sample of a batch
 /// ([`SolveError::SharedStepsOnly`]; [`solve_per_sample`](crate::engine::host::solve_per_sample) takes them), a state
-/// without elements, a state or field that is not finite, step sizes that underflow, too many steps,
-/// and whatever the field and the recorder return.
+/// without elements, a state or field that is not finite, step sizes that underflow, too many steps
+/// ([`SolveError::MaxSteps`], [`SolveError::Stiff`]), and whatever the field and the recorder return.
 pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,
@@ -257,8 +257,8 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
         };
         (last_square, last_h) = (square, h);
         let verdict = control.judge(square);
-        if accepted + rejected + 1 == options.max_steps {
-            // An observer may take the stages.
+        if accepted + rejected + 1 == options.max_steps && adaptive && !(last && verdict.accepted) {
+            // Now, for an observer may take the stages.
             decay = stepper.decay(&tolerances).unwrap_or(f64::NAN);
         }
         signed = h * verdict.factor;
@@ -417,7 +417,8 @@ fn rarely(size: f64, direction: f64) -> (f64, f64) {
     (size, direction * size)
 }
 
-/// Why a solve is over that took all steps that it may take, `last` of them to `t` and with a size of `h`.
+/// Why a solve is over that took all steps that it may take, the last of them to `t` and with a size of `h`, in which
+/// something decayed or, if `decay` is NaN, nothing was seen.
 #[cold]
 fn too_many_steps<const S: usize>(
     tableau: &'static ButcherTableau<S>,
@@ -427,9 +428,8 @@ fn too_many_steps<const S: usize>(
     decay: f64,
 ) -> SolveError {
     let (t1, steps) = (options.t1, options.max_steps);
-    let adaptive = !matches!(options.controller, Controller::Constant { .. });
     let limit = stable_up_to(&tableau.view());
-    if adaptive && is_stiff(decay, limit, (t, t1), h, steps) {
+    if is_stiff(decay, limit, (t, t1), h, steps) {
         return SolveError::Stiff {
             t,
             t1,
