@@ -46,8 +46,8 @@ impl Direction {
 /// an event with a changed state, name the direction that counts.
 ///
 /// # Cost
-/// One call of `g` per accepted step and sample, one more where it is zero, and per crossing about 8 with as many
-/// combinations of the stages.
+/// One call of `g` per accepted step and sample, two more where it is exactly zero, before and after that, and per crossing
+/// about 8 with as many combinations of the stages.
 pub struct Event<'e, Y> {
     g: Box<dyn FnMut(f64, &Y) -> f64 + 'e>,
     direction: Direction,
