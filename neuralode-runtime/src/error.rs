@@ -16,6 +16,8 @@ pub enum Quantity {
     VectorField,
     /// The state that an attempted step leads to.
     Step,
+    /// The solution inside a step, or its derivative: the dense output.
+    Interpolant,
     /// The direction `y0_dot` in which a tangent starts.
     Tangent,
     /// The cotangent `dL/dy1` with which a backward solve starts.
@@ -39,6 +41,7 @@ impl fmt::Display for Quantity {
             Self::InitialState => "the initial state",
             Self::VectorField => "the vector field",
             Self::Step => "the state after an attempted step",
+            Self::Interpolant => "the solution inside a step",
             Self::Tangent => "the direction in which a tangent starts",
             Self::Cotangent => "the cotangent of the solution (the gradient of the loss)",
             Self::Integrand => "the integrand of the parameters' gradient",
@@ -117,6 +120,17 @@ pub enum SolveError {
     InvalidStepSize {
         /// The value given.
         found: f64,
+    },
+    /// Steps, equal or of a largest size, that are too small for the numbers around the start of the span.
+    StepBelowResolution {
+        /// `dt` or `dt_max`.
+        name: &'static str,
+        /// The size given.
+        found: f64,
+        /// Where the solve starts.
+        t: f64,
+        /// The smallest size of a step there: 2 to 4 units in the last place of `t`.
+        minimum: f64,
     },
     /// A smallest step size above the largest one.
     InvalidStepLimits {
@@ -223,7 +237,7 @@ pub enum SolveError {
         t: f64,
         /// Step size that failed.
         h: f64,
-        /// The smallest size: `dt_min` of the options, or the resolution of time.
+        /// The smallest size: `dt_min` of the options, or the resolution of time at `t`.
         minimum: f64,
         /// Scaled error of that step (accepted at 1 or below).
         error: f64,
@@ -240,6 +254,24 @@ pub enum SolveError {
         h: f64,
         /// Scaled error of the last step (accepted at 1 or below).
         error: f64,
+        /// Steps taken, accepted and rejected.
+        steps: usize,
+        /// Index of the sample of the batch that took them, where each has steps of its own.
+        sample: Option<usize>,
+    },
+    /// The limit of steps was reached before the end point, and it was the stability of the method that kept them small:
+    /// something in the field decays much faster than the solution moves.
+    Stiff {
+        /// Time that was reached.
+        t: f64,
+        /// Time that was asked for.
+        t1: f64,
+        /// Size of the last step.
+        h: f64,
+        /// That size times the rate of the fastest decay that the step saw.
+        decay: f64,
+        /// The largest such product for which the method is stable.
+        limit: f64,
         /// Steps taken, accepted and rejected.
         steps: usize,
         /// Index of the sample of the batch that took them, where each has steps of its own.
@@ -311,7 +343,8 @@ impl SolveError {
             Self::NonFinite { sample, .. }
             | Self::StepTooSmall { sample, .. }
             | Self::GradientError { sample, .. }
-            | Self::MaxSteps { sample, .. } => *sample = Some(index),
+            | Self::MaxSteps { sample, .. }
+            | Self::Stiff { sample, .. } => *sample = Some(index),
             _ => {}
         }
         self
@@ -391,6 +424,17 @@ impl fmt::Display for SolveError {
             Self::InvalidStepSize { found } => write!(
                 f,
                 "a step size of {found:e} cannot be used: give a finite positive number"
+            ),
+            Self::StepBelowResolution {
+                name,
+                found,
+                t,
+                minimum,
+            } => write!(
+                f,
+                "steps of {name} = {found:e} are below the resolution of time at t = {t:e}, where the numbers lie so far \
+                 apart that a step has to be {minimum:.1e} at least: take larger steps, or count time from an origin near \
+                 the span"
             ),
             Self::InvalidStepLimits { dt_min, dt_max } => write!(
                 f,
@@ -489,6 +533,18 @@ impl fmt::Display for SolveError {
                 InSample(*sample)
             ),
             Self::NonFinite {
+                quantity: quantity @ Quantity::Interpolant,
+                t,
+                h,
+                sample,
+            } => write!(
+                f,
+                "{quantity} is NaN or infinite{} at t = {t}{}, though the states at the step's ends are finite: the vector \
+                 field is not finite at one of them; shorten the span, take smaller steps, or bound the vector field",
+                InSample(*sample),
+                WithStep(*h)
+            ),
+            Self::NonFinite {
                 quantity: quantity @ Quantity::Gradient,
                 ..
             } => write!(
@@ -532,8 +588,25 @@ impl fmt::Display for SolveError {
             } => write!(
                 f,
                 "{steps} steps reached t = {t} of {t1}{} (last step {h:e}, scaled error {error:.3e}): raise \
-                 max_steps, loosen rtol and atol, or check whether the vector field is stiff",
+                 max_steps, loosen rtol and atol, or shorten the span",
                 InSample(*sample)
+            ),
+            Self::Stiff {
+                t,
+                t1,
+                h,
+                decay,
+                limit,
+                steps,
+                sample,
+            } => write!(
+                f,
+                "the vector field is stiff{}: {steps} steps reached t = {t} of {t1}, and the last one, {h:e}, was {decay:.1} \
+                 times the inverse of the field's fastest rate of decay, where the method is stable up to {limit:.1}; about \
+                 {:.0e} more such steps would be needed, whatever rtol and atol: make the field slower (smaller weights, \
+                 bounded activations), shorten the span, or use an implicit solver, which this library does not have",
+                InSample(*sample),
+                ((t1 - t) / h).abs()
             ),
             Self::TimeNotSaved { index, found } => write!(
                 f,

@@ -3,8 +3,8 @@
 //! Use it through the facade crate `neuralode`, which adds the macros and re-exports everything here.
 //!
 //! Modules depend on each other in one direction only, from left to right:
-//! `error`, `options`, `stats` <- `state`, `tableau` <- `step` <- `vector_field` <- `stepper` <- `trajectory`,
-//! `controller`, `stops` <- `solve` <- `saved_points` <- `adjoint`, `sensitivity` <- `root`, `dense_output` <- `events` <- `ode`
+//! `error`, `resolution`, `options`, `stats` <- `state`, `tableau` <- `step` <- `stiffness`, `vector_field` <- `stepper` <-
+//! `trajectory`, `controller`, `stops` <- `solve` <- `saved_points` <- `adjoint`, `sensitivity` <- `root`, `dense_output` <- `events` <- `ode`
 //! <- `engine` <- `samples`, `optim` <- `layer` <- `block`, `loss`, `check` <- `entry`.
 //! Only [`vector_field::Differentiable::pull_back_steps`] reaches to the right, for its default and the cotangents of
 //! [`adjoint`]; [`engine::host`] and [`layer`] know each other.
@@ -41,6 +41,7 @@ pub mod ode;
 mod optim;
 pub mod options;
 mod pool;
+mod resolution;
 mod root;
 mod samples;
 pub mod saved_points;
@@ -51,6 +52,7 @@ pub mod state;
 mod stats;
 pub mod step;
 pub mod stepper;
+mod stiffness;
 mod stops;
 mod summary;
 pub mod tableau;
