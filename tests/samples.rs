@@ -77,7 +77,8 @@ fn samples_written_in_place_are_those_given() {
     let given = numbers::<f64>(12);
     let written = Samples::from_fn(4, 3, |sample, row| {
         row.copy_from_slice(&given[3 * sample..][..3]);
-    });
+    })
+    .unwrap();
     assert_eq!(
         written.numbers(),
         Samples::new(3, &given).unwrap().numbers()

@@ -150,9 +150,9 @@ pub enum SolveError {
         /// What has one step size for the batch.
         what: &'static str,
     },
-    /// A setting of a layer outside of its domain.
+    /// A setting of a layer or of an event outside of its domain.
     InvalidSetting {
-        /// The layer.
+        /// The layer, or `Event`.
         layer: &'static str,
         /// The setting.
         name: &'static str,
@@ -171,6 +171,11 @@ pub enum SolveError {
     /// A tensor without elements, such as a batch of size zero.
     EmptyBatch {
         /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// Numbers for which there is no memory.
+    TooLarge {
+        /// Their shape.
         shape: Vec<usize>,
     },
     /// Two tensors that must have the same shape and do not.
@@ -312,6 +317,20 @@ impl fmt::Display for WithStep {
     }
 }
 
+/// A time, or another number whose size can be anything: `0.25`, but `4e-297`.
+struct Number(f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.abs();
+        if size == 0.0 || (1e-5..1e16).contains(&size) || !size.is_finite() {
+            write!(f, "{}", self.0)
+        } else {
+            write!(f, "{:e}", self.0)
+        }
+    }
+}
+
 impl fmt::Display for SolveError {
     #[allow(clippy::too_many_lines, reason = "one sentence per variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -327,6 +346,7 @@ impl fmt::Display for SolveError {
                  {maximum:e}; 1e-3 is usual for training, 1e-6 for accurate solutions"
             ),
             Self::InvalidSpan { t0, t1 } => {
+                let (t0, t1) = (Number(*t0), Number(*t1));
                 write!(f, "the time span {t0}..{t1} must have finite end points")
             }
             Self::NoTimes => {
@@ -340,7 +360,10 @@ impl fmt::Display for SolveError {
             } => write!(
                 f,
                 "times[{index}] = {found} is not in the time span {t0}..{t1}: give a finite time from {t0} to {t1}, \
-                 or change the span"
+                 or change the span",
+                found = Number(*found),
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::UnorderedTimes {
                 index,
@@ -352,7 +375,11 @@ impl fmt::Display for SolveError {
                 f,
                 "times[{index}] = {found} comes after {previous}, but the solve from {t0} to {t1} passes it before: \
                  sort the times {}",
-                if t1 < t0 { "in descending order" } else { "in ascending order" }
+                if t1 < t0 { "in descending order" } else { "in ascending order" },
+                found = Number(*found),
+                previous = Number(*previous),
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::InvalidStepSize { found } => write!(
                 f,
@@ -365,12 +392,14 @@ impl fmt::Display for SolveError {
             Self::InvalidStop { name, index, found } => write!(
                 f,
                 "{name}[{index}] = {found} is no stop: give finite times in ascending order, whatever the direction \
-                 of the solve"
+                 of the solve",
+                found = Number(*found)
             ),
             Self::InvalidCoefficient { name, found } => write!(
                 f,
                 "{name} = {found} is no coefficient of a PID controller: give a finite number; p = 0, i = 1, \
-                 d = 0 is the controller I"
+                 d = 0 is the controller I",
+                found = Number(*found)
             ),
             Self::NoErrorEstimate { method, controller } => write!(
                 f,
@@ -388,7 +417,8 @@ impl fmt::Display for SolveError {
                 expected,
             } => write!(
                 f,
-                "{name} = {found} is no setting of `{layer}`: give {expected}"
+                "{name} = {found} is no setting of `{layer}`: give {expected}",
+                found = Number(*found)
             ),
             Self::BatchStatistics { values } => write!(
                 f,
@@ -401,6 +431,10 @@ impl fmt::Display for SolveError {
             Self::EmptyBatch { shape } => write!(
                 f,
                 "a tensor of shape {shape:?} holds no element: pass at least one sample"
+            ),
+            Self::TooLarge { shape } => write!(
+                f,
+                "there is no memory for numbers of shape {shape:?}: take fewer samples at a time"
             ),
             Self::ShapeMismatch { expected, found } => write!(
                 f,
@@ -433,7 +467,8 @@ impl fmt::Display for SolveError {
                 "{quantity} is NaN or infinite{} at t = {t}{}: check the input and the weights, lower the \
                  learning rate, or bound the vector field",
                 InSample(*sample),
-                WithStep(*h)
+                WithStep(*h),
+                t = Number(*t)
             ),
             Self::StepTooSmall {
                 t,
@@ -447,7 +482,8 @@ impl fmt::Display for SolveError {
                  fall below {minimum:e} (dt_min, or the resolution of time): the solution may blow up there, or the \
                  field may jump; loosen rtol and atol, lower dt_min, shorten the span, name jumps in jump_at, or check \
                  the vector field for a singularity",
-                InSample(*sample)
+                InSample(*sample),
+                t = Number(*t)
             ),
             Self::MaxSteps {
                 t,
@@ -460,12 +496,15 @@ impl fmt::Display for SolveError {
                 f,
                 "{steps} steps reached t = {t} of {t1}{} (last step {h:e}, scaled error {error:.3e}): raise \
                  max_steps, loosen rtol and atol, or check whether the vector field is stiff",
-                InSample(*sample)
+                InSample(*sample),
+                t = Number(*t),
+                t1 = Number(*t1)
             ),
             Self::TimeNotSaved { index, found } => write!(
                 f,
                 "cotangents[{index}] is at t = {found}, where the forward solve saved no value: save it there, or use \
-                 another adjoint than Backsolve"
+                 another adjoint than Backsolve",
+                found = Number(*found)
             ),
             Self::CheckpointBudget {
                 bytes,
@@ -484,11 +523,16 @@ impl fmt::Display for SolveError {
             } => write!(
                 f,
                 "the parameters' gradient between t = {t0} and {t1} still had {error:.3e} times the allowed error \
-                 after {pieces} pieces: loosen rtol and atol, or use another adjoint than Quadrature"
+                 after {pieces} pieces: loosen rtol and atol, or use another adjoint than Quadrature",
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::NotSolved { found, t0, t1 } => write!(
                 f,
-                "the solution goes from t = {t0} to {t1}, and has no value at {found}: ask between the two"
+                "the solution goes from t = {t0} to {t1}, and has no value at {found}: ask between the two",
+                found = Number(*found),
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::NoDenseOutput => f.write_str(
                 "the solution was kept at saved times alone: ask for dense output with SaveAt::with_dense"
@@ -496,7 +540,8 @@ impl fmt::Display for SolveError {
             Self::GrazingEvent { event, t, slope } => write!(
                 f,
                 "the function of event {event} only touches zero at t = {t} (its slope there is {slope:e}), so that \
-                 the time of the event has no derivative: leave it out of the loss, or change the event"
+                 the time of the event has no derivative: leave it out of the loss, or change the event",
+                t = Number(*t)
             ),
             Self::Device(error) => write!(f, "the device failed: {error}"),
         }

@@ -34,6 +34,9 @@ pub mod engine;
 mod entry;
 pub mod error;
 pub mod events;
+#[cfg(feature = "safetensors")]
+pub mod files;
+mod kept_gradient;
 pub mod layer;
 mod loss;
 pub mod ode;
@@ -63,6 +66,9 @@ pub use engine::host::FnField;
 pub use engine::tensor::TensorField;
 pub use error::SolveError;
 pub use events::Event;
+#[cfg(feature = "safetensors")]
+pub use files::FileError;
+pub use kept_gradient::{keep_gradient, KeptGradient};
 pub use layer::{Layer, Mode};
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
 pub use ode::{SaveAt, Solve};

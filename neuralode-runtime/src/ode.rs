@@ -322,7 +322,7 @@ impl<'a, F: VectorField> Solve<'a, F> {
     /// # Errors
     /// A [`Failure`] with what was solved before it and the errors of [`crate::solve::solve`]; those of
     /// [`SolveOptions::validate_times`] for the times to save; [`SolveError::NonFinite`] for an event whose function is
-    /// NaN.
+    /// NaN, and [`SolveError::InvalidSetting`] for one that is looked at too often.
     pub fn run(self) -> Result<Solution<F::State>, Failure<F::State>> {
         struct ByMethod<'a, F: VectorField>(Solve<'a, F>);
         impl<F: VectorField> WithTableau for ByMethod<'_, F> {
@@ -397,7 +397,7 @@ impl<'a, F: VectorField> Solve<'a, F> {
         } else {
             options.validate_times(save_at.times.iter().copied())
         };
-        if let Err(error) = times {
+        if let Err(error) = times.and_then(|()| output.watch.validate()) {
             return Err(Failure {
                 error,
                 partial: Box::new(output.solution(
