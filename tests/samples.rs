@@ -88,6 +88,23 @@ fn samples_written_in_place_are_those_given() {
 }
 
 #[test]
+fn more_samples_than_memory_are_an_error_with_their_shape() {
+    for [samples, features] in [
+        [1 << 33, 1 << 31],
+        [usize::MAX, 1],
+        [1, usize::MAX],
+        [1 << 31, 1 << 31],
+        // No overflow, and yet no machine has it.
+        [1 << 30, 1 << 24],
+    ] {
+        let error = Samples::<f32>::from_fn(samples, features, |_, _| {}).unwrap_err();
+        let shape = vec![samples, features];
+        assert!(error.to_string().contains(&format!("{shape:?}")), "{error}");
+        assert_eq!(error, SolveError::TooLarge { shape });
+    }
+}
+
+#[test]
 fn samples_that_do_not_fit_are_errors() {
     let model = Images::<f32, Cpu>::build(&Cpu::seed_from_u64(1));
     let fails = |samples: &Samples<f32>| model.try_forward_samples(samples).err().unwrap();
