@@ -475,7 +475,8 @@ fn files_damaged_at_random_are_errors_or_whole() {
     for _ in 0..3000 {
         let mut bytes = whole.clone();
         for _ in 0..random.gen_range(1..4) {
-            let at = random.gen_range(0..if random.gen() { header } else { bytes.len() });
+            let end = if random.gen() { header } else { bytes.len() };
+            let at = random.gen_range(0..end);
             match random.gen_range(0..5) {
                 0 => bytes[at] = random.gen(),
                 1 => {
@@ -486,7 +487,8 @@ fn files_damaged_at_random_are_errors_or_whole() {
                 3 if bytes[at].is_ascii_digit() => bytes[at] = random.gen_range(b'0'..=b'9'),
                 _ => {
                     let to = random.gen_range(at..bytes.len());
-                    bytes.copy_within(at..to, (at + 1).min(bytes.len() - (to - at)));
+                    let last = bytes.len() - (to - at);
+                    bytes.copy_within(at..to, last.min(at + 1));
                 }
             }
             if bytes.len() <= header {
