@@ -25,7 +25,7 @@ use neuralode::prelude::*;
 
 use cli::{AdjointName, Arguments, DeviceName, VjpName};
 use report::Report;
-use screen::{say, warn};
+use screen::{complain, say};
 use stop::Stop;
 use train::Images;
 
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     // With large batches this thread works beside the others instead of waiting for them.
     let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
     if let Err(error) = pool.build_global() {
-        warn!("warning: no threads beside this one ({error})");
+        complain!("warning: no threads beside this one ({error})");
     }
     stop::listen();
     let outcome = run(&arguments).and_then(|()| match arguments.json {
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     if matches!(error.downcast_ref(), Some(Stop::Unread)) {
         return ExitCode::SUCCESS;
     }
-    warn!("error: {error}");
+    complain!("error: {error}");
     match error.downcast_ref() {
         Some(Stop::Interrupted) => ExitCode::from(stop::INTERRUPTED),
         _ => ExitCode::from(2),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     cli::Arguments,
     data::{Origin, TEMPORARY},
-    screen::{self, say, warn},
+    screen::{self, complain, say},
     stop::Stop,
 };
 
@@ -151,7 +151,7 @@ impl Report {
         }
         if let Err(error) = self.save() {
             // There may be room after the next one.
-            warn!("warning: {error}");
+            complain!("warning: {error}");
         }
         if self.output.is_none() && screen::is_unread() {
             return Err(Stop::Unread);

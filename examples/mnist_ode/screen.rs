@@ -10,13 +10,13 @@ use std::{
 static FAILED: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints a line on standard output.
-pub(crate) fn say(line: fmt::Arguments<'_>) {
+pub(crate) fn print(line: fmt::Arguments<'_>) {
     if FAILED.get().is_some() {
         return;
     }
     if let Err(error) = writeln!(io::stdout(), "{line}") {
         if error.kind() != ErrorKind::BrokenPipe {
-            warn(format_args!(
+            print_error(format_args!(
                 "warning: standard output cannot be written ({error}), and the training goes on without it"
             ));
         }
@@ -25,7 +25,7 @@ pub(crate) fn say(line: fmt::Arguments<'_>) {
 }
 
 /// Prints a line on standard error, if that can be written.
-pub(crate) fn warn(line: fmt::Arguments<'_>) {
+pub(crate) fn print_error(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
@@ -46,12 +46,12 @@ pub(crate) fn check() -> Result<(), String> {
 
 /// `println!` that does not panic.
 macro_rules! say {
-    ($($text:tt)*) => { $crate::screen::say(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::screen::print(format_args!($($text)*)) };
 }
 
 /// `eprintln!` that does not panic.
-macro_rules! warn {
-    ($($text:tt)*) => { $crate::screen::warn(format_args!($($text)*)) };
+macro_rules! complain {
+    ($($text:tt)*) => { $crate::screen::print_error(format_args!($($text)*)) };
 }
 
-pub(crate) use {say, warn};
+pub(crate) use {complain, say};

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use crate::{data::TEMPORARY, screen::warn};
+use crate::{data::TEMPORARY, screen::complain};
 
 /// The status of a program that SIGINT ended, as shells give it.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -47,7 +47,7 @@ pub(crate) fn listen() {
         process::exit(INTERRUPTED.into());
     });
     if let Err(error) = listening {
-        warn!("warning: an interrupted training will lose its current epoch ({error})");
+        complain!("warning: an interrupted training will lose its current epoch ({error})");
     }
 }
 
