@@ -458,13 +458,14 @@ fn a_full_standard_output_costs_no_results() {
 
 /// A training that goes on for hours and has finished its first epochs.
 fn long_training(home: &Path, file: &Path) -> Child {
-    let child = command(home, &["--images", "100", "--epochs", "1000000", "--json"])
+    let mut child = command(home, &["--images", "100", "--epochs", "1000000", "--json"])
         .arg(file)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     while !file.exists() || epochs(file) < 2 {
+        assert!(child.try_wait().unwrap().is_none());
         std::thread::sleep(Duration::from_millis(5));
     }
     child
