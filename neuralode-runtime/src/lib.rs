@@ -5,7 +5,7 @@
 //! Modules depend on each other in one direction only, from left to right:
 //! `error`, `options`, `stats` <- `state`, `tableau` <- `step` <- `vector_field` <- `stepper` <- `trajectory`,
 //! `controller`, `stops` <- `solve` <- `saved_points` <- `adjoint`, `sensitivity` <- `root`, `dense_output` <- `events` <- `ode`
-//! <- `engine` <- `samples`, `optim` <- `layer` <- `block`, `loss`, `check` <- `entry`.
+//! <- `engine` <- `samples`, `optim`, `files` <- `layer` <- `block`, `loss`, `check` <- `entry`.
 //! Only [`vector_field::Differentiable::pull_back_steps`] reaches to the right, for its default and the cotangents of
 //! [`adjoint`]; [`engine::host`] and [`layer`] know each other.
 

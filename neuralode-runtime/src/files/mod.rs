@@ -9,8 +9,9 @@
 //! * **A load compares all names, dtypes and shapes first**, before it reads a number. A file that does not fit, or that
 //!   is damaged, is a [`FileError`] that names the tensor with both sides, and the model stays what it was.
 //!
-//! `neuralode::prelude` has these traits in place of dfdx's, and models have them as methods of their own, whatever is
-//! imported.
+//! `neuralode::prelude` has these traits in place of dfdx's, and models have the methods themselves, whatever is imported.
+//! For a part of a model, such as `model.encoder`, dfdx's prelude beside this library's makes the traits ambiguous, of
+//! which the compiler warns: import those of this module by name.
 
 mod error;
 mod replace;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -55,7 +55,7 @@ fn replace(
 /// The file behind all links, and the permissions of what is there already.
 fn target(path: &Path) -> Result<(PathBuf, Option<Permissions>), FileError> {
     let failed = FileError::io(Action::Write, path);
-    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok((path.to_owned(), None));
     }
     let target = fs::canonicalize(path).map_err(&failed)?;
@@ -95,10 +95,14 @@ fn settle(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
-    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     match File::open(folder).and_then(|folder| folder.sync_all()) {
         // A folder that may be written but not read, or a file system without this.
-        Err(error) if matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::PermissionDenied | ErrorKind::Unsupported
+            ) =>
+        {
             Ok(())
         }
         settled => settled,
@@ -118,7 +122,7 @@ mod tests {
     impl Write for Disk<'_> {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             if self.room == 0 {
-                return Err(io::ErrorKind::StorageFull.into());
+                return Err(ErrorKind::StorageFull.into());
             }
             let written = self.file.write(&bytes[..bytes.len().min(self.room)])?;
             self.room -= written;
@@ -164,7 +168,7 @@ mod tests {
                     panic!("{error}");
                 };
                 assert_eq!(*action, Action::Write);
-                assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+                assert_eq!(source.kind(), ErrorKind::StorageFull);
                 if first {
                     assert!(names(folder.path()).is_empty(), "{room}");
                 } else {

@@ -21,7 +21,7 @@ use dfdx::{
 use num_traits::NumCast;
 use safetensors::{
     tensor::{Dtype as Kind, Metadata, TensorInfo, View},
-    SafeTensors,
+    SafeTensorError, SafeTensors,
 };
 
 use super::{
@@ -157,7 +157,7 @@ pub(super) fn load<E: Dtype + SafeDtype, D: Device<E>, M: TensorCollection<E, D>
     let bytes = read(path, &described.tensors)?;
     let mut staged = Staged {
         path,
-        file: SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, error))?,
+        file: SafeTensors::deserialize(&bytes).map_err(|error| contradictory(path, &error))?,
         values: VecDeque::new(),
     };
     M::iter_tensors(&mut RecursiveWalker {
@@ -172,11 +172,16 @@ pub(super) fn load<E: Dtype + SafeDtype, D: Device<E>, M: TensorCollection<E, D>
     Ok(())
 }
 
-fn damaged(path: &Path, reason: impl ToString) -> FileError {
+fn damaged(path: &Path, reason: String) -> FileError {
     FileError::Damaged {
         path: path.to_owned(),
-        reason: reason.to_string(),
+        reason,
     }
+}
+
+/// A header that contradicts itself.
+fn contradictory(path: &Path, error: &SafeTensorError) -> FileError {
+    damaged(path, format!("its header contradicts itself ({error})"))
 }
 
 /// What a model has under a name.
@@ -363,7 +368,7 @@ impl<E: Dtype + SafeDtype, D: Device<E>> TensorVisitor<E, D> for Staged<'_> {
         let view = self
             .file
             .tensor(&name)
-            .map_err(|error| damaged(self.path, error))?;
+            .map_err(|error| contradictory(self.path, &error))?;
         let size = size_of::<E>();
         let starts = (0..view.data().len()).step_by(size.max(1));
         let numbers: Vec<E> = starts.map(|at| E::from_le_bytes(view.data(), at)).collect();
@@ -383,8 +388,9 @@ impl<E: Dtype + SafeDtype, D: Device<E>> TensorVisitor<E, D> for Staged<'_> {
         let value = match self.file.tensor(&name) {
             Err(_) => Value::Default,
             Ok(view) => {
-                let bytes = <[u8; 8]>::try_from(view.data());
-                let number = f64::from_le_bytes(bytes.map_err(|error| damaged(self.path, error))?);
+                // `compare` has seen that it is one f64.
+                let bytes = <[u8; 8]>::try_from(view.data()).unwrap_or_default();
+                let number = f64::from_le_bytes(bytes);
                 if N::from(number).is_none() {
                     return Err(FileError::Scalar {
                         path: self.path.to_owned(),
