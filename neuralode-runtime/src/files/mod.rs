@@ -56,7 +56,7 @@ pub trait SaveToSafetensors<E: Dtype + SafeDtype, D: Device<E>>: TensorCollectio
     ///
     /// let mut loaded = dev.build_module::<Linear<3, 2>, f32>();
     /// loaded.load_safetensors(&file)?;
-    /// assert_eq!(loaded.weight.array(), saved.weight.array());
+    /// assert_eq!(loaded.weight.as_vec(), saved.weight.as_vec());
     ///
     /// let mut other = dev.build_module::<Linear<3, 5>, f32>();
     /// let error = other.load_safetensors(&file).unwrap_err().to_string();
