@@ -338,3 +338,85 @@ fn every_error_says_what_to_do() {
         "{sample}"
     );
 }
+
+#[test]
+fn times_of_any_size_are_a_few_digits_in_messages() {
+    let message = |t: f64, t1: f64| {
+        SolveError::MaxSteps {
+            t,
+            t1,
+            h: 1e-300,
+            error: 0.0,
+            steps: 4096,
+            sample: None,
+        }
+        .to_string()
+    };
+    assert!(
+        message(4.096e-297, 1.0).contains("t = 4.096e-297 of 1 "),
+        "{}",
+        message(4.096e-297, 1.0)
+    );
+    assert!(message(-2.5e-7, 1e300).contains("t = -2.5e-7 of 1e300 "));
+    assert!(message(0.0, 86_400.25).contains("t = 0 of 86400.25 "));
+    let long = [1e-300, -1e300, f64::MIN_POSITIVE, f64::MAX];
+    for found in long {
+        for error in [
+            SolveError::NotSolved {
+                found,
+                t0: found,
+                t1: found,
+            },
+            SolveError::TimeNotSaved { index: 0, found },
+            SolveError::InvalidSpan {
+                t0: found,
+                t1: found,
+            },
+            SolveError::TimeOutsideSpan {
+                index: 0,
+                found,
+                t0: found,
+                t1: found,
+            },
+            SolveError::UnorderedTimes {
+                index: 0,
+                found,
+                previous: found,
+                t0: found,
+                t1: found,
+            },
+            SolveError::InvalidStop {
+                name: "step_at",
+                index: 0,
+                found,
+            },
+            SolveError::GrazingEvent {
+                event: 0,
+                t: found,
+                slope: found,
+            },
+            SolveError::Quadrature {
+                t0: found,
+                t1: found,
+                error: found,
+                pieces: 1,
+            },
+            SolveError::NonFinite {
+                quantity: Quantity::VectorField,
+                t: found,
+                h: found,
+                sample: None,
+            },
+            SolveError::StepTooSmall {
+                t: found,
+                h: found,
+                minimum: found,
+                error: 1.0,
+                sample: None,
+            },
+        ] {
+            let message = error.to_string();
+            assert!(!message.contains("00000"), "{message}");
+        }
+    }
+}

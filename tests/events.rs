@@ -283,6 +283,33 @@ fn what_happens_twice_in_a_step_is_found_by_samples() {
 }
 
 #[test]
+fn an_event_that_is_looked_at_too_often_is_an_error() {
+    let options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
+    let solved = |samples| {
+        let mut field = FnField::new(|_, _: &[f64; 1]| [1.0]);
+        let event = Event::new(|_, y: &[f64; 1]| y[0] - 0.5).with_samples(samples);
+        let run = Solve::new(&mut field, [0.0], &options).event(event).run();
+        run.map(|solution| solution.events.len())
+            .map_err(|failure| failure.error)
+    };
+    assert_eq!(solved(1 << 16), Ok(1));
+    for samples in [(1 << 16) + 1, usize::MAX - 1, usize::MAX] {
+        let error = solved(samples).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                SolveError::InvalidSetting {
+                    layer: "Event",
+                    name: "samples",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn nothing_behind_a_terminal_event_is_reported_and_nothing_before_it_is_lost() {
     let options =
         SolveOptions::new(0.0, 10.0, 1e-3, 1e-3).with_controller(Controller::Constant { dt: 5.0 });

@@ -174,9 +174,9 @@ pub enum SolveError {
         /// What has one step size for the batch.
         what: &'static str,
     },
-    /// A setting of a layer outside of its domain.
+    /// A setting of a layer or of an event outside of its domain.
     InvalidSetting {
-        /// The layer.
+        /// The layer, or `Event`.
         layer: &'static str,
         /// The setting.
         name: &'static str,
@@ -211,6 +211,11 @@ pub enum SolveError {
     /// A tensor without elements, such as a batch of size zero.
     EmptyBatch {
         /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// Numbers for which there is no memory.
+    TooLarge {
+        /// Their shape.
         shape: Vec<usize>,
     },
     /// Two tensors that must have the same shape and do not.
@@ -379,6 +384,20 @@ impl fmt::Display for WithStep {
     }
 }
 
+/// A time, or another number whose size can be anything: `0.25`, but `4e-297`.
+struct Number(f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.abs();
+        if size == 0.0 || (1e-5..1e16).contains(&size) || !size.is_finite() {
+            write!(f, "{}", self.0)
+        } else {
+            write!(f, "{:e}", self.0)
+        }
+    }
+}
+
 impl fmt::Display for SolveError {
     #[allow(clippy::too_many_lines, reason = "one sentence per variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -394,6 +413,7 @@ impl fmt::Display for SolveError {
                  {maximum:e}; 1e-3 is usual for training, 1e-6 for accurate solutions"
             ),
             Self::InvalidSpan { t0, t1 } => {
+                let (t0, t1) = (Number(*t0), Number(*t1));
                 write!(f, "the time span {t0}..{t1} must have finite end points")
             }
             Self::NoTimes => {
@@ -407,7 +427,10 @@ impl fmt::Display for SolveError {
             } => write!(
                 f,
                 "times[{index}] = {found} is not in the time span {t0}..{t1}: give a finite time from {t0} to {t1}, \
-                 or change the span"
+                 or change the span",
+                found = Number(*found),
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::UnorderedTimes {
                 index,
@@ -419,7 +442,11 @@ impl fmt::Display for SolveError {
                 f,
                 "times[{index}] = {found} comes after {previous}, but the solve from {t0} to {t1} passes it before: \
                  sort the times {}",
-                if t1 < t0 { "in descending order" } else { "in ascending order" }
+                if t1 < t0 { "in descending order" } else { "in ascending order" },
+                found = Number(*found),
+                previous = Number(*previous),
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::InvalidStepSize { found } => write!(
                 f,
@@ -443,12 +470,14 @@ impl fmt::Display for SolveError {
             Self::InvalidStop { name, index, found } => write!(
                 f,
                 "{name}[{index}] = {found} is no stop: give finite times in ascending order, whatever the direction \
-                 of the solve"
+                 of the solve",
+                found = Number(*found)
             ),
             Self::InvalidCoefficient { name, found } => write!(
                 f,
                 "{name} = {found} is no coefficient of a PID controller: give a finite number; p = 0, i = 1, \
-                 d = 0 is the controller I"
+                 d = 0 is the controller I",
+                found = Number(*found)
             ),
             Self::NoErrorEstimate { method, controller } => write!(
                 f,
@@ -475,7 +504,8 @@ impl fmt::Display for SolveError {
                 expected,
             } => write!(
                 f,
-                "{name} = {found} is no setting of `{layer}`: give {expected}"
+                "{name} = {found} is no setting of `{layer}`: give {expected}",
+                found = Number(*found)
             ),
             Self::BatchStatistics { values } => write!(
                 f,
@@ -518,6 +548,10 @@ impl fmt::Display for SolveError {
             Self::EmptyBatch { shape } => write!(
                 f,
                 "a tensor of shape {shape:?} holds no element: pass at least one sample"
+            ),
+            Self::TooLarge { shape } => write!(
+                f,
+                "there is no memory for numbers of shape {shape:?}: take fewer samples at a time"
             ),
             Self::ShapeMismatch { expected, found } => write!(
                 f,
@@ -562,7 +596,8 @@ impl fmt::Display for SolveError {
                 "{quantity} is NaN or infinite{} at t = {t}{}: check the input and the weights, lower the \
                  learning rate, or bound the vector field",
                 InSample(*sample),
-                WithStep(*h)
+                WithStep(*h),
+                t = Number(*t)
             ),
             Self::StepTooSmall {
                 t,
@@ -576,7 +611,8 @@ impl fmt::Display for SolveError {
                  fall below {minimum:e} (dt_min, or the resolution of time): the solution may blow up there, or the \
                  field may jump; loosen rtol and atol, lower dt_min, shorten the span, name jumps in jump_at, or check \
                  the vector field for a singularity",
-                InSample(*sample)
+                InSample(*sample),
+                t = Number(*t)
             ),
             Self::MaxSteps {
                 t,
@@ -589,7 +625,9 @@ impl fmt::Display for SolveError {
                 f,
                 "{steps} steps reached t = {t} of {t1}{} (last step {h:e}, scaled error {error:.3e}): raise \
                  max_steps, loosen rtol and atol, or shorten the span",
-                InSample(*sample)
+                InSample(*sample),
+                t = Number(*t),
+                t1 = Number(*t1)
             ),
             Self::Stiff {
                 t,
@@ -606,12 +644,15 @@ impl fmt::Display for SolveError {
                  {:.0e} more such steps would be needed, whatever rtol and atol: make the field slower (smaller weights, \
                  bounded activations), shorten the span, or use an implicit solver, which this library does not have",
                 InSample(*sample),
-                ((t1 - t) / h).abs()
+                ((t1 - t) / h).abs(),
+                t = Number(*t),
+                t1 = Number(*t1)
             ),
             Self::TimeNotSaved { index, found } => write!(
                 f,
                 "cotangents[{index}] is at t = {found}, where the forward solve saved no value: save it there, or use \
-                 another adjoint than Backsolve"
+                 another adjoint than Backsolve",
+                found = Number(*found)
             ),
             Self::CheckpointBudget {
                 bytes,
@@ -631,11 +672,16 @@ impl fmt::Display for SolveError {
                 f,
                 "the parameters' gradient between t = {t0} and {t1} still had {error:.3e} times the allowed error \
                  after {pieces} pieces: loosen rtol and atol, name jumps in jump_at, or use another adjoint than Gauss and \
-                 Quadrature"
+                 Quadrature",
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::NotSolved { found, t0, t1 } => write!(
                 f,
-                "the solution goes from t = {t0} to {t1}, and has no value at {found}: ask between the two"
+                "the solution goes from t = {t0} to {t1}, and has no value at {found}: ask between the two",
+                found = Number(*found),
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::NoDenseOutput => f.write_str(
                 "the solution was kept at saved times alone: ask for dense output with SaveAt::with_dense"
@@ -643,7 +689,8 @@ impl fmt::Display for SolveError {
             Self::GrazingEvent { event, t, slope } => write!(
                 f,
                 "the function of event {event} only touches zero at t = {t} (its slope there is {slope:e}), so that \
-                 the time of the event has no derivative: leave it out of the loss, or change the event"
+                 the time of the event has no derivative: leave it out of the loss, or change the event",
+                t = Number(*t)
             ),
             Self::GradientTooLarge { largest, limit } => write!(
                 f,

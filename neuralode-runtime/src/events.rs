@@ -97,10 +97,11 @@ impl<'e, Y> Event<'e, Y> {
         self
     }
 
-    /// The same event, with `g` looked at in so many equally spaced points inside every step as well, at most 65535.
+    /// The same event, with `g` looked at in so many equally spaced points inside every step as well: 65536 at most,
+    /// or the solve gives [`SolveError::InvalidSetting`].
     #[must_use]
     pub fn with_samples(mut self, samples: usize) -> Self {
-        self.samples = samples.min(usize::from(u16::MAX));
+        self.samples = samples;
         self
     }
 }
@@ -253,6 +254,9 @@ impl<Y: State> Occurrence<Y> {
     }
 }
 
+/// The most points inside a step at which an event is looked at.
+const MOST_SAMPLES: usize = 1 << 16;
+
 /// An event along a solve.
 struct Watched<'e, Y> {
     event: Event<'e, Y>,
@@ -299,6 +303,21 @@ impl<'e, Y: State> Watch<'e, Y> {
             crossings: Vec::new(),
             scratch: None,
             found: Vec::new(),
+        }
+    }
+
+    /// An error if an event cannot be watched.
+    pub(crate) fn validate(&self) -> Result<(), SolveError> {
+        let samples = self.events.iter().map(|watched| watched.event.samples);
+        match samples.max() {
+            #[allow(clippy::cast_precision_loss, reason = "for a message")]
+            Some(most) if most > MOST_SAMPLES => Err(SolveError::InvalidSetting {
+                layer: "Event",
+                name: "samples",
+                found: most as f64,
+                expected: "at most 65536 points inside a step",
+            }),
+            _ => Ok(()),
         }
     }
 

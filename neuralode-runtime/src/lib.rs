@@ -4,8 +4,9 @@
 //!
 //! Modules depend on each other in one direction only, from left to right:
 //! `error`, `resolution`, `options`, `stats` <- `state`, `tableau` <- `step` <- `stiffness`, `vector_field` <- `stepper` <-
-//! `trajectory`, `controller`, `stops` <- `solve` <- `saved_points` <- `adjoint`, `sensitivity` <- `root`, `dense_output` <- `events` <- `ode`
-//! <- `engine` <- `samples`, `optim` <- `layer` <- `block`, `loss`, `check` <- `entry`.
+//! `trajectory`, `controller`, `stops` <- `solve`, `tangent_control` <- `saved_points` <- `adjoint`, `sensitivity` <-
+//! `root`, `dense_output` <- `events` <- `ode` <- `engine` <- `samples`, `optim`, `files` <- `layer` <- `block`, `loss`,
+//! `check` <- `entry`.
 //! Only [`vector_field::Differentiable::pull_back_steps`] reaches to the right, for its default and the cotangents of
 //! [`adjoint`]; [`engine::host`] and [`layer`] know each other.
 
@@ -35,6 +36,9 @@ pub mod engine;
 mod entry;
 pub mod error;
 pub mod events;
+#[cfg(feature = "safetensors")]
+pub mod files;
+mod kept_gradient;
 pub mod layer;
 mod loss;
 pub mod ode;
@@ -67,6 +71,9 @@ pub use engine::host::FnField;
 pub use engine::tensor::TensorField;
 pub use error::SolveError;
 pub use events::Event;
+#[cfg(feature = "safetensors")]
+pub use files::FileError;
+pub use kept_gradient::{keep_gradient, KeptGradient};
 pub use layer::{Layer, Mode};
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
 pub use ode::{SaveAt, Solve};

@@ -334,8 +334,9 @@ impl<'a, F: VectorField> Solve<'a, F> {
     /// # Errors
     /// A [`Failure`] with what was solved before it and the errors of [`crate::solve::solve`]; those of
     /// [`SolveOptions::validate_times`] for the times to save; [`SolveError::NonFinite`] for an event whose function is
-    /// NaN, and where the solution inside a step is not finite at a saved time or an event. What was solved ends before a
-    /// step in which one of these two fails.
+    /// NaN, and where the solution inside a step is not finite at a saved time or an event;
+    /// [`SolveError::InvalidSetting`] for an event that is looked at too often. What was solved ends before a step in
+    /// which an event's function or a saved value fails.
     pub fn run(self) -> Result<Solution<F::State>, Failure<F::State>> {
         struct ByMethod<'a, F: VectorField>(Solve<'a, F>);
         impl<F: VectorField> WithTableau for ByMethod<'_, F> {
@@ -409,7 +410,7 @@ impl<'a, F: VectorField> Solve<'a, F> {
         } else {
             options.validate_times(save_at.times.iter().copied())
         };
-        if let Err(error) = times {
+        if let Err(error) = times.and_then(|()| output.watch.validate()) {
             return Err(Failure {
                 error,
                 partial: Box::new(output.solution(
