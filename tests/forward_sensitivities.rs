@@ -919,11 +919,11 @@ impl<const N: usize> KernelVisitor<N> for Misfits {
     type Output = ();
 
     fn visit<K: TileField<N>>(self) {
-        let kernels = Kernels::<K, f32, N, 16>::new(0, 0);
+        let kernels = Kernels::<K, f32, N, 32>::new(0, 0);
         let mut engine = kernels.engine(&kernels.params);
         let options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
         let mut solve = |samples: usize, count: usize| {
-            let y0 = Tiles::<f32, N, 16>::from_rows(&vec![0.1; 3 * N]);
+            let y0 = Tiles::<f32, N, 32>::from_rows(&vec![0.1; 3 * N]);
             let y_dot = Tiles::from_rows(&vec![0.1; samples * N]);
             let directions = [(y_dot, Params(vec![0.0; count]))];
             let control = ErrorControl::Full;
