@@ -915,9 +915,8 @@ fn inference_agrees_with_training_where_batch_norm_stands_before_and_after_a_blo
         let radius = if index % 2 == 0 { 0.4 } else { 1.4 };
         [radius * angle.cos(), radius * angle.sin()]
     }));
-    let labels: Vec<usize> = (0..64).map(|index| index % 2).collect();
-    let targets = dev.one_hot_encode(Const::<2>, labels);
-    let loss = |logits| cross_entropy_with_logits_loss(logits, targets.clone());
+    let labels = core::array::from_fn(|index| index % 2);
+    let targets: Tensor<Rank2<64, 2>, f64, _> = dev.one_hot_encode(Const::<2>, labels);
     let mut state = model.initial_state(0).unwrap();
     let config = AdamConfig {
         lr: 1e-2,
@@ -936,7 +935,7 @@ fn inference_agrees_with_training_where_batch_norm_stands_before_and_after_a_blo
         let (y, ..) = model
             .try_forward_with_state(x.clone(), &state, mode)
             .unwrap();
-        loss(y).array()
+        cross_entropy_with_logits_loss(y, targets.clone()).array()
     };
     let (training, inference) = (value(Mode::Training), value(Mode::Inference));
     // Chance is 0.69.
