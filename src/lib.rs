@@ -20,9 +20,10 @@ pub use dfdx;
 pub use neuralode_runtime::{
     adjoint, engine, error, events, layer, ode, options, saved_points, sensitivity,
     softmax_cross_entropy, solve, state, step, stepper, tableau, take_backward_report, trajectory,
-    try_backward, try_softmax_cross_entropy, vector_field, Adjoint, Control, Controller, DenseOutput, Event,
-    FnField, Frozen, FusedAdam, GradientCheck, LayerSummary, Mode, NeuralOde, Samples, SaveAt, Solve, SolveError,
-    SolveOptions, Solver, StatefulField, Stats, StepSizes, Summary, TensorField, Vjp,
+    try_backward, try_softmax_cross_entropy, vector_field, Adjoint, Control, Controller,
+    DenseOutput, Event, FnField, Frozen, FusedAdam, GradientCheck, LayerSummary, Mode, NeuralOde,
+    Samples, SaveAt, Solve, SolveError, SolveOptions, Solver, StatefulField, Stats, StepSizes,
+    Summary, TensorField, Vjp,
 };
 
 #[doc(hidden)]
@@ -43,6 +44,11 @@ pub mod guide {}
 /// dfdx has traits and types of many names; those of the solvers (`Solver`, `Adjoint`, `Controller`) are not
 /// here but at the root of the crate.
 pub mod prelude {
+    // With its feature `safetensors` dfdx's prelude has a module of this name, which would make the paths of the crate
+    // `safetensors` ambiguous in programs. A name that is private here hides it.
+    #[allow(hidden_glob_reexports, reason = "that is what it is for")]
+    mod safetensors {}
+
     pub use crate::{
         neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy, Event, FnField,
         FusedAdam, Mode, NeuralOde, OdeModel, Samples, SaveAt, Solve, SolveError, SolveOptions,

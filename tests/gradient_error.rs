@@ -10,12 +10,11 @@ use neuralode::{
     prelude::*,
     tableau::{ButcherTableau, WithTableau},
     vector_field::Differentiable,
-    Adjoint, Control, Controller, GradientCheck, Solver,
+    Adjoint, Control, Controller, GradientCheck, Solver, StepSizes, Vjp,
 };
 use support::{fields::Field, ADJOINTS};
 
-type Gradient<const N: usize, const P: usize> =
-    Result<Pullback<[f64; N], [f64; P]>, SolveError>;
+type Gradient<const N: usize, const P: usize> = Result<Pullback<[f64; N], [f64; P]>, SolveError>;
 
 /// The gradient of `L = sum of c . y(t)` over the cotangents `(t, c)`, with the options' method.
 fn gradient<const N: usize, const P: usize>(
@@ -77,7 +76,11 @@ fn a_discrete_gradient_at_rest_is_right_or_an_error_with_every_method_and_contro
             for controller in [
                 Controller::I,
                 Controller::PI,
-                Controller::Pid { p: 0.2, i: 0.4, d: 0.0 },
+                Controller::Pid {
+                    p: 0.2,
+                    i: 0.4,
+                    d: 0.0,
+                },
                 Controller::Constant { dt: 2.5 },
                 Controller::Constant { dt: 9.0 },
             ] {
@@ -120,7 +123,11 @@ fn a_discrete_gradient_at_rest_is_right_or_an_error_with_every_method_and_contro
     // What is asked for is given.
     let any = options(10.0, 1e-6).with_gradient_error_max(f64::INFINITY);
     let found = gradient(&at_rest(), [1.0], &[(10.0, [1.0])], &any).unwrap();
-    assert!(found.stats.gradient_error > 0.3, "{}", found.stats.gradient_error);
+    assert!(
+        found.stats.gradient_error > 0.3,
+        "{}",
+        found.stats.gradient_error
+    );
     // Shorter steps are right.
     let short = options(10.0, 1e-6).with_dt_max(0.1);
     let found = gradient(&at_rest(), [1.0], &[(10.0, [1.0])], &short).unwrap();
@@ -129,7 +136,12 @@ fn a_discrete_gradient_at_rest_is_right_or_an_error_with_every_method_and_contro
 
 #[test]
 fn a_discrete_gradient_away_from_rest_is_an_error_where_steps_are_too_long_for_it() {
-    let found = gradient(&follower(50.0), [1.0], &[(10.0, [1.0])], &options(10.0, 1e-3));
+    let found = gradient(
+        &follower(50.0),
+        [1.0],
+        &[(10.0, [1.0])],
+        &options(10.0, 1e-3),
+    );
     let error = found.unwrap_err();
     assert!(matches!(error, SolveError::GradientError { .. }), "{error}");
     let short = options(10.0, 1e-3).with_dt_max(0.02);
@@ -144,12 +156,7 @@ fn continuous_adjoints_take_a_factor_of_the_loss_to_their_gradients() {
     let rotation = Field::<2, 1> {
         parameters: [1.0],
         f: |_, y, p| [p[0] * y[1], -p[0] * y[0]],
-        products: |_, y, p, c| {
-            (
-                [-p[0] * c[1], p[0] * c[0]],
-                [y[1] * c[0] - y[0] * c[1]],
-            )
-        },
+        products: |_, y, p, c| ([-p[0] * c[1], p[0] * c[0]], [y[1] * c[0] - y[0] * c[1]]),
     };
     let exact = [10.0_f64.cos(), 10.0_f64.sin()];
     for adjoint in ADJOINTS {
@@ -201,8 +208,7 @@ fn integrals_of_parameters_are_right_where_nothing_in_the_state_shows_them() {
             ];
             for (index, (field, y0, t1, exact, scale)) in cases.into_iter().enumerate() {
                 // The derivative of the steps is as wrong as the solution, whose steps suit `y = 1` and not its change.
-                let of_steps =
-                    matches!(adjoint, Adjoint::Discrete | Adjoint::Checkpointed { .. });
+                let of_steps = matches!(adjoint, Adjoint::Discrete | Adjoint::Checkpointed { .. });
                 if of_steps && index == 3 {
                     continue;
                 }
@@ -300,15 +306,22 @@ fn piecewise_constant_parameters_of_a_constant_solution_have_their_gradients() {
         19.601_050_931_211_528,
         3.644_304_852_364_465,
     ];
-    let cotangents: Vec<_> = (0..=40).map(|i| (f64::from(i) / 10.0, [1.0, 1.0])).collect();
+    let cotangents: Vec<_> = (0..=40)
+        .map(|i| (f64::from(i) / 10.0, [1.0, 1.0]))
+        .collect();
     for adjoint in ADJOINTS {
         let options = options(4.0, 1e-6)
             .with_jump_at(vec![1.0, 2.0, 3.0])
             .with_adjoint(adjoint);
         let found = gradient(&field, [1.0, 1.0], &cotangents, &options).unwrap();
         let wrong = found.theta_bar.iter().zip(exact);
-        let wrong = wrong.map(|(found, exact)| (found - exact).abs() / 37.6).fold(0.0, f64::max);
-        println!("{adjoint:?}: {wrong:e}, estimate {:e}", found.stats.gradient_error);
+        let wrong = wrong
+            .map(|(found, exact)| (found - exact).abs() / 37.6)
+            .fold(0.0, f64::max);
+        println!(
+            "{adjoint:?}: {wrong:e}, estimate {:e}",
+            found.stats.gradient_error
+        );
         assert!(
             wrong < 3.0 * found.stats.gradient_error.max(1e-6),
             "{adjoint:?}: {wrong:e}, estimate {:e}",
@@ -343,7 +356,10 @@ fn steps_that_suit_gradients_have_gradients_at_the_tolerance() {
                 let found = found.unwrap_or_else(|error| panic!("{case}: {error}"));
                 // The part that remembers y0 is gone.
                 assert!(found.y_bar[0].abs() < 10.0 * tolerance, "{case}: {found:?}");
-                assert!((found.theta_bar[0] - 2.04e-4).abs() < 1e-5 + tolerance, "{case}: {found:?}");
+                assert!(
+                    (found.theta_bar[0] - 2.04e-4).abs() < 1e-5 + tolerance,
+                    "{case}: {found:?}"
+                );
             }
         }
     }
@@ -364,7 +380,9 @@ fn the_full_estimate_is_made_on_request() {
     let easy = follower(1.0);
     let run = |check| {
         let options = options(2.0, 1e-4).with_gradient_check(check);
-        gradient(&easy, [0.5], &[(2.0, [1.0])], &options).unwrap().stats
+        gradient(&easy, [0.5], &[(2.0, [1.0])], &options)
+            .unwrap()
+            .stats
     };
     let (quick, full) = (run(GradientCheck::Quick), run(GradientCheck::Full));
     assert!(full.vjps > 3 * quick.vjps - 8, "{quick:?} {full:?}");
@@ -373,4 +391,168 @@ fn the_full_estimate_is_made_on_request() {
     let wrong = SolveOptions::default().with_gradient_error_max(-1.0);
     let error = gradient(&easy, [0.0], &[(1.0, [1.0])], &wrong).unwrap_err();
     assert_eq!(error, SolveError::InvalidGradientErrorMax { found: -1.0 });
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Failing {
+        input: [2],
+        ode: Ode {
+            field(t, y): [Dense(2 => 4, tanh), Dense(4 => 2)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-9, atol: 1e-9 },
+            adjoint: Interpolating,
+        },
+    }
+}
+
+/// A thread that waits in a pass may run another pass: here one that an operation of the first runs itself.
+#[test]
+fn a_pass_inside_another_one_takes_nothing_from_its_report() {
+    let dev = Cpu::seed_from_u64(0);
+    let mut model = Failing::<f64, _>::build(&dev);
+    // No gradient is as good as that.
+    model.ode.options.gradient_error_max = 1e-15;
+    let easy = {
+        let mut easy = model.clone();
+        easy.ode.options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
+        easy
+    };
+    let x: Tensor<Rank2<3, 2>, f64, Cpu> = dev.sample_normal();
+    let pass = |inner: bool| {
+        let (y0, mut tape) = x.leaky_trace().split_tape();
+        let (easy, x) = (easy.clone(), x.clone());
+        tape.add_backward_op(move |_| {
+            if inner {
+                let loss = easy.forward(x.leaky_trace()).square().mean();
+                let (_, stats) = try_backward(loss).expect("the inner pass succeeds");
+                assert!(stats.vjps > 0);
+            }
+            Ok(())
+        });
+        let loss = model.forward(y0.put_tape(tape)).square().mean();
+        try_backward(loss)
+    };
+    let alone = pass(false).map(|(_, stats)| stats);
+    let around = pass(true).map(|(_, stats)| stats);
+    assert_eq!(alone, around);
+    assert!(
+        matches!(alone, Err(SolveError::GradientError { .. })),
+        "{alone:?}"
+    );
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Guided {
+        input: [3],
+        ode: Ode {
+            field(t, y): [Dense(3 => 8, tanh), Dense(8 => 3)],
+            span: 0.0..10.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3, control: Gradients },
+        },
+    }
+}
+
+/// A batch of 20 and a model whose weights are multiplied.
+fn stiff_network<E: Dtype>(factor: f64) -> (Guided<E, Cpu>, Tensor<(usize, Const<3>), E, Cpu>)
+where
+    Cpu: Device<E>,
+{
+    let dev = Cpu::default();
+    let mut model = Guided::<E, _>::build(&dev);
+    let mut state = 0.5_f64;
+    let mut next = || {
+        // A fixed sequence in -1..1, the same in both types.
+        state = (state * 997.0 + 0.123).fract();
+        2.0 * state - 1.0
+    };
+    let mut parameters = support::parameters_of(&model);
+    for x in parameters.iter_mut().flatten() {
+        *x = factor * 0.6 * next();
+    }
+    support::set_parameters(&mut model, &parameters);
+    let rows: Vec<f64> = (0..60).map(|_| 1.5 * next()).collect();
+    (model, support::batch(&dev, &rows))
+}
+
+fn gradient_of_block<E: Dtype>(
+    model: &Guided<E, Cpu>,
+    y0: &Tensor<(usize, Const<3>), E, Cpu>,
+) -> Result<(Vec<f64>, Stats), SolveError>
+where
+    Cpu: Device<E>,
+    Guided<E, Cpu>: Sized,
+{
+    let cotangent = y0.clone() * E::from_f64(0.05).unwrap();
+    let found = support::differentiate::<3, E, Cpu, _>(&model.ode, y0, &cotangent)?;
+    let mut numbers = found.y0_bar;
+    numbers.extend(found.theta_bar.concat());
+    Ok((numbers, found.backward))
+}
+
+fn networks<E: Dtype>(tolerance: f64)
+where
+    Cpu: Device<E>,
+{
+    let mut refused = 0;
+    for factor in [1.0, 3.0, 5.0, 12.0] {
+        let (model, y0) = stiff_network::<f64>(factor);
+        let mut exact = model.clone();
+        exact.ode.options = SolveOptions::new(0.0, 10.0, 1e-11, 1e-11)
+            .with_solver(Solver::Dopri8)
+            .with_control(Control::GRADIENTS)
+            .with_max_steps(100_000);
+        let (exact, _) = gradient_of_block(&exact, &y0).unwrap();
+        let (mut model, y0) = stiff_network::<E>(factor);
+        assert_eq!(model.ode.options.control, Control::GRADIENTS);
+        for vjp in [Vjp::Generated, Vjp::Tape] {
+            for steps in [StepSizes::Shared, StepSizes::PerSample] {
+                model.ode.options = SolveOptions::new(0.0, 10.0, tolerance, tolerance)
+                    .with_vjp(vjp)
+                    .with_steps(steps)
+                    .with_max_steps(100_000);
+                let case = format!("weights times {factor}, {vjp:?}, {steps:?}");
+                let relative = |found: &[f64]| {
+                    let wrong = found.iter().zip(&exact).map(|(a, b)| (a - b).powi(2));
+                    let size = exact.iter().map(|x| x * x);
+                    (wrong.sum::<f64>() / size.sum::<f64>()).sqrt()
+                };
+                match gradient_of_block(&model, &y0) {
+                    Ok((found, stats)) => {
+                        let (wrong, estimate) = (relative(&found), stats.gradient_error);
+                        println!("{case}: off by {wrong:.1e}, estimate {estimate:.1e}");
+                        assert!(
+                            wrong < 20.0 * estimate.max(tolerance),
+                            "{case}: {wrong:e} {estimate:e}"
+                        );
+                    }
+                    Err(SolveError::GradientError { error, .. }) => {
+                        println!("{case}: refused, {error:.1e}");
+                        refused += 1;
+                    }
+                    Err(error) => panic!("{case}: {error}"),
+                }
+                model.ode.options = model.ode.options.clone().with_control(Control::GRADIENTS);
+                let (found, stats) = gradient_of_block(&model, &y0)
+                    .unwrap_or_else(|error| panic!("{case}: {error}"));
+                let wrong = relative(&found);
+                println!(
+                    "{case}, guided: off by {wrong:.1e}, estimate {:.1e}",
+                    stats.gradient_error
+                );
+                assert!(wrong < 0.2, "{case}: {wrong:e}");
+            }
+        }
+    }
+    assert!(
+        refused > 0,
+        "weights times 12 have no gradient on the steps of the solution"
+    );
+}
+
+#[test]
+fn gradients_of_networks_are_right_or_refused_and_right_with_steps_that_suit_them() {
+    networks::<f32>(1e-3);
+    networks::<f64>(1e-3);
 }

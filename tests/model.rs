@@ -275,7 +275,8 @@ fn safetensors_round_trip_under_the_documented_paths() {
     let model = Small::<f64, _>::build(&Cpu::seed_from_u64(1));
     model.save_safetensors(&path).unwrap();
     let bytes = std::fs::read(&path).unwrap();
-    let file = ::safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    // The prelude brings no module of this name.
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let mut names = file.names();
     names.sort();
     let expected = [
@@ -519,4 +520,96 @@ fn everything_that_a_block_declares_can_be_set_at_run_time() {
     // What `save_at` declares is a matter of the call.
     let (saved, _) = model.plain.try_forward_at(y0, &[0.5, 1.0]).unwrap();
     assert_eq!(saved.as_vec()[6..], set.as_vec());
+}
+
+#[test]
+fn a_model_may_begin_with_layers_without_parameters() {
+    neural_ode! {
+        #[derive(Clone, Debug)]
+        struct Led {
+            input: [4],
+            first: [tanh, Augment(1)],
+            head: Dense(5 => 2),
+        }
+    }
+    let dev = Cpu::seed_from_u64(1);
+    let model = Led::<f64, _>::build(&dev);
+    let x: Tensor<Rank2<3, 4>, f64, _> = dev.sample_normal();
+    let loss = |x: Tensor<Rank2<3, 4>, f64, Cpu>| {
+        let y = model.forward(x);
+        y.square().sum::<Rank0, _>().array()
+    };
+    let gradients = model
+        .forward(x.leaky_trace())
+        .square()
+        .sum::<Rank0, _>()
+        .backward();
+    let found = gradients.get(&x).as_vec();
+    for (index, found) in found.iter().enumerate() {
+        let moved = |h: f64| {
+            let mut values = x.as_vec();
+            values[index] += h;
+            loss(dev.tensor_from_vec(values, (Const, Const)))
+        };
+        let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        assert!(
+            (found - difference).abs() < 1e-8,
+            "{index}: {found} {difference}"
+        );
+    }
+    // The parameters have the same gradients where the input is data.
+    let weight = gradients.get(&model.head.weight).as_vec();
+    let (y, _) = model.try_forward_traced(x, model.alloc_grads()).unwrap();
+    let gradients = y.square().sum::<Rank0, _>().backward();
+    assert_eq!(gradients.get(&model.head.weight).as_vec(), weight);
+}
+
+#[test]
+fn the_summary_says_what_decides_the_steps_and_numbers_as_numbers() {
+    neural_ode! {
+        #[derive(Clone, Debug)]
+        struct Spoken {
+            input: [6],
+            norm: [LayerNorm, LayerNorm(epsilon: 2.5e-3), Residual[LayerNorm]],
+            equal: Ode {
+                field(t, y): Dense(6 => 6, tanh),
+                span: 0.0..1.0,
+                solver: Euler { dt: 0.25 },
+            },
+            own: Ode {
+                field(t, y): Dense(6 => 6, tanh),
+                span: 0.0..1.0,
+                solver: Tsit5 { rtol: 1e-3, atol: 1e-4, steps: PerSample },
+            },
+        }
+    }
+    let mut model = Spoken::<f32, _>::build(&Cpu::default());
+    let text = model.summary().to_string();
+    let kinds: Vec<String> = model
+        .summary()
+        .layers
+        .into_iter()
+        .map(|layer| layer.kind)
+        .collect();
+    assert_eq!(
+        kinds[..3],
+        [
+            "LayerNorm<6, f32, Cpu, 1e-5>",
+            "LayerNorm<6, f32, Cpu, 2.5e-3>",
+            "LayerNorm<6, f32, Cpu, 1e-5>",
+        ]
+    );
+    for line in [
+        "  equal: Euler over 0.0..1.0, dt 0.25, adjoint Discrete, vjp Generated",
+        "  own: Tsit5 over 0.0..1.0, rtol 1e-3, atol 1e-4, controller I, steps PerSample, adjoint Discrete, vjp Generated",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    // The integral of this adjoint keeps tolerances where the steps have none.
+    model.equal.options.adjoint = Adjoint::Quadrature;
+    let text = model.summary().to_string();
+    assert!(
+        text.contains("dt 0.25, rtol 1e-3, atol 1e-3 of the adjoint, adjoint Quadrature"),
+        "{text}"
+    );
 }

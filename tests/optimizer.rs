@@ -156,5 +156,9 @@ fn a_gradient_whose_square_overflows_is_refused_and_changes_nothing() {
     let before = parameter.array();
     let mut gradients = ascend(&parameter, 1.0);
     optimizer.step(&mut parameter, &mut gradients).unwrap();
-    assert!(parameter.array().iter().zip(before).all(|(x, before)| x.is_finite() && *x < before));
+    assert!(parameter
+        .array()
+        .iter()
+        .zip(before)
+        .all(|(x, before)| x.is_finite() && *x < before));
 }

@@ -580,7 +580,9 @@ fn a_quadrature_that_does_not_reach_its_tolerance_is_a_typed_error() {
         let options = SolveOptions::new(0.0, 1.0, 1e-9, 1e-9).with_adjoint(adjoint);
         let error = gradient(&TSIT5, &field, [1.0, 0.0], &[1.0], |y| *y, &options).unwrap_err();
         let SolveError::Quadrature {
-            error: left, pieces, ..
+            error: left,
+            pieces,
+            ..
         } = error
         else {
             panic!("{error:?}");

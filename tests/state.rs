@@ -659,6 +659,31 @@ fn a_model_whose_layers_say_nothing_is_called_as_any_other() {
     assert_eq!(model.summary().parameters(), 1 + 20 + 1 + 10 + 1);
 }
 
+#[test]
+fn a_block_whose_layers_say_nothing_is_a_block_as_any_other() {
+    let dev = Cpu::seed_from_u64(9);
+    let mut model = Gained::<f64, _>::build(&dev);
+    model.ode.field.1.factor = dev.tensor(1.5);
+    let y0 = normal::<3, 4>(&dev);
+    let times = [0.0, 0.3, 1.0];
+    let (saved, stats) = model.ode.try_forward_at(y0.leaky_trace(), &times).unwrap();
+    let gradients = saved.square().sum::<Rank0, _>().backward();
+    let state = model.initial_state(0).unwrap();
+    let frozen = model.ode.frozen(&state.ode, Mode::Inference);
+    let (same, same_stats) = frozen.try_forward_at(y0.leaky_trace(), &times).unwrap();
+    assert_eq!(stats.accepted, same_stats.accepted);
+    let same_gradients = same.square().sum::<Rank0, _>().backward();
+    assert_eq!(
+        gradients.get(&y0).as_vec(),
+        same_gradients.get(&y0).as_vec()
+    );
+    let factor = &model.ode.field.1.factor;
+    assert!(gradients.get(factor).array().abs() > 0.0);
+    let (y1, _) = model.ode.try_forward_with_stats(y0.clone()).unwrap();
+    let (last, _) = model.ode.try_forward_at(y0, &[1.0]).unwrap();
+    assert_eq!(last.as_vec(), y1.as_vec());
+}
+
 // Types.
 
 #[test]

@@ -5,13 +5,29 @@ struct Augmented<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
     /// Stage `more`.
     more: Augment,
     /// Stage `ode`.
-    ode: NeuralOde<AugmentedOdeField<Elem, Dev>>,
+    ode: NeuralOde<__AugmentedOdeField<Elem, Dev>>,
     /// Stage `fewer`.
     fewer: Project,
 }
+#[doc(inline)]
+#[allow(unused_imports)]
+use __AugmentedOdeField as AugmentedOdeField;
+#[automatically_derived]
+impl<Elem: Dtype + Debug, Dev: Device<Elem> + Debug> Debug
+for __AugmentedOdeField<Elem, Dev> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_tuple("AugmentedOdeField")
+            .field(&self.0)
+            .field(&self.1)
+            .field(&self.2)
+            .field(&self.3)
+            .finish()
+    }
+}
 /// The vector field of stage `ode` of [`Augmented`].
-#[derive(Clone, Debug)]
-struct AugmentedOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
+#[doc(hidden)]
+#[derive(Clone)]
+struct __AugmentedOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
     /// Layer 0.
     AppendTime,
     /// Layer 1.
@@ -67,8 +83,8 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
-    for AugmentedOdeField<Elem, Dev> {
-        type To<E2: Dtype, D2: Device<E2>> = AugmentedOdeField<E2, D2>;
+    for __AugmentedOdeField<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = __AugmentedOdeField<E2, D2>;
         fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
             visitor: &mut V,
         ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
@@ -80,7 +96,7 @@ const _: () = {
                         Self::module("2", |this| &this.2, |this| &mut this.2),
                         Self::module("3", |this| &this.3, |this| &mut this.3),
                     ),
-                    |(layer_0, layer_1, layer_2, layer_3)| AugmentedOdeField(
+                    |(layer_0, layer_1, layer_2, layer_3)| __AugmentedOdeField(
                         layer_0,
                         layer_1,
                         layer_2,
@@ -654,7 +670,7 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorField<5, Elem, Dev>
-    for AugmentedOdeField<Elem, Dev> {
+    for __AugmentedOdeField<Elem, Dev> {
         fn with_kernel<Visitor: KernelVisitor<5>>(
             visitor: Visitor,
         ) -> Result<Visitor::Output, Visitor> {
@@ -705,7 +721,7 @@ const _: () = {
             &self,
             x: Tensor<(Batch, Const<2>), Elem, Dev, Tp>,
         ) -> Result<(Tensor<(Batch, Const<2>), Elem, Dev, Tp>, Stats), SolveError> {
-            self.__try_forward_from(AsGiven::new(), x)
+            self.__pass(AsGiven::new(), x)
         }
         /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
         /// forward solves: the forward pass of a training step.
@@ -725,9 +741,9 @@ const _: () = {
             (Tensor<(Batch, Const<2>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(Data::new(gradients), x)
+            self.__pass(Data::new(gradients), x)
         }
-        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+        fn __pass<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: Tensor<(Batch, Const<2>), Elem, Dev, Start::Before>,
@@ -763,18 +779,21 @@ const _: () = {
                 >("ode.field.3", &[16], &[5], (16 + 1) * 5)
                 .layer::<Project>("fewer", &[5], &[2], 0)
                 .block::<
-                    AugmentedOdeField<Elem, Dev>,
+                    __AugmentedOdeField<Elem, Dev>,
                 >(
                     "ode",
                     &self.ode.options,
-                    has_kernels::<5, Elem, Dev, AugmentedOdeField<Elem, Dev>>(),
+                    has_kernels::<5, Elem, Dev, __AugmentedOdeField<Elem, Dev>>(),
                 )
         }
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
         /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
         pub fn cuda_source(tile: usize) -> Vec<(&'static str, cuda::Program)> {
             let programs: [(&'static str, Option<cuda::Program>); 1usize] = [
-                ("ode", cuda_program::<5, Elem, Dev, AugmentedOdeField<Elem, Dev>>(tile)),
+                (
+                    "ode",
+                    cuda_program::<5, Elem, Dev, __AugmentedOdeField<Elem, Dev>>(tile),
+                ),
             ];
             Iterator::collect(
                 Iterator::filter_map(

@@ -3,11 +3,22 @@
 /// The Neural ODE model `Constants`.
 struct Constants<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
     /// Stage `ode`.
-    ode: NeuralOde<ConstantsOdeField<Elem, Dev>>,
+    ode: NeuralOde<__ConstantsOdeField<Elem, Dev>>,
+}
+#[doc(inline)]
+#[allow(unused_imports)]
+use __ConstantsOdeField as ConstantsOdeField;
+#[automatically_derived]
+impl<Elem: Dtype + Debug, Dev: Device<Elem> + Debug> Debug
+for __ConstantsOdeField<Elem, Dev> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_tuple("ConstantsOdeField").field(&self.0).field(&self.1).finish()
+    }
 }
 /// The vector field of stage `ode` of [`Constants`].
-#[derive(Clone, Debug)]
-struct ConstantsOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
+#[doc(hidden)]
+#[derive(Clone)]
+struct __ConstantsOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
     /// Layer 0.
     Dense<{ STATE }, { sizes::HIDDEN }, Tanh, Elem, Dev>,
     /// Layer 1.
@@ -26,6 +37,24 @@ const _: () = {
     const _: fn() = assert_positive::<{ 0 < [(); sizes::HIDDEN].len() }>;
     const _: fn() = assert_positive::<{ 0 < [(); WIDTH].len() }>;
     const _: fn() = assert_returns_state::<{ WIDTH }, { STATE }>;
+    const _: fn() = assert_time::<
+        { is_finite(number::<{ check_number(&START) }, _>(START)) },
+    >;
+    const _: fn() = assert_ends_differ::<
+        { ends_differ(number::<{ check_number(&START) }, _>(START), 1.0) },
+    >;
+    const _: fn() = assert_dt::<
+        { is_positive(number::<{ check_number(&STEP) }, _>(STEP)) },
+    >;
+    const _: fn() = assert_step_fits::<
+        {
+            step_fits(
+                number::<{ check_number(&STEP) }, _>(STEP),
+                number::<{ check_number(&START) }, _>(START),
+                1.0,
+            )
+        },
+    >;
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
     for Constants<Elem, Dev> {
@@ -40,11 +69,11 @@ const _: () = {
                         ode: ode
                             .with_options({
                                 let [t0, t1, rtol, atol, dt]: [f64; 5usize] = [
-                                    START,
+                                    number::<{ check_number(&START) }, _>(START),
                                     1.0,
                                     1e-3,
                                     1e-3,
-                                    STEP,
+                                    number::<{ check_number(&STEP) }, _>(STEP),
                                 ];
                                 SolveOptions::new(t0, t1, rtol, atol)
                                     .with_solver(Solver::Rk4)
@@ -58,8 +87,8 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
-    for ConstantsOdeField<Elem, Dev> {
-        type To<E2: Dtype, D2: Device<E2>> = ConstantsOdeField<E2, D2>;
+    for __ConstantsOdeField<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = __ConstantsOdeField<E2, D2>;
         fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
             visitor: &mut V,
         ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
@@ -69,7 +98,7 @@ const _: () = {
                         Self::module("0", |this| &this.0, |this| &mut this.0),
                         Self::module("1", |this| &this.1, |this| &mut this.1),
                     ),
-                    |(layer_0, layer_1)| ConstantsOdeField(layer_0, layer_1),
+                    |(layer_0, layer_1)| __ConstantsOdeField(layer_0, layer_1),
                 )
         }
     }
@@ -535,7 +564,7 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorField<{ STATE }, Elem, Dev>
-    for ConstantsOdeField<Elem, Dev> {
+    for __ConstantsOdeField<Elem, Dev> {
         fn with_kernel<Visitor: KernelVisitor<{ STATE }>>(
             visitor: Visitor,
         ) -> Result<Visitor::Output, Visitor> {
@@ -584,7 +613,7 @@ const _: () = {
             (Tensor<(Batch, Const<{ STATE }>), Elem, Dev, Tp>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(AsGiven::new(), x)
+            self.__pass(AsGiven::new(), x)
         }
         /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
         /// forward solves: the forward pass of a training step.
@@ -604,9 +633,9 @@ const _: () = {
             (Tensor<(Batch, Const<{ STATE }>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(Data::new(gradients), x)
+            self.__pass(Data::new(gradients), x)
         }
-        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+        fn __pass<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: Tensor<(Batch, Const<{ STATE }>), Elem, Dev, Start::Before>,
@@ -645,11 +674,11 @@ const _: () = {
                         * Dim::size(&Const::<{ WIDTH }>),
                 )
                 .block::<
-                    ConstantsOdeField<Elem, Dev>,
+                    __ConstantsOdeField<Elem, Dev>,
                 >(
                     "ode",
                     &self.ode.options,
-                    has_kernels::<{ STATE }, Elem, Dev, ConstantsOdeField<Elem, Dev>>(),
+                    has_kernels::<{ STATE }, Elem, Dev, __ConstantsOdeField<Elem, Dev>>(),
                 )
         }
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
@@ -662,7 +691,7 @@ const _: () = {
                         { STATE },
                         Elem,
                         Dev,
-                        ConstantsOdeField<Elem, Dev>,
+                        __ConstantsOdeField<Elem, Dev>,
                     >(tile),
                 ),
             ];

@@ -1,8 +1,19 @@
 // What the macro makes of derived.in.rs; `::neuralode::__private::` is left out before names.
 
+#[doc(inline)]
+#[allow(unused_imports)]
+pub use __DiscFlowField as DiscFlowField;
+#[automatically_derived]
+impl<Elem: Dtype + Debug, Dev: Device<Elem> + Debug> Debug
+for __DiscFlowField<Elem, Dev> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_tuple("DiscFlowField").field(&self.0).field(&self.1).finish()
+    }
+}
 /// The vector field of stage `flow` of [`Disc`].
-#[derive(Clone, Debug)]
-pub struct DiscFlowField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct __DiscFlowField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
     /// Layer 0.
     pub Dense<8, 16, Tanh, Elem, Dev>,
     /// Layer 1.
@@ -55,8 +66,8 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
-    for DiscFlowField<Elem, Dev> {
-        type To<E2: Dtype, D2: Device<E2>> = DiscFlowField<E2, D2>;
+    for __DiscFlowField<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = __DiscFlowField<E2, D2>;
         fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
             visitor: &mut V,
         ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
@@ -66,7 +77,7 @@ const _: () = {
                         Self::module("0", |this| &this.0, |this| &mut this.0),
                         Self::module("1", |this| &this.1, |this| &mut this.1),
                     ),
-                    |(layer_0, layer_1)| DiscFlowField(layer_0, layer_1),
+                    |(layer_0, layer_1)| __DiscFlowField(layer_0, layer_1),
                 )
         }
     }
@@ -461,7 +472,7 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorField<8, Elem, Dev>
-    for DiscFlowField<Elem, Dev> {
+    for __DiscFlowField<Elem, Dev> {
         fn with_kernel<Visitor: KernelVisitor<8>>(
             visitor: Visitor,
         ) -> Result<Visitor::Output, Visitor> {
@@ -502,7 +513,7 @@ const _: () = {
         }
         #[doc(hidden)]
         #[allow(non_snake_case)]
-        fn __flow(&self) -> &NeuralOde<DiscFlowField<Elem, Dev>> {
+        fn __flow(&self) -> &NeuralOde<__DiscFlowField<Elem, Dev>> {
             &self.flow
         }
         #[doc(hidden)]
@@ -523,7 +534,7 @@ const _: () = {
             &self,
             x: Tensor<(Batch, Const<2>), Elem, Dev, Tp>,
         ) -> Result<(Tensor<(Batch, Const<1>), Elem, Dev, Tp>, Stats), SolveError> {
-            self.__try_forward_from(AsGiven::new(), x)
+            self.__pass(AsGiven::new(), x)
         }
         /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
         /// forward solves: the forward pass of a training step.
@@ -543,7 +554,7 @@ const _: () = {
             (Tensor<(Batch, Const<1>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(Data::new(gradients), x)
+            self.__pass(Data::new(gradients), x)
         }
         /// The model's output for samples in memory, which its first layer reads where they are, with the statistics of
         /// its forward solves.
@@ -560,7 +571,7 @@ const _: () = {
         > {
             let entry = InMemory::new(samples);
             let x = entry.input((samples.len(), Const::<2>))?;
-            self.__try_forward_from(entry, x)
+            self.__pass(entry, x)
         }
         /// The same on a tape that adds to `gradients`: the forward pass of a training step without a copy of its input.
         ///
@@ -576,9 +587,9 @@ const _: () = {
         > {
             let entry = InMemory::traced(samples, gradients);
             let x = entry.input((samples.len(), Const::<2>))?;
-            self.__try_forward_from(entry, x)
+            self.__pass(entry, x)
         }
-        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+        fn __pass<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: Start::Input<(Batch, Const<2>)>,
@@ -613,18 +624,18 @@ const _: () = {
                     Dense<4, 1, Identity, Elem, Dev>,
                 >("head.1", &[4], &[1], (4 + 1) * 1)
                 .block::<
-                    DiscFlowField<Elem, Dev>,
+                    __DiscFlowField<Elem, Dev>,
                 >(
                     "flow",
                     &(*self.__flow()).options,
-                    has_kernels::<8, Elem, Dev, DiscFlowField<Elem, Dev>>(),
+                    has_kernels::<8, Elem, Dev, __DiscFlowField<Elem, Dev>>(),
                 )
         }
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
         /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
         pub fn cuda_source(tile: usize) -> Vec<(&'static str, cuda::Program)> {
             let programs: [(&'static str, Option<cuda::Program>); 1usize] = [
-                ("flow", cuda_program::<8, Elem, Dev, DiscFlowField<Elem, Dev>>(tile)),
+                ("flow", cuda_program::<8, Elem, Dev, __DiscFlowField<Elem, Dev>>(tile)),
             ];
             Iterator::collect(
                 Iterator::filter_map(

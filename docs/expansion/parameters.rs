@@ -8,11 +8,26 @@ struct Flow<
     Dev: Device<Elem> = Cpu,
 > {
     /// Stage `ode`.
-    ode: NeuralOde<FlowOdeField<WIDTH, HIDDEN, Elem, Dev>>,
+    ode: NeuralOde<__FlowOdeField<WIDTH, HIDDEN, Elem, Dev>>,
+}
+#[doc(inline)]
+#[allow(unused_imports)]
+use __FlowOdeField as FlowOdeField;
+#[automatically_derived]
+impl<
+    const WIDTH: usize,
+    const HIDDEN: usize,
+    Elem: Dtype + Debug,
+    Dev: Device<Elem> + Debug,
+> Debug for __FlowOdeField<WIDTH, HIDDEN, Elem, Dev> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_tuple("FlowOdeField").field(&self.0).field(&self.1).finish()
+    }
 }
 /// The vector field of stage `ode` of [`Flow`].
-#[derive(Clone, Debug)]
-struct FlowOdeField<
+#[doc(hidden)]
+#[derive(Clone)]
+struct __FlowOdeField<
     const WIDTH: usize,
     const HIDDEN: usize = 32,
     Elem: Dtype = f32,
@@ -83,21 +98,21 @@ const _: () = {
         const HIDDEN: usize,
         Elem: Dtype,
         Dev: Device<Elem>,
-    > TensorCollection<Elem, Dev> for FlowOdeField<WIDTH, HIDDEN, Elem, Dev> {
-        type To<E2: Dtype, D2: Device<E2>> = FlowOdeField<WIDTH, HIDDEN, E2, D2>;
+    > TensorCollection<Elem, Dev> for __FlowOdeField<WIDTH, HIDDEN, Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = __FlowOdeField<WIDTH, HIDDEN, E2, D2>;
         fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
             visitor: &mut V,
         ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
             const {
                 ::core::assert!(
                     0 < WIDTH,
-                    "the parameter `WIDTH` of `FlowOdeField` is 0, but sizes are positive"
+                    "the parameter `WIDTH` of `__FlowOdeField` is 0, but sizes are positive"
                 )
             };
             const {
                 ::core::assert!(
                     0 < HIDDEN,
-                    "the parameter `HIDDEN` of `FlowOdeField` is 0, but sizes are positive"
+                    "the parameter `HIDDEN` of `__FlowOdeField` is 0, but sizes are positive"
                 )
             };
             visitor
@@ -106,7 +121,7 @@ const _: () = {
                         Self::module("0", |this| &this.0, |this| &mut this.0),
                         Self::module("1", |this| &this.1, |this| &mut this.1),
                     ),
-                    |(layer_0, layer_1)| FlowOdeField(layer_0, layer_1),
+                    |(layer_0, layer_1)| __FlowOdeField(layer_0, layer_1),
                 )
         }
     }
@@ -534,7 +549,7 @@ const _: () = {
         const HIDDEN: usize,
         Elem: Dtype,
         Dev: Device<Elem>,
-    > TensorField<WIDTH, Elem, Dev> for FlowOdeField<WIDTH, HIDDEN, Elem, Dev> {
+    > TensorField<WIDTH, Elem, Dev> for __FlowOdeField<WIDTH, HIDDEN, Elem, Dev> {
         fn with_kernel<Visitor: KernelVisitor<WIDTH>>(
             visitor: Visitor,
         ) -> Result<Visitor::Output, Visitor> {
@@ -584,7 +599,7 @@ const _: () = {
             &self,
             x: Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>,
         ) -> Result<(Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>, Stats), SolveError> {
-            self.__try_forward_from(AsGiven::new(), x)
+            self.__pass(AsGiven::new(), x)
         }
         /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
         /// forward solves: the forward pass of a training step.
@@ -604,9 +619,9 @@ const _: () = {
             (Tensor<(Batch, Const<WIDTH>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(Data::new(gradients), x)
+            self.__pass(Data::new(gradients), x)
         }
-        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+        fn __pass<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: Tensor<(Batch, Const<WIDTH>), Elem, Dev, Start::Before>,
@@ -643,7 +658,7 @@ const _: () = {
                     (Dim::size(&Const::<HIDDEN>) + 1) * Dim::size(&Const::<WIDTH>),
                 )
                 .block::<
-                    FlowOdeField<WIDTH, HIDDEN, Elem, Dev>,
+                    __FlowOdeField<WIDTH, HIDDEN, Elem, Dev>,
                 >(
                     "ode",
                     &self.ode.options,
@@ -651,7 +666,7 @@ const _: () = {
                         WIDTH,
                         Elem,
                         Dev,
-                        FlowOdeField<WIDTH, HIDDEN, Elem, Dev>,
+                        __FlowOdeField<WIDTH, HIDDEN, Elem, Dev>,
                     >(),
                 )
         }
@@ -665,7 +680,7 @@ const _: () = {
                         WIDTH,
                         Elem,
                         Dev,
-                        FlowOdeField<WIDTH, HIDDEN, Elem, Dev>,
+                        __FlowOdeField<WIDTH, HIDDEN, Elem, Dev>,
                     >(tile),
                 ),
             ];

@@ -5,23 +5,44 @@ struct Noisy<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
     /// Stage `norm`.
     norm: BatchNorm<2, Elem, Dev>,
     /// Stage `body`.
-    body: NoisyBody<Elem, Dev>,
+    body: __NoisyBody<Elem, Dev>,
     /// Stage `ode`.
-    ode: NeuralOde<NoisyOdeField<Elem, Dev>>,
+    ode: NeuralOde<__NoisyOdeField<Elem, Dev>>,
+}
+#[doc(inline)]
+#[allow(unused_imports)]
+use __NoisyBody as NoisyBody;
+#[automatically_derived]
+impl<Elem: Dtype + Debug, Dev: Device<Elem> + Debug> Debug for __NoisyBody<Elem, Dev> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_tuple("NoisyBody").field(&self.0).field(&self.1).field(&self.2).finish()
+    }
 }
 /// The layers of stage `body` of [`Noisy`].
-#[derive(Clone, Debug)]
-struct NoisyBody<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
+#[doc(hidden)]
+#[derive(Clone)]
+struct __NoisyBody<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
     /// Layer 0.
     Flatten,
     /// Layer 1.
     Residual<(Dropout, Dense<6, 6, Identity, Elem, Dev>)>,
     /// Layer 2.
-    <gates::Gate<8, Elem, Dev> as Checked<{ __NoisyLayer0 }, 6, 4, Elem, Dev>>::Itself,
+    <gates::Gate<8, Elem, Dev> as Checked<{ __Noisy_LAYER_0 }, 6, 4, Elem, Dev>>::Itself,
 );
+#[doc(inline)]
+#[allow(unused_imports)]
+use __NoisyOdeField as NoisyOdeField;
+#[automatically_derived]
+impl<Elem: Dtype + Debug, Dev: Device<Elem> + Debug> Debug
+for __NoisyOdeField<Elem, Dev> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_tuple("NoisyOdeField").field(&self.0).field(&self.1).finish()
+    }
+}
 /// The vector field of stage `ode` of [`Noisy`].
-#[derive(Clone, Debug)]
-struct NoisyOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
+#[doc(hidden)]
+#[derive(Clone)]
+struct __NoisyOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
     /// Layer 0.
     Dense<4, 4, Tanh, Elem, Dev>,
     /// Layer 1.
@@ -29,7 +50,12 @@ struct NoisyOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
 );
 #[doc(hidden)]
 #[allow(non_upper_case_globals)]
-const __NoisyLayer0: usize = check_layer::<gates::Gate<8, f32, Cpu>, 6, 4>();
+const __Noisy_LAYER_0: usize = check_layer::<
+    { check_name::<gates::Gate<8, f32, Cpu>>() },
+    gates::Gate<8, f32, Cpu>,
+    6,
+    4,
+>();
 /// The state of [`Noisy`]: what goes into a call and comes out of it, for each stage the states of its layers in their order.
 #[derive(Clone, Debug)]
 struct NoisyState<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
@@ -38,7 +64,11 @@ struct NoisyState<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
     /// State of stage `body`.
     body: (
         DropoutState,
-        <gates::Gate<8, Elem, Dev> as Checked<{ __NoisyLayer0 }, 6, 4, Elem, Dev>>::State,
+        <gates::Gate<
+            8,
+            Elem,
+            Dev,
+        > as Checked<{ __Noisy_LAYER_0 }, 6, 4, Elem, Dev>>::State,
     ),
     /// State of stage `ode`.
     ode: DropoutState,
@@ -93,8 +123,8 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
-    for NoisyBody<Elem, Dev> {
-        type To<E2: Dtype, D2: Device<E2>> = NoisyBody<E2, D2>;
+    for __NoisyBody<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = __NoisyBody<E2, D2>;
         fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
             visitor: &mut V,
         ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
@@ -106,7 +136,7 @@ const _: () = {
                         Self::module("2", |this| &this.2, |this| &mut this.2),
                     ),
                     |(layer_0, layer_1, layer_2)| {
-                        let mut built = NoisyBody(layer_0, layer_1, layer_2);
+                        let mut built = __NoisyBody(layer_0, layer_1, layer_2);
                         built.1.0.0.probability = 0.5;
                         built
                     },
@@ -115,8 +145,8 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
-    for NoisyOdeField<Elem, Dev> {
-        type To<E2: Dtype, D2: Device<E2>> = NoisyOdeField<E2, D2>;
+    for __NoisyOdeField<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = __NoisyOdeField<E2, D2>;
         fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
             visitor: &mut V,
         ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
@@ -127,7 +157,7 @@ const _: () = {
                         Self::module("1", |this| &this.1, |this| &mut this.1),
                     ),
                     |(layer_0, layer_1)| {
-                        let mut built = NoisyOdeField(layer_0, layer_1);
+                        let mut built = __NoisyOdeField(layer_0, layer_1);
                         built.1.probability = 0.1;
                         built
                     },
@@ -406,7 +436,7 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> StatefulField<4, Elem, Dev>
-    for NoisyOdeField<Elem, Dev> {
+    for __NoisyOdeField<Elem, Dev> {
         type State = DropoutState;
         fn with_kernel<Visitor: KernelVisitor<4>>(
             visitor: Visitor,
@@ -504,7 +534,7 @@ const _: () = {
                             Elem,
                             Dev,
                         > as Checked<
-                            { __NoisyLayer0 },
+                            { __Noisy_LAYER_0 },
                             6,
                             4,
                             Elem,
@@ -541,7 +571,7 @@ const _: () = {
             (Tensor<(Batch, Const<4>), Elem, Dev, Tp>, NoisyState<Elem, Dev>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(AsGiven::new(), x, state, mode)
+            self.__pass(AsGiven::new(), x, state, mode)
         }
         /// The model's output for the data `x` in training, on a tape that adds to `gradients`, with the state for the
         /// next call and the statistics of the forward solves: the forward pass of a training step.
@@ -564,9 +594,9 @@ const _: () = {
             ),
             SolveError,
         > {
-            self.__try_forward_from(Data::new(gradients), x, state, Mode::Training)
+            self.__pass(Data::new(gradients), x, state, Mode::Training)
         }
-        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+        fn __pass<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: Tensor<(Batch, Const<2>, Const<3>), Elem, Dev, Start::Before>,
@@ -623,7 +653,7 @@ const _: () = {
                 Elem,
                 Dev,
             > as Checked<
-                { __NoisyLayer0 },
+                { __Noisy_LAYER_0 },
                 6,
                 4,
                 Elem,
@@ -667,14 +697,14 @@ const _: () = {
                         8,
                         Elem,
                         Dev,
-                    > as Checked<{ __NoisyLayer0 }, 6, 4, Elem, Dev>>::Itself,
+                    > as Checked<{ __Noisy_LAYER_0 }, 6, 4, Elem, Dev>>::Itself,
                 >("body.2", &[6], &[4], count_parameters::<Elem, Dev, _>(&self.body.2))
                 .state::<
                     <gates::Gate<
                         8,
                         Elem,
                         Dev,
-                    > as Checked<{ __NoisyLayer0 }, 6, 4, Elem, Dev>>::State,
+                    > as Checked<{ __Noisy_LAYER_0 }, 6, 4, Elem, Dev>>::State,
                 >()
                 .layer::<
                     Dense<4, 4, Tanh, Elem, Dev>,
@@ -682,11 +712,11 @@ const _: () = {
                 .layer::<Dropout>("ode.field.1", &[4], &[4], 0)
                 .state::<DropoutState>()
                 .block::<
-                    NoisyOdeField<Elem, Dev>,
+                    __NoisyOdeField<Elem, Dev>,
                 >(
                     "ode",
                     &self.ode.options,
-                    has_kernels_at_state::<4, Elem, Dev, NoisyOdeField<Elem, Dev>>(),
+                    has_kernels_at_state::<4, Elem, Dev, __NoisyOdeField<Elem, Dev>>(),
                 )
         }
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
@@ -736,5 +766,5 @@ const _: () = {
         }
     }
     const _: fn() = assert_sendable::<NoisyState<f32, Cpu>>;
-    const _: fn() = assert_sendable::<NoisyOdeField<f32, Cpu>>;
+    const _: fn() = assert_sendable::<__NoisyOdeField<f32, Cpu>>;
 };

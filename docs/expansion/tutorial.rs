@@ -6,13 +6,28 @@ pub struct MnistOde<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
     /// Stage `encoder`.
     pub encoder: Dense<784, 20, Tanh, Elem, Dev>,
     /// Stage `ode`.
-    pub ode: NeuralOde<MnistOdeOdeField<Elem, Dev>>,
+    pub ode: NeuralOde<__MnistOdeOdeField<Elem, Dev>>,
     /// Stage `head`.
     pub head: Dense<20, 10, Identity, Elem, Dev>,
 }
+#[doc(inline)]
+#[allow(unused_imports)]
+pub use __MnistOdeOdeField as MnistOdeOdeField;
+#[automatically_derived]
+impl<Elem: Dtype + Debug, Dev: Device<Elem> + Debug> Debug
+for __MnistOdeOdeField<Elem, Dev> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_tuple("MnistOdeOdeField")
+            .field(&self.0)
+            .field(&self.1)
+            .field(&self.2)
+            .finish()
+    }
+}
 /// The vector field of stage `ode` of [`MnistOde`].
-#[derive(Clone, Debug)]
-pub struct MnistOdeOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct __MnistOdeOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
     /// Layer 0.
     pub Dense<20, 10, Tanh, Elem, Dev>,
     /// Layer 1.
@@ -70,8 +85,8 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorCollection<Elem, Dev>
-    for MnistOdeOdeField<Elem, Dev> {
-        type To<E2: Dtype, D2: Device<E2>> = MnistOdeOdeField<E2, D2>;
+    for __MnistOdeOdeField<Elem, Dev> {
+        type To<E2: Dtype, D2: Device<E2>> = __MnistOdeOdeField<E2, D2>;
         fn iter_tensors<V: ModuleVisitor<Self, Elem, Dev>>(
             visitor: &mut V,
         ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
@@ -82,7 +97,7 @@ const _: () = {
                         Self::module("1", |this| &this.1, |this| &mut this.1),
                         Self::module("2", |this| &this.2, |this| &mut this.2),
                     ),
-                    |(layer_0, layer_1, layer_2)| MnistOdeOdeField(
+                    |(layer_0, layer_1, layer_2)| __MnistOdeOdeField(
                         layer_0,
                         layer_1,
                         layer_2,
@@ -614,7 +629,7 @@ const _: () = {
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> TensorField<20, Elem, Dev>
-    for MnistOdeOdeField<Elem, Dev> {
+    for __MnistOdeOdeField<Elem, Dev> {
         fn with_kernel<Visitor: KernelVisitor<20>>(
             visitor: Visitor,
         ) -> Result<Visitor::Output, Visitor> {
@@ -660,7 +675,7 @@ const _: () = {
             &self,
             x: Tensor<(Batch, Const<28>, Const<28>), Elem, Dev, Tp>,
         ) -> Result<(Tensor<(Batch, Const<10>), Elem, Dev, Tp>, Stats), SolveError> {
-            self.__try_forward_from(AsGiven::new(), x)
+            self.__pass(AsGiven::new(), x)
         }
         /// The model's output for the data `x`, on a tape that adds to `gradients`, with the statistics of its
         /// forward solves: the forward pass of a training step.
@@ -680,7 +695,7 @@ const _: () = {
             (Tensor<(Batch, Const<10>), Elem, Dev, OwnedTape<Elem, Dev>>, Stats),
             SolveError,
         > {
-            self.__try_forward_from(Data::new(gradients), x)
+            self.__pass(Data::new(gradients), x)
         }
         /// The model's output for samples in memory, which its first layer reads where they are, with the statistics of
         /// its forward solves.
@@ -697,7 +712,7 @@ const _: () = {
         > {
             let entry = InMemory::new(samples);
             let x = entry.input((samples.len(), Const::<28>, Const::<28>))?;
-            self.__try_forward_from(entry, x)
+            self.__pass(entry, x)
         }
         /// The same on a tape that adds to `gradients`: the forward pass of a training step without a copy of its input.
         ///
@@ -713,9 +728,9 @@ const _: () = {
         > {
             let entry = InMemory::traced(samples, gradients);
             let x = entry.input((samples.len(), Const::<28>, Const::<28>))?;
-            self.__try_forward_from(entry, x)
+            self.__pass(entry, x)
         }
-        fn __try_forward_from<Batch: Dim, Start: Entry<Elem, Dev>>(
+        fn __pass<Batch: Dim, Start: Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: Start::Input<(Batch, Const<28>, Const<28>)>,
@@ -755,18 +770,21 @@ const _: () = {
                     Dense<20, 10, Identity, Elem, Dev>,
                 >("head", &[20], &[10], (20 + 1) * 10)
                 .block::<
-                    MnistOdeOdeField<Elem, Dev>,
+                    __MnistOdeOdeField<Elem, Dev>,
                 >(
                     "ode",
                     &self.ode.options,
-                    has_kernels::<20, Elem, Dev, MnistOdeOdeField<Elem, Dev>>(),
+                    has_kernels::<20, Elem, Dev, __MnistOdeOdeField<Elem, Dev>>(),
                 )
         }
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
         /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
         pub fn cuda_source(tile: usize) -> Vec<(&'static str, cuda::Program)> {
             let programs: [(&'static str, Option<cuda::Program>); 1usize] = [
-                ("ode", cuda_program::<20, Elem, Dev, MnistOdeOdeField<Elem, Dev>>(tile)),
+                (
+                    "ode",
+                    cuda_program::<20, Elem, Dev, __MnistOdeOdeField<Elem, Dev>>(tile),
+                ),
             ];
             Iterator::collect(
                 Iterator::filter_map(

@@ -78,8 +78,8 @@ pub(crate) enum Expr {
     Block(Ident, Vec<Entry>),
     /// `path::Type<8>`, `path::Type => [8, 7, 7]`, between the parentheses of a `Custom`
     Type(syn::Path, Option<Box<Expr>>),
-    /// `kernel: 3`, between parentheses
-    Named(Ident, Box<Expr>),
+    /// `kernel: 3`, between parentheses; with the mark of `kernel = 3`
+    Named(Ident, Option<Token![=]>, Box<Expr>),
     /// Something that could not be parsed and has been reported.
     Invalid,
 }
@@ -166,7 +166,7 @@ impl ToTokens for Expr {
             Self::Call(name, _)
             | Self::Block(name, _)
             | Self::Nested(name, ..)
-            | Self::Named(name, _) => name.to_tokens(tokens),
+            | Self::Named(name, ..) => name.to_tokens(tokens),
             Self::Invalid => {}
         }
     }

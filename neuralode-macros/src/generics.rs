@@ -87,6 +87,31 @@ impl Generics {
             })
     }
 
+    /// Puts two underscores before the names that `is_taken`, wherever they stand.
+    pub(crate) fn rename(&mut self, is_taken: impl Fn(&Ident) -> bool) {
+        let of = |parameter: &GenericParam| match parameter {
+            GenericParam::Const(parameter) => Some(parameter.ident.clone()),
+            GenericParam::Type(parameter) => Some(parameter.ident.clone()),
+            GenericParam::Lifetime(_) => None,
+        };
+        let taken = self.parameters.iter().filter_map(of).filter(is_taken);
+        let taken: Vec<(Ident, String)> = taken
+            .map(|name| (name.clone(), format!("__{name}")))
+            .collect();
+        let names: Vec<(&Ident, &str)> =
+            taken.iter().map(|(old, new)| (old, new.as_str())).collect();
+        for parameter in &mut self.parameters {
+            if let Ok(new) = syn::parse2(renamed(parameter.to_token_stream(), &names)) {
+                *parameter = new;
+            }
+        }
+        for bound in &mut self.bounds {
+            if let Ok(new) = syn::parse2(renamed(bound.to_token_stream(), &names)) {
+                *bound = new;
+            }
+        }
+    }
+
     /// Whether tokens name one of the parameters.
     pub(crate) fn occur_in(&self, tokens: &TokenStream) -> bool {
         mentions(tokens, &|name| {

@@ -447,6 +447,7 @@ pub(crate) enum Steps {
         rtol: Value,
         atol: Value,
         controller: Controller,
+        control: Control,
         sizes: Sizes,
     },
     /// The user: all the same.
@@ -506,7 +507,18 @@ impl Controller {
     pub(crate) const NAMES: &'static [&'static str] = &["I", "PI", "PID"];
 }
 
-/// Whose error the controller sees.
+/// Whose error chooses the steps.
+#[derive(Clone, Copy)]
+pub(crate) enum Control {
+    Solution,
+    Gradients,
+}
+
+impl Control {
+    pub(crate) const NAMES: &'static [&'static str] = &["Solution", "Gradients"];
+}
+
+/// One step size for the batch, or one for each sample.
 #[derive(Clone, Copy)]
 pub(crate) enum Sizes {
     Shared,
@@ -568,6 +580,29 @@ pub(crate) enum ConditionKind {
     Keeps { kept: Size, entering: Size },
     /// A width is not zero.
     Positive(Size),
+    /// A constant is one of the numbers that its place may have, or none of those of a place where that is said already.
+    InDomain {
+        number: Value,
+        quantity: Quantity,
+        judged: Vec<Quantity>,
+    },
+    /// A span ends elsewhere than it starts.
+    EndsDiffer(Value, Value),
+    /// A step is no larger than the span.
+    StepFits { dt: Value, span: (Value, Value) },
+}
+
+/// What a number is, which says what it may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quantity {
+    RelativeTolerance,
+    AbsoluteTolerance,
+    StepSize,
+    Time,
+    Coefficient,
+    Probability,
+    Momentum,
+    Epsilon,
 }
 
 impl Condition {

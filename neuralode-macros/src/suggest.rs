@@ -1,8 +1,31 @@
 //! "Did you mean": near misses in a closed set of words.
 
-/// The word closest to `found`, if it is close enough to be what was meant.
+/// What other libraries call some of the words, in lower case.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("linear", "Dense"),
+    ("affine", "Dense"),
+    ("view", "Reshape"),
+    ("unflatten", "Reshape"),
+    ("concat", "Append"),
+    ("adaptiveavgpool2d", "GlobalAvgPool"),
+    ("swish", "silu"),
+    ("kernel_size", "kernel"),
+    ("eps", "epsilon"),
+    ("reltol", "rtol"),
+    ("abstol", "atol"),
+    ("tspan", "span"),
+    ("rk45", "Dopri5"),
+    ("ode45", "Dopri5"),
+    ("dop853", "Dopri8"),
+];
+
+/// The word closest to `found`, if it is close enough to be what was meant, or what other libraries call it.
 pub(crate) fn closest<'a>(found: &str, words: &[&'a str]) -> Option<&'a str> {
     let found = found.to_lowercase();
+    let meant = ELSEWHERE.iter().find(|(name, _)| *name == found);
+    if let Some(word) = meant.and_then(|(_, meant)| words.iter().find(|word| *word == meant)) {
+        return Some(word);
+    }
     words
         .iter()
         .map(|word| (distance(&found, &word.to_lowercase()), *word))
@@ -63,6 +86,13 @@ mod tests {
         assert_eq!(closest("rleu", &words), Some("relu"));
         assert_eq!(closest("sigmoyd", &words), Some("sigmoid"));
         assert_eq!(closest("softmax", &words), None);
+    }
+
+    #[test]
+    fn names_of_other_libraries_are_known_where_their_words_are() {
+        assert_eq!(closest("Linear", &["Dense", "Scale"]), Some("Dense"));
+        assert_eq!(closest("RK45", &["Rk4", "Dopri5"]), Some("Dopri5"));
+        assert_eq!(closest("Linear", &["tanh"]), None);
     }
 
     #[test]

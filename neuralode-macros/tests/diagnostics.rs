@@ -86,6 +86,12 @@ fn messages(output: &str) -> Vec<Message> {
             label.map(|(_, label)| label.trim().to_owned())
         };
         let help = own.map(str::to_owned);
+        // The compiler's own, where it has one to offer.
+        let offered = || {
+            let line = rest.iter().find(|line| line.starts_with("help: there is "));
+            line.map(|line| line.trim_start_matches("help: ").to_owned())
+        };
+        let help = help.or_else(offered);
         let help =
             help.or_else(|| after("= note: ").filter(|note| !note.starts_with("this error")));
         let help = help.or_else(label).unwrap_or_default();

@@ -25,6 +25,12 @@ pub use dfdx::{
 pub use crate::{
     block::{cuda_program, has_kernels, has_kernels_at_state, NeuralOde, StatefulField},
     check::{model_batch, model_input, model_output},
+    domain::{
+        assert_atol, assert_coefficient, assert_dt, assert_ends_differ, assert_epsilon,
+        assert_momentum, assert_probability, assert_rtol, assert_step_fits, assert_time,
+        check_number, ends_differ, is_finite, is_momentum, is_positive, is_probability, is_rtol,
+        number, step_fits,
+    },
     engine::{
         cuda,
         host::{
@@ -39,13 +45,13 @@ pub use crate::{
     error::SolveError,
     layer::{
         activation::{Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh},
-        append_time, apply, apply_tiled, assert_sendable, branch, check_layer, epsilon_bits,
+        append_time, apply, apply_tiled, assert_sendable, branch, check_layer, check_name,
         init::{Dfdx, Glorot, Kaiming, Orthogonal, Zeros},
         reshape, resize, seed_of, sum, AppendTime, Augment, AvgPool2d, BatchNorm, BatchNormState,
         Call, Checked, Conv2d, Dense, Dropout, DropoutState, Flatten, GlobalAvgPool, Layer,
         LayerNorm, MaxPool2d, Mode, Pow, Project, Reshape, Residual, Scale, Stateless,
     },
-    options::{Adjoint, Controller, SolveOptions, Solver, StepSizes},
+    options::{Adjoint, Control, Controller, SolveOptions, Solver, StepSizes},
     samples::Samples,
     shape::{
         assert_feeds, assert_holds, assert_keeps, assert_positive, assert_returns_input,

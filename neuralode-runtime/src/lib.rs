@@ -30,6 +30,7 @@ mod block;
 mod check;
 mod controller;
 mod dense_output;
+mod domain;
 pub mod engine;
 mod entry;
 pub mod error;
@@ -68,7 +69,9 @@ pub use layer::{Layer, Mode};
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
 pub use ode::{SaveAt, Solve};
 pub use optim::FusedAdam;
-pub use options::{Adjoint, Control, Controller, GradientCheck, SolveOptions, Solver, StepSizes, Vjp};
+pub use options::{
+    Adjoint, Control, Controller, GradientCheck, SolveOptions, Solver, StepSizes, Vjp,
+};
 pub use samples::Samples;
 pub use stats::Stats;
 pub use summary::{LayerSummary, Summary};

@@ -427,8 +427,7 @@ impl<Y: State, P: State> State for Augmented<Y, P> {
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
         let lambda = beside(y0.sizes.lambda, tolerances);
-        let mut largest =
-            Y::scaled_mean_square(&error.lambda, &y0.lambda, &y1.lambda, &lambda)?;
+        let mut largest = Y::scaled_mean_square(&error.lambda, &y0.lambda, &y1.lambda, &lambda)?;
         if let (Some(error), Some(mu0), Some(mu1)) = (&error.mu, &y0.mu, &y1.mu) {
             let mu = beside(y0.sizes.mu, tolerances);
             largest = larger(largest, P::scaled_mean_square(error, mu0, mu1, &mu)?);

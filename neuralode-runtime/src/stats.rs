@@ -2,6 +2,8 @@
 
 use core::ops::{Add, AddAssign};
 
+use crate::state::larger;
+
 /// Work done by one or several solves, and how far the gradient can be trusted; stable from run to run, so tests can
 /// hold it.
 ///
@@ -22,8 +24,9 @@ pub struct Stats {
     /// Jacobian-vector products of the field, in solves with tangents. Each computes
     /// `(df/dy) y_dot + (df/dtheta) theta_dot` for one direction.
     pub jvps: usize,
-    /// An estimate of the relative error that the solver's steps cause in the gradient; 0 where none was computed.
-    /// Sums of statistics take the largest one. [`crate::adjoint::gradient_error`] says what it compares.
+    /// An estimate of the relative error that the solver's steps cause in the gradient
+    /// ([`crate::adjoint::gradient_error`]); 0 where no gradient was computed, NaN where its error is not known: kernels
+    /// on a GPU estimate none. Sums of statistics take the largest one.
     pub gradient_error: f64,
 }
 
@@ -34,7 +37,7 @@ impl AddAssign for Stats {
         self.rejected += other.rejected;
         self.vjps += other.vjps;
         self.jvps += other.jvps;
-        self.gradient_error = self.gradient_error.max(other.gradient_error);
+        self.gradient_error = larger(self.gradient_error, other.gradient_error);
     }
 }
 

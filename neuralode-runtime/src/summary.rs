@@ -8,7 +8,7 @@ use dfdx::{
     tensor_ops::Device,
 };
 
-use crate::options::{Adjoint, SolveOptions, Vjp};
+use crate::options::{Adjoint, Controller, SolveOptions, StepSizes, Vjp};
 
 /// Stages, layers, static shapes and parameter counts of a model, as `model.summary()` returns it.
 ///
@@ -30,7 +30,7 @@ pub struct Summary {
 pub struct LayerSummary {
     /// Path of the layer, such as `ode.field.1`.
     pub path: String,
-    /// Static type of the layer.
+    /// Static type of the layer; the epsilon of a `LayerNorm`, whose bits are in its type, as a number.
     pub kind: String,
     /// Shape of one sample on the way in.
     pub input: Vec<usize>,
@@ -78,7 +78,7 @@ impl Summary {
     ) -> Self {
         self.layers.push(LayerSummary {
             path: path.to_owned(),
-            kind: without_paths(core::any::type_name::<L>()),
+            kind: with_epsilon(without_paths(core::any::type_name::<L>())),
             input: input.to_vec(),
             output: output.to_vec(),
             parameters,
@@ -111,15 +111,22 @@ impl Summary {
             (Vjp::Generated, Kernels::InInference) => "Generated in inference, Tape in training",
             _ => "Tape",
         };
+        let tolerances = format!("rtol {:e}, atol {:e}", options.rtol, options.atol);
+        let control = match options.controller {
+            // Its integral alone is adaptive.
+            Controller::Constant { dt } if options.adjoint == Adjoint::Quadrature => {
+                format!("dt {dt:?}, {tolerances} of the adjoint")
+            }
+            Controller::Constant { dt } => format!("dt {dt:?}"),
+            controller => format!("{tolerances}, controller {controller:?}"),
+        };
+        let steps = match options.steps {
+            StepSizes::Shared => "",
+            StepSizes::PerSample => ", steps PerSample",
+        };
         let solved = format!(
-            "{:?} over {:?}..{:?}, rtol {:e}, atol {:e}, controller {:?}, adjoint {:?}, vjp {vjp}",
-            options.solver,
-            options.t0,
-            options.t1,
-            options.rtol,
-            options.atol,
-            options.controller,
-            options.adjoint
+            "{:?} over {:?}..{:?}, {control}{steps}, adjoint {:?}, vjp {vjp}",
+            options.solver, options.t0, options.t1, options.adjoint
         );
         self.blocks.push((path.to_owned(), solved));
         let field = without_paths(core::any::type_name::<F>());
@@ -138,13 +145,28 @@ pub fn count_parameters<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(layer
     layer.num_trainable_params()
 }
 
-/// `a::b::Type<c::Other>` without the modules: `Type<Other>`.
+/// `a::b::Type<c::__Other>` without the modules and the marks of hidden names: `Type<Other>`.
 fn without_paths(name: &str) -> String {
     let mut out = String::new();
     for part in name.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
-        out.push_str(part.rsplit("::").next().unwrap_or(part));
+        let name = part.rsplit("::").next().unwrap_or(part);
+        out.push_str(name.strip_prefix("__").unwrap_or(name));
     }
     out
+}
+
+/// `LayerNorm<6, f32, Cpu, 4532020583610935537>` with the number that these bits are: `LayerNorm<6, f32, Cpu, 1e-5>`.
+fn with_epsilon(kind: String) -> String {
+    if !kind.starts_with("LayerNorm<") {
+        return kind;
+    }
+    let Some((front, last)) = kind.rsplit_once(", ") else {
+        return kind;
+    };
+    match last.trim_end_matches('>').parse().map(f64::from_bits) {
+        Ok(epsilon) => format!("{front}, {epsilon:e}>"),
+        Err(_) => kind,
+    }
 }
 
 impl fmt::Display for Summary {
@@ -186,7 +208,7 @@ impl fmt::Display for Summary {
 
 #[cfg(test)]
 mod tests {
-    use super::without_paths;
+    use super::{with_epsilon, without_paths};
 
     #[test]
     fn type_names_lose_their_modules() {
@@ -194,5 +216,14 @@ mod tests {
             without_paths("a::b::Dense<784, 20, a::activation::Tanh, f32, x::Cpu>"),
             "Dense<784, 20, Tanh, f32, Cpu>"
         );
+    }
+
+    #[test]
+    fn the_epsilon_of_a_layer_norm_is_a_number() {
+        let kind = format!("LayerNorm<6, f32, Cpu, {}>", 1e-5_f64.to_bits());
+        assert_eq!(with_epsilon(kind), "LayerNorm<6, f32, Cpu, 1e-5>");
+        for other in ["Dense<2, 3, Tanh, f32, Cpu>", "LayerNorm<6, f32>", "Pow<3>"] {
+            assert_eq!(with_epsilon(other.to_owned()), other);
+        }
     }
 }

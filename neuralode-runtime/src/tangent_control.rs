@@ -145,11 +145,7 @@ pub(crate) struct GuidedField<'f, F: VectorField> {
 
 impl<'f, F: VectorField> GuidedField<'f, F> {
     /// For solves of states like `y`.
-    fn new(
-        field: &'f mut F,
-        y: &F::State,
-        tolerances: &Tolerances,
-    ) -> Result<Self, SolveError> {
+    fn new(field: &'f mut F, y: &F::State, tolerances: &Tolerances) -> Result<Self, SolveError> {
         let zero = y.zeros_like()?;
         Ok(Self {
             field,

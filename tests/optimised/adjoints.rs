@@ -381,7 +381,7 @@ fn the_statistics_say_what_the_adjoints_cost() {
         );
         let quadrature = gradient(Adjoint::Quadrature);
         let of_pieces = quadrature.backward.vjps - 2 - 6 * steps(quadrature.backward);
-        assert!(of_pieces.is_multiple_of(15) && (of_pieces / 15) % 2 == 1);
+        assert!(of_pieces.is_multiple_of(15) && of_pieces > 0);
         assert_eq!(
             steps(quadrature.backward),
             steps(gauss.backward),
@@ -449,7 +449,7 @@ fn failing_block(vjp: Vjp) -> NeuralOde<MlpField<f64>> {
     let mut options = SolveOptions::new(0.0, 1e-3, 1e-12, 1e-12)
         .with_adjoint(Adjoint::Interpolating)
         .with_vjp(vjp)
-        .with_max_steps(4);
+        .with_max_steps(1);
     options.dt0 = Some(1e-3);
     NeuralOde::new(mlp::<f64>(3), options)
 }

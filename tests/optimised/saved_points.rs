@@ -575,9 +575,8 @@ impl KernelVisitor<4> for Compare {
             norms: Vec::new(),
         };
         let mut by_vjps = begin(&mut engine);
-        let vjps =
-            discrete::pull_back_steps(&mut engine, &TSIT5, steps, &cotangents, &mut by_vjps)
-                .unwrap();
+        let vjps = discrete::pull_back_steps(&mut engine, &TSIT5, steps, &cotangents, &mut by_vjps)
+            .unwrap();
         assert_eq!(vjps, 6 * 7 + 4);
 
         // The engine's own, in two parts: the first ends at 1.2.
@@ -606,7 +605,10 @@ impl KernelVisitor<4> for Compare {
                 (own.lambda, by_vjps.lambda),
             ];
             for (own, by_vjps) in pairs {
-                assert!(by_vjps > 0.0 && (own / by_vjps - 1.0).abs() < 1e-9, "{own:e} {by_vjps:e}");
+                assert!(
+                    by_vjps > 0.0 && (own / by_vjps - 1.0).abs() < 1e-9,
+                    "{own:e} {by_vjps:e}"
+                );
             }
         }
     }

@@ -6,14 +6,17 @@ use proc_macro2::TokenStream;
 use syn::{Attribute, Ident, Lit};
 
 use crate::{
-    ast::{digits, plain, Entry, Value},
+    ast::{digits, plain, Entry, Expr, Value},
     diag::Diagnostics,
     model::{
-        Condition, ConditionKind, Feeder, Method, Returned, Shape, Size, Stage, StageKind, Written,
+        same_path, Condition, ConditionKind, Feeder, Method, Returned, Shape, Size, Stage,
+        StageKind, Written,
     },
 };
 
-pub(crate) use parameters::{alone_if_open, parameter_is_size, parameters};
+pub(crate) use parameters::{
+    alone_if_open, is_reserved, parameter_is_number, parameter_is_size, parameters,
+};
 
 /// Two stages, clauses or settings of one name: `head: ..., head: ...`
 pub(crate) fn no_duplicates<'a>(
@@ -414,6 +417,66 @@ pub(crate) fn number(
     }
 }
 
+/// The number that a literal is.
+fn literal(value: &Value) -> Option<f64> {
+    let Value::Number(minus, lit) = value else {
+        return None;
+    };
+    let number = digits(lit)?.0.parse::<f64>().ok()?;
+    Some(if minus.is_some() { -number } else { number })
+}
+
+/// A span that ends where it starts: `1.0..1.0`, `END..END`
+pub(crate) fn ends_differ(
+    span: &Expr,
+    start: &Value,
+    end: &Value,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let is_same = match (start, end) {
+        (Value::Path(start), Value::Path(end)) => same_path(start, end),
+        #[allow(clippy::float_cmp, reason = "the same time, to the last bit")]
+        _ => literal(start).is_some_and(|start| literal(end) == Some(start)),
+    };
+    if is_same {
+        diagnostics.error(
+            span,
+            format!(
+                "a span must not end where it starts, found `{}..{}`",
+                start.text(),
+                end.text()
+            ),
+            "write two times, such as `0.0..1.0`",
+        );
+    }
+    !is_same
+}
+
+/// Equal steps larger than the span: `span: 0.0..1.0, solver: Euler { dt: 2.0 }`
+pub(crate) fn step_in_span(
+    dt: &Value,
+    (start, end): &(Value, Value),
+    diagnostics: &mut Diagnostics,
+) {
+    let (Some(step), Some(t0), Some(t1)) = (literal(dt), literal(start), literal(end)) else {
+        return;
+    };
+    // Up to the rounding of the ends.
+    let resolution = 4.0 * f64::EPSILON * t0.abs().max(t1.abs());
+    if step > (t1 - t0).abs() + resolution {
+        diagnostics.error(
+            dt,
+            format!(
+                "`dt` must not be larger than the span `{}..{}`, found `{}`",
+                start.text(),
+                end.text(),
+                dt.text()
+            ),
+            "write a part of the span, such as `0.1`",
+        );
+    }
+}
+
 /// The numbers that a setting may have.
 pub(crate) struct Domain {
     pub(crate) what: &'static str,
@@ -501,8 +564,7 @@ pub(crate) const BATCH_EPSILON: Interval = Interval {
     rule: "positive",
 };
 
-/// A setting of a layer outside its interval: `Dropout(1.0)`, `BatchNorm(momentum: 2)`, `BatchNorm(epsilon: 0)`. The
-/// layer itself judges constants when it is called.
+/// A setting of a layer outside its interval: `Dropout(1.0)`, `BatchNorm(momentum: 2)`, `BatchNorm(epsilon: 0)`.
 pub(crate) fn in_interval(
     value: &Value,
     name: &str,

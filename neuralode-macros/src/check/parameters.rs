@@ -18,6 +18,11 @@ const RESERVED: &[&str] = &[
     "LANES",
 ];
 
+/// Whether generated code gives this name to a generic parameter of its own.
+pub(crate) fn is_reserved(name: &Ident) -> bool {
+    RESERVED.iter().any(|word| name == word)
+}
+
 /// Generic parameters under names that generated code uses: `struct Flow<const LANES: usize>`
 pub(crate) fn parameters(generics: &Generics, diagnostics: &mut Diagnostics) {
     let mut seen: Vec<&Ident> = Vec::new();
@@ -27,7 +32,7 @@ pub(crate) fn parameters(generics: &Generics, diagnostics: &mut Diagnostics) {
             GenericParam::Type(parameter) => &parameter.ident,
             GenericParam::Lifetime(_) => continue,
         };
-        if RESERVED.iter().any(|word| name == word) {
+        if is_reserved(name) {
             diagnostics.error(
                 name,
                 format!("generated code has a parameter `{name}` of its own"),
@@ -61,6 +66,16 @@ pub(crate) fn parameter_is_size(name: &Ident, kind: &Type, diagnostics: &mut Dia
         format!("declare it as `const {name}: usize`"),
     );
     false
+}
+
+/// A parameter in the place of a number, which none can be: `Rk4 { dt: N }`
+pub(crate) fn parameter_is_number(name: &Ident, kind: &Type, diagnostics: &mut Diagnostics) {
+    let kind = kind.to_token_stream();
+    diagnostics.error(
+        name,
+        format!("times, tolerances and coefficients are `f64`, but the parameter `{name}` is a `{kind}`"),
+        "write a number, or the name of a constant",
+    );
 }
 
 /// Parameters among several axes: `input: [28, N]`. Their product would be a size computed from them.

@@ -1,13 +1,13 @@
 //! Conditions on constants, which the compiler evaluates: it reports a failure at the user's token, with
 //! the words of the runtime's `shape` module.
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::spanned::Spanned;
 
-use crate::model::{ConditionKind, Model};
+use crate::model::{ConditionKind, Model, Quantity};
 
-use super::{root, size_expression};
+use super::{options::number, root, size_expression};
 
 pub(super) fn generate(model: &Model) -> TokenStream {
     let root = root();
@@ -34,6 +34,24 @@ pub(super) fn generate(model: &Model) -> TokenStream {
                 let size = size_expression(size);
                 quote!(#root::assert_positive::<{ 0 < [(); #size].len() }>)
             }
+            ConditionKind::InDomain {
+                number: value,
+                quantity,
+                judged,
+            } => {
+                let value = kept(number(value));
+                let (is_right, assertion) = in_domain(*quantity);
+                let earlier = judged.iter().map(|quantity| in_domain(*quantity).0);
+                quote!(#assertion::<{ #(!#earlier(#value) ||)* #is_right(#value) }>)
+            }
+            ConditionKind::EndsDiffer(start, end) => {
+                let (start, end) = (kept(number(start)), kept(number(end)));
+                quote!(#root::assert_ends_differ::<{ #root::ends_differ(#start, #end) }>)
+            }
+            ConditionKind::StepFits { dt, span } => {
+                let [dt, start, end] = [dt, &span.0, &span.1].map(|value| kept(number(value)));
+                quote!(#root::assert_step_fits::<{ #root::step_fits(#dt, #start, #end) }>)
+            }
         };
         let assertion = located_at(assertion, condition.at.span());
         quote!(const _: fn() = #assertion;)
@@ -41,10 +59,36 @@ pub(super) fn generate(model: &Model) -> TokenStream {
     quote!(#(#assertions)*)
 }
 
-/// The same tokens, which resolve as before, at the place to underline.
+/// The functions that say whether a number is such a quantity, and that compile only if it is.
+fn in_domain(quantity: Quantity) -> (TokenStream, TokenStream) {
+    let root = root();
+    match quantity {
+        Quantity::RelativeTolerance => (quote!(#root::is_rtol), quote!(#root::assert_rtol)),
+        Quantity::AbsoluteTolerance => (quote!(#root::is_positive), quote!(#root::assert_atol)),
+        Quantity::StepSize => (quote!(#root::is_positive), quote!(#root::assert_dt)),
+        Quantity::Time => (quote!(#root::is_finite), quote!(#root::assert_time)),
+        Quantity::Coefficient => (quote!(#root::is_finite), quote!(#root::assert_coefficient)),
+        Quantity::Probability => (
+            quote!(#root::is_probability),
+            quote!(#root::assert_probability),
+        ),
+        Quantity::Momentum => (quote!(#root::is_momentum), quote!(#root::assert_momentum)),
+        Quantity::Epsilon => (quote!(#root::is_positive), quote!(#root::assert_epsilon)),
+    }
+}
+
+/// Tokens that stay where they are: a number is wrong at one place, whatever is asked of it.
+fn kept(tokens: TokenStream) -> TokenStream {
+    TokenTree::from(Group::new(Delimiter::None, tokens)).into()
+}
+
+/// The same tokens, which resolve as before, at the place to underline, but for what is [`kept`].
 pub(super) fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
     let locate = |mut token: TokenTree| {
         if let TokenTree::Group(group) = &token {
+            if group.delimiter() == Delimiter::None {
+                return token;
+            }
             let inner = located_at(group.stream(), place);
             token = Group::new(group.delimiter(), inner).into();
         }

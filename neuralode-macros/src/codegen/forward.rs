@@ -10,7 +10,7 @@ use crate::{
     stateful::HasState,
 };
 
-use super::{batch_shape, conv, derived, kernel, layers, root, stateful, summary, Storage};
+use super::{batch_shape, conv, derived, kernel, layers, root, shown, stateful, summary, Storage};
 
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let methods = methods(model, storage);
@@ -275,14 +275,14 @@ fn forward(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let (before, after) = (Passes::of(model).before, Passes::of(model).after);
     let plain = plain_passes(
         model,
-        &|entry| quote!(self.__try_forward_from(#entry, x)),
+        &|entry| quote!(self.__pass(#entry, x)),
         &TokenStream::new(),
     );
     let body = checked_body(model, storage);
     quote! {
         #plain
 
-        fn __try_forward_from<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
+        fn __pass<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: #before,
@@ -300,7 +300,7 @@ pub(super) fn without_state(model: &Model, state: &Ident) -> TokenStream {
     let pass = |entry: TokenStream| {
         quote!({
             let state = #root::Stateless::none();
-            let passed = self.__try_forward_from(#entry, x, &state, #root::Mode::Inference);
+            let passed = self.__pass(#entry, x, &state, #root::Mode::Inference);
             passed.map(|(y, _, stats)| (y, stats))
         })
     };
@@ -348,7 +348,7 @@ pub(super) fn with_state(
             state: &#state,
             mode: #root::Mode,
         ) -> #root::Result<(#given_output, #state, #root::Stats), #root::SolveError> {
-            self.__try_forward_from(#root::AsGiven::new(), x, state, mode)
+            self.__pass(#root::AsGiven::new(), x, state, mode)
         }
 
         /// The model's output for the data `x` in training, on a tape that adds to `gradients`, with the state for the
@@ -365,10 +365,10 @@ pub(super) fn with_state(
             gradients: #root::Gradients<Elem, Dev>,
             state: &#state,
         ) -> #root::Result<(#data_output, #state, #root::Stats), #root::SolveError> {
-            self.__try_forward_from(#root::Data::new(gradients), x, state, #root::Mode::Training)
+            self.__pass(#root::Data::new(gradients), x, state, #root::Mode::Training)
         }
 
-        fn __try_forward_from<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
+        fn __pass<Batch: #root::Dim, Start: #root::Entry<Elem, Dev>>(
             &self,
             entry: Start,
             x: #before,
@@ -623,9 +623,10 @@ impl Kernels {
     pub(super) fn of(storage: &Storage<'_>, ode: &Ode) -> Self {
         let root = root();
         let (field, generics) = (&storage.layers_struct, &storage.generics);
+        let kernel = field.as_ref().map(shown);
         let kernel = format_ident!(
             "{}Kernel",
-            field.as_ref().map_or_else(String::new, Ident::to_string)
+            kernel.map_or_else(String::new, |name| name.to_string())
         );
         let name = kernel::type_of(&kernel, generics);
         let state = &ode.features();

@@ -8,7 +8,7 @@ use crate::{
     model::{Activation, Init, Layer, LayerKind, Size},
 };
 
-use super::{batch_shape_value, conv, nest, nested_places, root, size_value, stateful};
+use super::{batch_shape_value, conv, nest, nested_places, options, root, size_value, stateful};
 
 /// The type that holds the layer's parameters.
 pub(super) fn storage_type(layer: &Layer) -> TokenStream {
@@ -60,11 +60,13 @@ pub(super) fn init_argument(init: Init) -> Option<TokenStream> {
 
 /// The bits of the epsilon of a `LayerNorm` as a constant generic argument.
 pub(super) fn epsilon_bits(epsilon: Option<&Value>) -> TokenStream {
-    let root = root();
     let digits = match epsilon {
         None => None,
         Some(Value::Number(_, lit)) => digits(lit).map(|(digits, _)| digits.parse::<f64>()),
-        Some(value) => return quote!({ #root::epsilon_bits(#value) }),
+        Some(value) => {
+            let number = options::number(value);
+            return quote!({ #number.to_bits() });
+        }
     };
     let number = digits.and_then(Result::ok).unwrap_or(1e-5);
     Literal::u64_unsuffixed(number.to_bits()).into_token_stream()
@@ -155,11 +157,11 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
 }
 
 /// `let x = ...;` for the first layer with parameters of a model, where the tape begins. With
-/// `check` it finds out whether the model's input is finite.
+/// `check` it is a dense one that reads the model's input, and finds out whether that is finite.
 pub(super) fn first_call(layer: &Layer, this: &TokenStream, check: bool) -> TokenStream {
     let root = root();
-    if matches!(layer.kind, LayerKind::Dense { .. }) {
-        quote!(let x = #root::Entry::dense(entry, &#this, x, #check)?;)
+    if check && matches!(layer.kind, LayerKind::Dense { .. }) {
+        quote!(let x = #root::Entry::dense(entry, &#this, x, true)?;)
     } else {
         let call = call(layer, this);
         quote! {

@@ -19,7 +19,7 @@ mod summary;
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, ToTokens};
-use syn::Ident;
+use syn::{Ident, Visibility};
 
 use crate::{
     generics::Generics,
@@ -70,12 +70,11 @@ impl<'m> Storage<'m> {
     fn of(model: &Model, stage: &'m Stage) -> Self {
         Self {
             stage,
-            // Names made from names carry no span: editors colour one token of the source by one role.
             layers_struct: stage
                 .struct_name(&model.name)
                 // A user keeps layers in a tuple.
                 .filter(|_| model.derived.is_none() || matches!(stage.kind, StageKind::Ode(_)))
-                .map(|name| Ident::new(&name, Span::call_site())),
+                .map(|name| hidden(&name)),
             generics: model.generics.constants(),
             is_derived: model.derived.is_some(),
         }
@@ -96,6 +95,47 @@ impl Storage<'_> {
         }
         let accessor = derived::accessor(stage);
         quote!((*self.#accessor()))
+    }
+}
+
+/// The name under which generated code knows a struct that it calls `name`: a struct of the user's under that name is one
+/// mistake, where the two meet, and no other line of generated code takes it for its own.
+fn hidden(name: &str) -> Ident {
+    // Names made from names carry no span: editors colour one token of the source by one role.
+    Ident::new(&format!("__{name}"), Span::call_site())
+}
+
+/// The name that users know such a struct by.
+fn shown(hidden: &Ident) -> Ident {
+    let name = hidden.to_string();
+    Ident::new(name.strip_prefix("__").unwrap_or(&name), Span::call_site())
+}
+
+/// The tuple struct `hidden` of so many fields under the name that users know, which it has in the output of `Debug`, too.
+fn exported(
+    visibility: &Visibility,
+    generics: &Generics,
+    hidden: &Ident,
+    count: usize,
+) -> TokenStream {
+    let root = root();
+    let name = shown(hidden);
+    let text = name.to_string();
+    let places = (0..count).map(Literal::usize_unsuffixed);
+    let (introduced, named) = (generics.introduced(), generics.named());
+    quote! {
+        #[doc(inline)]
+        #[allow(unused_imports)]
+        #visibility use #hidden as #name;
+
+        #[automatically_derived]
+        impl<#introduced Elem: #root::Dtype + #root::Debug, Dev: #root::Device<Elem> + #root::Debug> #root::Debug
+            for #hidden<#named Elem, Dev>
+        {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.debug_tuple(#text) #(.field(&self.#places))* .finish()
+            }
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
+use syn::spanned::Spanned;
 
 use crate::{
     ast::{digits, Value},
-    model::{Adjoint, Controller, Method, Ode, Sizes, Steps},
+    model::{Adjoint, Control, Controller, Method, Ode, Sizes, Steps},
 };
 
-use super::{root, size_value};
+use super::{conditions::located_at, root, size_value};
 
 pub(super) fn expression(ode: &Ode) -> TokenStream {
     let root = root();
@@ -29,13 +30,18 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
         Method::Dopri8 => quote!(Dopri8),
     };
     let mut steps = quote!(Shared);
+    let mut control = TokenStream::new();
     let controller = match &ode.solver.steps {
         Steps::Adaptive {
             rtol,
             atol,
             controller,
+            control: whose,
             sizes,
         } => {
+            if matches!(whose, Control::Gradients) {
+                control = quote!(.with_control(#root::Control::GRADIENTS));
+            }
             if matches!(sizes, Sizes::PerSample) {
                 steps = quote!(PerSample);
             }
@@ -76,18 +82,19 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
     };
     let (names, numbers): (Vec<_>, Vec<_>) = settings.into_iter().unzip();
     let count = names.len();
-    // The array gives each number its type where it stands: a constant of another type is underlined alone.
     quote! {{
         let [#(#names),*]: [f64; #count] = [#(#numbers),*];
         #root::SolveOptions::new(t0, t1, rtol, atol)
             .with_solver(#root::Solver::#solver)
             .with_controller(#root::Controller::#controller)
+            #control
             .with_steps(#root::StepSizes::#steps)
             .with_adjoint(#root::Adjoint::#adjoint)
     }}
 }
 
-/// A number as `f64`; integers are allowed in the DSL. Constants must be `f64` themselves.
+/// A number as `f64`; integers are allowed in the DSL. Constants must be `f64` themselves, which the compiler says at the
+/// constant, in the same words wherever it stands, and so once.
 pub(super) fn number(value: &Value) -> TokenStream {
     match value {
         Value::Number(minus, lit) => {
@@ -95,7 +102,11 @@ pub(super) fn number(value: &Value) -> TokenStream {
             let literal = Literal::f64_unsuffixed(digits.unwrap_or(0.0));
             quote!(#minus #literal)
         }
-        Value::Path(path) => quote!(#path),
+        Value::Path(path) => {
+            let root = root();
+            let checked = quote!({ #root::check_number(&#path) });
+            located_at(quote!(#root::number::<#checked, _>(#path)), path.span())
+        }
         Value::Infer(_) => TokenStream::new(),
     }
 }

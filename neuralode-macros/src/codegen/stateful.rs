@@ -71,7 +71,8 @@ fn checks(chain: &Chain, generics: &Generics, constants: &mut TokenStream) {
             }) => {
                 let kind = custom_type(path, &quote!(f32), &quote!(#root::Cpu));
                 let (taken, produced) = (layer.taken(), layer.produced());
-                let called = quote!(#root::check_layer::<#kind, #taken, #produced>());
+                let named = quote!({ #root::check_name::<#kind>() });
+                let called = quote!(#root::check_layer::<#named, #kind, #taken, #produced>());
                 let called = conditions::located_at(called, path.span());
                 // A constant outside of the model cannot know its parameters: the compiler checks uses instead.
                 let called = if generics.occur_in(&called) {
@@ -474,6 +475,32 @@ pub(super) fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let initial = initial(storage, &quote!(self));
     let begin = begin(storage, &quote!((*state)));
     let end = end(storage);
+    let stateless = (HasState::of_chain(&ode.field) == HasState::Perhaps).then(|| {
+        quote! {
+            #[automatically_derived]
+            impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #root::TensorField<#state, Elem, Dev>
+                for #field<#named Elem, Dev>
+            where
+                #kind: #root::Stateless,
+            {
+                fn try_eval<Batch: #root::Dim, Tp: #root::Tape<Elem, Dev>>(
+                    &self,
+                    t: f64,
+                    x: #tensor,
+                ) -> #root::Result<#tensor, #root::SolveError> {
+                    let state = #root::Stateless::none();
+                    let evaluated = #root::StatefulField::try_eval_with_state(
+                        self,
+                        t,
+                        #root::Mode::Inference,
+                        &state,
+                        x,
+                    );
+                    evaluated.map(|(x, _)| x)
+                }
+            }
+        }
+    });
     let kernels = has_kernels(&ode.field).then(|| Kernels::of(storage, ode));
     let (items, members) = kernels.map_or_else(Default::default, |kernels| {
         let leaves = leaves_of(storage, &quote!(self));
@@ -516,5 +543,7 @@ pub(super) fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
                 #root::Ok((x, #end))
             }
         }
+
+        #stateless
     }
 }

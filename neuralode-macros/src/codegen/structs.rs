@@ -10,7 +10,7 @@ use crate::{
     model::{Model, StageKind},
 };
 
-use super::{derived, layers, nest, options, root, stateful, Storage};
+use super::{derived, exported, layers, nest, options, root, stateful, Storage};
 
 /// The model and one tuple struct per stage or field with several layers.
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
@@ -47,9 +47,14 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             let text = format!(" {what} `{}` of [`{name}`].", plain(&storage.stage.name));
             let declared = storage.generics.declared();
             let phantom = needs_phantom(storage).then(|| quote!(#root::PhantomData<(Elem, Dev)>,));
+            let (generics, count) = (&storage.generics, chain.layers.len());
+            let exported = exported(visibility, generics, layers_struct, count);
             quote! {
+                #exported
+
                 #[doc = #text]
-                #[derive(#root::Clone, #root::Debug)]
+                #[doc(hidden)]
+                #[derive(#root::Clone)]
                 #visibility struct #layers_struct<#declared Elem: #root::Dtype = f32, Dev: #root::Device<Elem> = #root::Cpu>(
                     #(#slots,)*
                     #phantom

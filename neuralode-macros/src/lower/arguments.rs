@@ -4,7 +4,7 @@ use syn::Ident;
 
 use crate::{ast::Expr, check};
 
-use super::Lowering;
+use super::{foreign::foreign_setting, Lowering};
 
 /// The arguments of a layer.
 #[derive(Default)]
@@ -37,7 +37,7 @@ impl Lowering<'_> {
         let mut sorted = Arguments::default();
         let mut names: Vec<&Ident> = Vec::new();
         for argument in arguments.unwrap_or_default() {
-            let Expr::Named(name, value) = argument else {
+            let Expr::Named(name, mark, value) = argument else {
                 sorted.values.push(argument);
                 continue;
             };
@@ -49,11 +49,22 @@ impl Lowering<'_> {
                 );
                 continue;
             }
+            if let Some((message, help)) = foreign_setting(layer, name, value) {
+                self.diagnostics.error(name, message, help);
+                continue;
+            }
             names.push(name);
             let unknown = format_args!("unknown setting `{name}` of `{layer}`");
             // A misspelt setting is one mistake, whatever its value.
             match self.resolve(name, words, unknown) {
-                Some(word) if name == word => sorted.settings.push((word, value)),
+                Some(word) if name == word => {
+                    if let Some(mark) = mark {
+                        let message = format!("expected `:` after `{name}`, found `=`");
+                        let help = format!("write `{name}: ...`");
+                        self.diagnostics.error(mark, message, help);
+                    }
+                    sorted.settings.push((word, value));
+                }
                 _ => sorted.misspelt = true,
             }
         }

@@ -2,16 +2,17 @@
 //!
 //! Heights and widths are numbers, so that the macro can compute those of what leaves; channels may be constants.
 
+use quote::quote;
 use syn::Ident;
 
 use crate::{
-    ast::{Expr, Value},
+    ast::{digits, Expr, Value},
     check,
     model::{Feeder, Layer, LayerKind, Shape, Size},
     spatial::{Spatial, SpatialKind, Window},
 };
 
-use super::{arguments::Arguments, words::found, Lowering};
+use super::{arguments::Arguments, foreign::listed_widths, words::found, Lowering};
 
 const CONV: &str = "write `Conv2d(inputs => outputs, activation, kernel: 3)`, `Conv2d(_ => outputs, kernel: 3)` or \
     `Conv2d(outputs, kernel: 3)`";
@@ -85,6 +86,9 @@ impl Lowering<'_> {
         let empty = arguments.is_none_or(<[Expr]>::is_empty);
         let words = ["kernel", "stride", "padding", "init"];
         let arguments = self.arguments("Conv2d", arguments, &words);
+        if self.kernel_without_name(&arguments) {
+            return None;
+        }
         let init = self.init(&arguments);
         let window = if empty {
             None
@@ -144,6 +148,44 @@ impl Lowering<'_> {
             init: init?,
         };
         Some(over(Image { channels, ..image }, to, leaving, kind))
+    }
+
+    /// Reports numbers of a `Conv2d` by position, `Conv2d(1, 8, 3)`, `Conv2d(1 => 8, 3)`.
+    fn kernel_without_name(&mut self, arguments: &Arguments<'_>) -> bool {
+        let has_kernel = arguments.setting("kernel").is_some() || arguments.misspelt;
+        let values = &arguments.values;
+        if let Some((inputs, outputs)) = listed_widths(values) {
+            let third = values.get(2).copied().filter(|third| is_number(third));
+            if third.is_none() && !has_kernel {
+                return self.named_kernel(values);
+            }
+            let kernel = match third.or(arguments.setting("kernel")) {
+                Some(Expr::Value(kernel)) => kernel.text(),
+                _ => "3".to_owned(),
+            };
+            let (from, to) = (inputs.text(), outputs.text());
+            self.diagnostics.error(
+                quote!(#inputs #outputs),
+                format!("`Conv2d` takes its channels as `inputs => outputs`, found `{from}, {to}`"),
+                format!("write `Conv2d({from} => {to}, kernel: {kernel})`"),
+            );
+            return true;
+        }
+        !has_kernel && self.named_kernel(values)
+    }
+
+    /// Reports a number in the place of the activation, which is the side of the window.
+    fn named_kernel(&mut self, values: &[&Expr]) -> bool {
+        let Some(Expr::Value(kernel)) = values.get(1).filter(|value| is_number(value)) else {
+            return false;
+        };
+        let text = kernel.text();
+        self.diagnostics.error(
+            kernel,
+            format!("`Conv2d` takes the side of its window by name, found `{text}`"),
+            format!("write `kernel: {text}`"),
+        );
+        true
     }
 
     /// `MaxPool2d(kernel: 2)`, `AvgPool2d(kernel: 3, stride: 2)`
@@ -339,6 +381,11 @@ impl Lowering<'_> {
         }
         Some(())
     }
+}
+
+/// Whether a value is a number.
+fn is_number(value: &Expr) -> bool {
+    matches!(value, Expr::Value(Value::Number(_, lit)) if digits(lit).is_some())
 }
 
 /// A layer from an image to this shape.

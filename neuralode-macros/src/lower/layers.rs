@@ -1,7 +1,7 @@
 //! Chains of layers, and the shapes between them.
 
 use proc_macro2::Span;
-use quote::ToTokens;
+use quote::{quote, ToTokens};
 use syn::Ident;
 
 use crate::{
@@ -11,7 +11,14 @@ use crate::{
     suggest,
 };
 
-use super::{arguments::Arguments, layers_of, ode::output_of, words::found, Lowering};
+use super::{
+    arguments::Arguments,
+    foreign::{listed_widths, with_arrow},
+    layers_of,
+    ode::output_of,
+    words::found,
+    Lowering,
+};
 
 const DENSE: &str =
     "write `Dense(inputs => outputs, activation)`, `Dense(_ => outputs)` or `Dense(outputs)`";
@@ -61,7 +68,7 @@ impl Lowering<'_> {
             *current = None;
             return None;
         }
-        if let Expr::Named(name, layer) = expr {
+        if let Expr::Named(name, _, layer) = expr {
             self.diagnostics.error(
                 name,
                 format!("layers in brackets have no names, found `{name}`"),
@@ -87,8 +94,7 @@ impl Lowering<'_> {
             // It would leave the shape as it is.
             return None;
         }
-        let unknown = format_args!("unknown layer `{name}`");
-        let word = self.resolve(name, LayerKind::NAMES, unknown);
+        let word = self.layer_word(name, expr);
         let arguments = match expr {
             Expr::Call(_, arguments) => Some(arguments.as_slice()),
             Expr::Nested(_, bracket, layers) => {
@@ -301,6 +307,16 @@ impl Lowering<'_> {
                 .error(name, "`Dense` needs its number of outputs", DENSE);
             return None;
         };
+        if let Some((inputs, outputs)) = listed_widths(&arguments) {
+            let found = format!("{}, {}", inputs.text(), outputs.text());
+            self.diagnostics.error(
+                quote!(#inputs #outputs),
+                format!("`Dense` takes its widths as `inputs => outputs`, found `{found}`"),
+                format!("write `Dense({})`", with_arrow(&arguments)),
+            );
+            *current = self.width(outputs).map(|output| vec![output.size]);
+            return None;
+        }
         let activation = self.activation_of("Dense", rest, DENSE);
         let (declared, outputs) = match width {
             Expr::Edge(Value::Infer(_), outputs) | Expr::Value(outputs) => (None, outputs),

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod conv;
+mod foreign;
 mod layers;
 mod norm;
 mod ode;
@@ -18,7 +19,8 @@ use crate::{
     check::{self, Place},
     diag::Diagnostics,
     generics::Generics,
-    model::{Condition, Feeder, LayerKind, Model, Shape, Stage, StageKind, Written},
+    model::{Condition, Feeder, LayerKind, Model, Quantity, Shape, Stage, StageKind, Written},
+    parse::values::{CLAUSES_HELP, CLAUSES_IN_BRACES},
     stateful::HasState,
     suggest,
 };
@@ -31,7 +33,9 @@ pub(crate) fn lower(definition: Definition, diagnostics: &mut Diagnostics) -> Op
         diagnostics,
         conditions: Vec::new(),
         constants: Vec::new(),
+        numbers: Vec::new(),
         time: None,
+        outside: Vec::new(),
         slots: 0,
         customs: 0,
         model: plain(&definition.name),
@@ -45,8 +49,12 @@ struct Lowering<'d> {
     conditions: Vec<Condition>,
     /// Constants met so far.
     constants: Vec<syn::Path>,
+    /// Constants met so far in the places of numbers.
+    numbers: Vec<(syn::Path, Quantity)>,
     /// What the time is called, inside of a field.
     time: Option<Ident>,
+    /// Clauses that stand outside of their block, which miss in it.
+    outside: Vec<&'static str>,
     /// Layers with state met so far in this stage or field.
     slots: usize,
     /// Layers of the user's own met so far.
@@ -76,10 +84,11 @@ impl Lowering<'_> {
         let mut current = input.clone();
         let mut feeder = Feeder::Input;
         let mut stages = Vec::new();
+        let outside = self.clauses_outside(&entries);
         for (index, entry) in entries.into_iter().enumerate() {
             // A second `input` is reported already.
             let is_input = entry.name.as_ref().is_some_and(|name| name == "input");
-            if Some(index) != position && !is_input {
+            if Some(index) != position && !is_input && !outside.contains(&index) {
                 let is_block = matches!(entry.value, Expr::Block(..));
                 stages.extend(self.stage(entry, &mut current, feeder));
                 feeder = if is_block {
@@ -226,11 +235,8 @@ impl Lowering<'_> {
                 StageKind::Ode(Box::new(self.ode(name, clauses, current)?))
             }
             value if value.head().is_some_and(|name| name == "Ode") => {
-                self.diagnostics.error(
-                    value,
-                    "an `Ode` takes its clauses in braces",
-                    "write `Ode { field(t, y): [...], span: 0.0..1.0, solver: ... }`",
-                );
+                self.diagnostics
+                    .error(value, CLAUSES_IN_BRACES, CLAUSES_HELP);
                 *current = None;
                 return None;
             }

@@ -5,7 +5,7 @@ use syn::Ident;
 use crate::{
     ast::Expr,
     check,
-    model::{Layer, LayerKind, Shape},
+    model::{Layer, LayerKind, Quantity, Shape},
 };
 
 use super::Lowering;
@@ -49,7 +49,10 @@ impl Lowering<'_> {
             }
         }
         let epsilon = match arguments.setting("epsilon") {
-            Some(value) => Some(self.number_above_zero(value, "epsilon", &check::EPSILON)?),
+            Some(value) => {
+                let epsilon = self.number_above_zero(value, "epsilon", &check::EPSILON)?;
+                Some(self.in_domain(epsilon, Quantity::Epsilon))
+            }
             None => None,
         };
         let shape = current?.clone();

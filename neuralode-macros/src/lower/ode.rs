@@ -9,15 +9,15 @@ use crate::{
     check::{self, Place},
     diag::Diagnostics,
     model::{
-        surely, Adjoint, Chain, Controller, Feeder, Method, Ode, Returned, Shape, Sizes, Solver,
-        Steps,
+        surely, Adjoint, Chain, Condition, ConditionKind, Control, Controller, Feeder, Method, Ode,
+        Quantity, Returned, Shape, Sizes, Solver, Steps,
     },
 };
 
 use super::{layers_of, words::found, Lowering};
 
-const CLAUSES: &[&str] = &["field", "span", "solver", "adjoint", "save_at"];
-const SETTINGS: &[&str] = &["rtol", "atol", "controller", "steps", "dt"];
+pub(super) const CLAUSES: &[&str] = &["field", "span", "solver", "adjoint", "save_at"];
+const SETTINGS: &[&str] = &["rtol", "atol", "controller", "control", "steps", "dt"];
 const COEFFICIENTS: &[&str] = &["p", "i", "d"];
 const CHECKPOINTED: &str = "write `Checkpointed { bytes: 100_000_000 }`";
 const SOLVER: &str = "write `Tsit5 { rtol: 1e-3, atol: 1e-3 }`";
@@ -66,13 +66,18 @@ impl Lowering<'_> {
                 "solver: Tsit5 { rtol: 1e-3, atol: 1e-3 }".to_owned(),
             ),
         ] {
-            if is_missing(clause, &words) {
+            if is_missing(clause, &words) && !self.outside.contains(&clause) {
                 self.diagnostics.error(
                     name,
                     format!("this `Ode` has no `{clause}`"),
                     format!("add `{example},`"),
                 );
             }
+        }
+        if let (Some(span), Some(Steps::Equal { dt })) =
+            (&span, solver.as_ref().map(|solver| &solver.steps))
+        {
+            self.step_in_span(dt, span);
         }
         // A field returns the shape of its state, so what follows is known whatever was wrong inside.
         current.clone_from(&state);
@@ -150,7 +155,37 @@ impl Lowering<'_> {
         };
         let start_ok = check::number(start, "a time", "0.0", self.diagnostics);
         let end_ok = check::number(end, "a time", "1.0", self.diagnostics);
-        (start_ok.is_some() && end_ok.is_some()).then(|| (start.clone(), end.clone()))
+        start_ok.and(end_ok)?;
+        let first = self.in_domain(start.clone(), Quantity::Time);
+        let last = self.in_domain(end.clone(), Quantity::Time);
+        if !check::ends_differ(value, start, end, self.diagnostics) {
+            return None;
+        }
+        if let (Value::Path(_), _) | (_, Value::Path(_)) = (start, end) {
+            let at = if matches!(end, Value::Path(_)) {
+                end
+            } else {
+                start
+            };
+            let kind = ConditionKind::EndsDiffer(first.clone(), last.clone());
+            self.conditions.push(Condition::new(at, kind));
+        }
+        Some((first, last))
+    }
+
+    /// A step that is larger than the span: reported, or left to the compiler.
+    fn step_in_span(&mut self, dt: &Value, span: &(Value, Value)) {
+        check::step_in_span(dt, span, self.diagnostics);
+        let constant = [dt, &span.0, &span.1]
+            .into_iter()
+            .find(|value| matches!(value, Value::Path(_)));
+        if let Some(at) = constant {
+            let kind = ConditionKind::StepFits {
+                dt: dt.clone(),
+                span: span.clone(),
+            };
+            self.conditions.push(Condition::new(at, kind));
+        }
     }
 
     fn solver(&mut self, value: &Expr) -> Option<Solver> {
@@ -159,6 +194,9 @@ impl Lowering<'_> {
             (Expr::Block(_, settings), Some(name)) => (name, Some(settings)),
             (Expr::Value(_), Some(name)) => (name, None),
             _ => {
+                if self.settings_in_other_brackets(value, Method::NAMES) {
+                    return None;
+                }
                 let message = format!("expected a solver with its settings{}", found(value));
                 self.diagnostics.error(value, message, SOLVER);
                 return None;
@@ -185,6 +223,7 @@ impl Lowering<'_> {
         };
         let (mut rtol, mut atol, mut dt, mut controller) = (None, None, None, Some(Controller::I));
         let mut sizes = Some(Sizes::Shared);
+        let mut control = Some(Control::Solution);
         let unknown = |setting: &Ident| format!("unknown setting `{setting}` of `{word}`");
         let words = self.entries(settings, "setting", SETTINGS, unknown);
         let equal = words.contains(&Some("dt")) || !method.estimates_errors();
@@ -208,6 +247,14 @@ impl Lowering<'_> {
                     atol = self.number_above_zero(value, "atol", &check::ABSOLUTE_TOLERANCE);
                 }
                 Some("controller") => controller = self.controller(value),
+                Some("control") => {
+                    control = self.word(value, "a choice of errors", Control::NAMES, |word| {
+                        Some(match word {
+                            "Gradients" => Control::Gradients,
+                            _ => Control::Solution,
+                        })
+                    });
+                }
                 Some("steps") => {
                     sizes = self.word(value, "a choice of steps", Sizes::NAMES, |word| {
                         Some(match word {
@@ -235,12 +282,15 @@ impl Lowering<'_> {
             }
         }
         let steps = if equal {
-            Steps::Equal { dt: dt? }
+            let dt = self.in_domain(dt?, Quantity::StepSize);
+            Steps::Equal { dt }
         } else {
+            let (rtol, atol) = (rtol?, atol?);
             Steps::Adaptive {
-                rtol: rtol?,
-                atol: atol?,
+                rtol: self.in_domain(rtol, Quantity::RelativeTolerance),
+                atol: self.in_domain(atol, Quantity::AbsoluteTolerance),
                 controller: controller?,
+                control: control?,
                 sizes: sizes?,
             }
         };
@@ -250,6 +300,9 @@ impl Lowering<'_> {
     /// `I`, `PI` or `PID { p: 0.2, i: 0.4 }`
     fn controller(&mut self, value: &Expr) -> Option<Controller> {
         let Expr::Block(name, coefficients) = value else {
+            if self.settings_in_other_brackets(value, &["PID"]) {
+                return None;
+            }
             return match self.word(value, "a controller", Controller::NAMES, Some)? {
                 "PI" => Some(Controller::Pi),
                 "PID" => {
@@ -286,6 +339,7 @@ impl Lowering<'_> {
                     check::number(value, "a coefficient", "0.2", diagnostics).is_some()
                 },
             )?;
+            let number = self.in_domain(number, Quantity::Coefficient);
             match word {
                 Some("p") => p = Some(number),
                 Some("i") => i = Some(number),
@@ -294,6 +348,22 @@ impl Lowering<'_> {
             }
         }
         Some(Controller::Pid(Box::new([p, i, d])))
+    }
+
+    /// Reports settings in brackets that are no braces, `Tsit5(rtol: 1e-3, atol: 1e-3)`, of one of the words.
+    fn settings_in_other_brackets(&mut self, value: &Expr, words: &[&str]) -> bool {
+        let (Expr::Call(name, _) | Expr::Nested(name, ..)) = value else {
+            return false;
+        };
+        let takes_settings = words.iter().any(|word| name == word);
+        if takes_settings {
+            self.diagnostics.error(
+                name,
+                format!("`{name}` takes its settings in braces"),
+                format!("write `{name} {{ ... }}`"),
+            );
+        }
+        takes_settings
     }
 
     /// A tolerance, a step size, or another number above zero.
@@ -311,6 +381,9 @@ impl Lowering<'_> {
     /// `Gauss`, or `Checkpointed { bytes: 100_000_000 }`
     fn adjoint(&mut self, value: &Expr) -> Option<Adjoint> {
         let Expr::Block(name, settings) = value else {
+            if self.settings_in_other_brackets(value, &["Checkpointed"]) {
+                return None;
+            }
             let word = |name: &str| Some(name.to_owned());
             let word = self.word(value, "an adjoint", Adjoint::NAMES, word)?;
             let adjoint = Adjoint::named(&word);

@@ -6,7 +6,7 @@ use syn::Ident;
 use crate::{
     ast::{Expr, Value},
     check,
-    model::{Layer, LayerKind, Shape},
+    model::{Layer, LayerKind, Quantity, Shape},
     stateful::{Stateful, StatefulKind},
 };
 
@@ -40,6 +40,7 @@ impl Lowering<'_> {
     ) -> Option<Layer> {
         let value = self.one_value("Dropout", name, "its probability", arguments, DROPOUT)?;
         let probability = self.setting(value, "probability", &check::PROBABILITY)?;
+        let probability = self.in_domain(probability, Quantity::Probability);
         let shape = current?.clone();
         Some(self.stateful(StatefulKind::Dropout { probability }, shape.clone(), shape))
     }
@@ -68,6 +69,8 @@ impl Lowering<'_> {
         let epsilon = arguments.setting("epsilon");
         let epsilon =
             epsilon.and_then(|value| self.setting(value, "epsilon", &check::BATCH_EPSILON));
+        let momentum = momentum.map(|value| self.in_domain(value, Quantity::Momentum));
+        let epsilon = epsilon.map(|value| self.in_domain(value, Quantity::Epsilon));
         let shape = current?.clone();
         let kind = StatefulKind::BatchNorm {
             channels: shape.first()?.clone(),
@@ -97,7 +100,7 @@ impl Lowering<'_> {
             Some(size) => self.size(size, "16").map(|written| vec![written.size]),
         };
         current.clone_from(&output);
-        let check = format_ident!("__{}Layer{}", self.model, self.customs);
+        let check = format_ident!("__{}_LAYER_{}", self.model, self.customs);
         self.customs += 1;
         let kind = StatefulKind::Custom {
             path: path.clone(),

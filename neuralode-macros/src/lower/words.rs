@@ -5,7 +5,7 @@ use syn::{Ident, Type};
 use crate::{
     ast::{Expr, Value},
     check,
-    model::{same_path, Condition, ConditionKind, Size, Written},
+    model::{same_path, Condition, ConditionKind, Quantity, Size, Written},
     suggest,
 };
 
@@ -79,6 +79,37 @@ impl Lowering<'_> {
         })
     }
 
+    /// Leaves it to the compiler whether a constant in the place of a number is in its domain, once for each place.
+    /// Returns the number as it was first written: a constant of another type is wrong there.
+    pub(super) fn in_domain(&mut self, value: Value, quantity: Quantity) -> Value {
+        let Value::Path(path) = value else {
+            return value;
+        };
+        if let Some((name, kind)) = self.parameter(&path) {
+            check::parameter_is_number(&name, &kind, self.diagnostics);
+            return Value::Path(path);
+        }
+        let seen: Vec<&(syn::Path, Quantity)> = self
+            .numbers
+            .iter()
+            .filter(|(seen, _)| same_path(seen, &path))
+            .collect();
+        let first = seen
+            .first()
+            .map_or_else(|| path.clone(), |(first, _)| first.clone());
+        let judged: Vec<Quantity> = seen.iter().map(|(_, quantity)| *quantity).collect();
+        if !judged.contains(&quantity) {
+            let kind = ConditionKind::InDomain {
+                number: Value::Path(first.clone()),
+                quantity,
+                judged,
+            };
+            self.conditions.push(Condition::new(&path, kind));
+            self.numbers.push((path, quantity));
+        }
+        Value::Path(first)
+    }
+
     /// The word that `name` is. Reports `unknown` if it is none, and takes the closest for it if one is close.
     pub(super) fn resolve<'w>(
         &mut self,
@@ -130,7 +161,7 @@ pub(super) fn found(value: &Expr) -> String {
         Expr::Call(name, _)
         | Expr::Block(name, _)
         | Expr::Nested(name, ..)
-        | Expr::Named(name, _) => format!(", found `{name}`"),
+        | Expr::Named(name, ..) => format!(", found `{name}`"),
         Expr::Edge(from, to) => format!(", found `{} => {}`", from.text(), to.text()),
         Expr::Range(from, to) => format!(", found `{}..{}`", from.text(), to.text()),
         Expr::List(..) => ", found a list".to_owned(),

@@ -273,7 +273,7 @@ fn generics(
         }
     }
     let rename = |tokens: TokenStream| renamed(tokens, &names);
-    let generics = Generics {
+    let mut generics = Generics {
         parameters: parameters
             .into_iter()
             .filter_map(|parameter| syn::parse2(rename(parameter.into_token_stream())).ok())
@@ -284,6 +284,7 @@ fn generics(
             .collect(),
     };
     check::parameters(&generics, diagnostics);
+    generics.rename(check::is_reserved);
     Some((generics, dtype.ident, device.ident))
 }
 

@@ -52,6 +52,8 @@ pub(super) fn generics(
         seen.push(parameter.ident.clone());
         is_new
     });
+    // A name that generated code has for itself was reported; what stands for the model has it, too.
+    generics.rename(check::is_reserved);
     Ok(generics)
 }
 

@@ -5,10 +5,11 @@
 mod attributes;
 pub(crate) mod derive;
 mod entries;
+mod foreign;
 mod generics;
 mod recover;
 mod types;
-mod values;
+pub(crate) mod values;
 
 use proc_macro2::TokenStream;
 use syn::{

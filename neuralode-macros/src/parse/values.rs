@@ -10,9 +10,15 @@ use crate::{
 
 use super::{
     entries::entries,
+    foreign::{generic_arguments, inputs_in_brackets, list_in_other_brackets, starts_entry, whole},
     recover::{at, found, skip_to_comma, List},
     types::types,
 };
+
+/// What is said of an `Ode` without braces, and what to write.
+pub(crate) const CLAUSES_IN_BRACES: &str = "an `Ode` takes its clauses in braces";
+pub(crate) const CLAUSES_HELP: &str =
+    "write `Ode { field(t, y): [...], span: 0.0..1.0, solver: ... }`";
 
 /// What stands between brackets or parentheses: `20 => 10, tanh, init: zeros`
 pub(super) fn arguments(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Vec<Expr> {
@@ -31,10 +37,19 @@ pub(super) fn arguments(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -
 }
 
 pub(super) fn argument(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Expr> {
-    if input.peek(Ident) && input.peek2(Token![:]) && !input.peek2(Token![::]) {
+    let has_name = input.peek(Ident);
+    if has_name && input.peek2(Token![:]) && !input.peek2(Token![::]) {
         let name = input.parse()?;
         input.parse::<Token![:]>()?;
-        return Ok(Expr::Named(name, Box::new(expr(input, diagnostics)?)));
+        let value = expr(input, diagnostics)?;
+        return Ok(Expr::Named(name, None, Box::new(value)));
+    }
+    let is_mark = input.peek2(Token![=]) && !input.peek2(Token![=>]) && !input.peek2(Token![==]);
+    if has_name && is_mark {
+        let name = input.parse()?;
+        let mark = input.parse()?;
+        let value = expr(input, diagnostics)?;
+        return Ok(Expr::Named(name, Some(mark), Box::new(value)));
     }
     expr(input, diagnostics)
 }
@@ -59,12 +74,25 @@ pub(super) fn expr(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn
     if input.peek(token::Bracket) {
         let content;
         let bracket = bracketed!(content in input);
-        return Ok(Expr::List(bracket, arguments(&content, diagnostics)));
+        let items = arguments(&content, diagnostics);
+        if input.peek(Token![=>]) {
+            return Err(inputs_in_brackets(input, bracket, &items));
+        }
+        return Ok(Expr::List(bracket, items));
+    }
+    if let Some(list) = list_in_other_brackets(input, diagnostics)? {
+        return Ok(list);
+    }
+    if let Some(error) = generic_arguments(input) {
+        return Err(error);
     }
     if input.peek(Ident) && input.peek2(token::Paren) {
         let name: Ident = input.parse()?;
         let content;
         parenthesized!(content in input);
+        if name == "Ode" && starts_entry(&content) {
+            return Ok(clauses(name, &content, diagnostics));
+        }
         let arguments = if name == "Custom" {
             types(&content, diagnostics)
         } else {
@@ -73,9 +101,12 @@ pub(super) fn expr(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn
         return Ok(Expr::Call(name, arguments));
     }
     if input.peek(Ident) && input.peek2(token::Bracket) {
-        let name = input.parse()?;
+        let name: Ident = input.parse()?;
         let content;
         let bracket = bracketed!(content in input);
+        if name == "Ode" && starts_entry(&content) {
+            return Ok(clauses(name, &content, diagnostics));
+        }
         let layers = arguments(&content, diagnostics);
         return Ok(Expr::Nested(name, bracket, layers));
     }
@@ -121,25 +152,23 @@ pub(super) fn expr(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn
         input.parse::<Token![..]>()?;
         return Ok(Expr::Range(from, end(input)?));
     }
-    let operators = ['+', '-', '*', '/', '%', '<'];
-    if let Some((operator, _)) = input.cursor().punct() {
-        if operators.contains(&operator.as_char()) {
-            return Err(at(
-                operator.span(),
-                format!("expected a number or a constant, found an expression with `{operator}`"),
-                "write its value, or the name of a `const` that holds it",
-            ));
-        }
-    }
-    Ok(Expr::Value(from))
+    Ok(Expr::Value(whole(input, from)?))
+}
+
+/// The clauses of an `Ode` in brackets that are no braces.
+fn clauses(name: Ident, content: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Expr {
+    diagnostics.error(&name, CLAUSES_IN_BRACES, CLAUSES_HELP);
+    Expr::Block(name, entries(content, diagnostics))
 }
 
 fn output(input: ParseStream<'_>) -> syn::Result<Value> {
-    value(input, "the number of outputs", "write `inputs => outputs`")
+    let output = value(input, "the number of outputs", "write `inputs => outputs`")?;
+    whole(input, output)
 }
 
 fn end(input: ParseStream<'_>) -> syn::Result<Value> {
-    value(input, "the end of the span", "write `0.0..1.0`")
+    let end = value(input, "the end of the span", "write `0.0..1.0`")?;
+    whole(input, end)
 }
 
 /// A number, `_` or a path.

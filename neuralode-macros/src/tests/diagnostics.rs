@@ -338,3 +338,175 @@ fn structs_of_two_stages_do_not_clash() {
         &[],
     );
 }
+
+#[test]
+fn what_other_libraries_write_is_answered_once_with_what_is_written_here() {
+    let cases: &[(&str, &str, &str, &str)] = &[
+        (
+            "Dense(8 => 3usize)",
+            "Dense(8, 3, tanh)",
+            "`Dense` takes its widths as `inputs => outputs`, found `8, 3`",
+            "8, 3",
+        ),
+        (
+            "Dense(8 => 3usize)",
+            "Dense(_, WIDTH)",
+            "`Dense` takes its widths as `inputs => outputs`, found `_, WIDTH`",
+            "_, WIDTH",
+        ),
+        (
+            "Dense(8 => 3usize)",
+            "Dense<8, 3>",
+            "expected the arguments of `Dense` in parentheses",
+            "<8, 3>",
+        ),
+        (
+            "Dense(8 => 3usize)",
+            "Dense::<8, 3>",
+            "expected the arguments of `Dense` in parentheses",
+            "::<8, 3>",
+        ),
+        (
+            "Dense(8 => 3usize)",
+            "Linear(8, 3)",
+            "unknown layer `Linear`",
+            "Linear",
+        ),
+        (
+            "Dense(8 => 3usize)",
+            "Dense(8 => 3, activation = tanh)",
+            "the activation of a `Dense` has no name, found `activation`",
+            "activation",
+        ),
+        (
+            "Dense(8 => 3usize)",
+            "Dense(8 => 3, bias: false)",
+            "every `Dense` has a bias, found the setting `bias`",
+            "bias",
+        ),
+        (
+            "Dense(20 => HIDDEN, tanh)",
+            "Dense([t, y] => HIDDEN, tanh)",
+            "expected a number of inputs, found a list",
+            "[t, y]",
+        ),
+        (
+            "sin, Dense(20)",
+            "y ** 3, Dense(20)",
+            "what happens to `y` is written as a layer, found `y ** 3`",
+            "*",
+        ),
+        (
+            "sin, Dense(20)",
+            "y * y, Dense(20)",
+            "what happens to `y` is written as a layer, found `y * y`",
+            "*",
+        ),
+        (
+            "sin, Dense(20)",
+            "y.tanh(), Dense(20)",
+            "what happens to `y` is written as a layer, found `y.tanh()`",
+            ".",
+        ),
+        (
+            "span: -0.5..END",
+            "span: -0.5..2.0 * 3.14",
+            "expected a number or a constant, found an expression with `*`",
+            "*",
+        ),
+        (
+            "[Dense(8, relu), Dense(8 => 3usize), sigmoid]",
+            "(Dense(8, relu), Dense(8 => 3usize), sigmoid)",
+            "expected a list in brackets, found `(`",
+            "(",
+        ),
+        (
+            "solver: Euler { dt: 0.1 }",
+            "solver: Euler(dt: 0.1)",
+            "`Euler` takes its settings in braces",
+            "Euler",
+        ),
+    ];
+    for (from, to, message, underlined) in cases {
+        changed(from, to, &[(message, underlined)]);
+    }
+    let block = MODEL.replace("timed: Ode {", "timed: Ode (");
+    let block = block.replace(
+        "Euler { dt: 0.1 },\n        }",
+        "Euler { dt: 0.1 },\n        )",
+    );
+    check(&block, &[("an `Ode` takes its clauses in braces", "Ode")]);
+}
+
+#[test]
+fn channels_and_windows_by_position_are_answered_once() {
+    let conv = |layer: &str| format!("struct M {{ input: [1, 8, 8], conv: {layer} }}");
+    let widths = |found: &str| {
+        format!("`Conv2d` takes its channels as `inputs => outputs`, found `{found}`")
+    };
+    check(
+        &conv("Conv2d(1, 8, 3)"),
+        &[(widths("1, 8").as_str(), "1, 8")],
+    );
+    check(
+        &conv("Conv2d(1, 8, kernel: 3)"),
+        &[(widths("1, 8").as_str(), "1, 8")],
+    );
+    let window = "`Conv2d` takes the side of its window by name, found `3`";
+    check(&conv("Conv2d(1 => 8, 3, padding: 1)"), &[(window, "3")]);
+    check(&conv("Conv2d(8, 3)"), &[(window, "3")]);
+}
+
+#[test]
+fn a_clause_beside_its_block_is_not_missed_in_it() {
+    let model = "struct M { input: [4], ode: Ode { field(t, y): tanh, span: 0..1 },
+        solver: Rk4 { dt: 0.5 }, head: Dense(2) }";
+    check(
+        model,
+        &[(
+            "`solver` is a clause of an `Ode`, found it outside of one",
+            "solver",
+        )],
+    );
+    // A stage may have such a name.
+    check("struct M { input: [4], solver: Dense(2), span: tanh }", &[]);
+}
+
+#[test]
+fn spans_and_steps_of_numbers_are_compared() {
+    let ode = |span: &str, dt: &str| {
+        format!(
+            "struct M {{ input: [4], ode: Ode {{ field(t, y): tanh, span: {span}, solver: Rk4 {{ dt: {dt} }} }} }}"
+        )
+    };
+    check(
+        &ode("1.0..1", "0.1"),
+        &[(
+            "a span must not end where it starts, found `1.0..1`",
+            "1.0..1",
+        )],
+    );
+    check(
+        &ode("END..END", "0.1"),
+        &[(
+            "a span must not end where it starts, found `END..END`",
+            "END..END",
+        )],
+    );
+    check(
+        &ode("1.0..0.0", "1.5"),
+        &[(
+            "`dt` must not be larger than the span `1.0..0.0`, found `1.5`",
+            "1.5",
+        )],
+    );
+    // 0.3 - 0.1 is a unit in the last place below 0.2.
+    for (span, dt) in [
+        ("0.1..0.3", "0.2"),
+        ("1..0", "1"),
+        ("0..END", "5"),
+        ("0..1", "STEP"),
+    ] {
+        check(&ode(span, dt), &[]);
+    }
+}

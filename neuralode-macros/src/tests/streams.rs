@@ -20,12 +20,12 @@ impl Random {
 
 /// Words and marks that mean something to the macro, and literals of every kind.
 fn odd_tokens() -> Vec<TokenTree> {
-    let text = "input field span solver adjoint save_at rtol atol controller Ode Dense Conv2d MaxPool2d AvgPool2d GlobalAvgPool kernel stride padding Flatten Reshape Residual Augment Project Append Pow BatchNorm Dropout Custom momentum epsilon Tsit5 tanh \
+    let text = "input field span solver adjoint save_at rtol atol controller Ode Dense Linear Conv2d MaxPool2d AvgPool2d GlobalAvgPool kernel stride padding Flatten Reshape Residual Augment Project Append Pow BatchNorm Dropout Custom momentum epsilon Tsit5 tanh \
         PI End Interpolating struct enum union pub crate self super Self type async r#type where for fn _ \
         , ; : :: => -> = .. ..= ... < > - + * / # ! ? & | $ ~ @ 'a \
         0 1 20 0x10 0b1 1_000 20u32 20usize 1f32 1.5 1e-3 1e400 2. 99999999999999999999999999 1custom \
         \"text\" b\"bytes\" c\"text\" r#\"raw\"# 'c' b'c' true false \
-        () [] {} (t, y) [20, tanh] {rtol: 1} (4 => 2) ([{}]) [Dense(2)] (a: 1) (init: _) (a::B<8> => 2) (B<_, 'a>)";
+        () [] {} (t, y) [20, tanh] {rtol: 1} (4 => 2) ([{}]) [Dense(2)] (a: 1) (init: _) (a::B<8> => 2) (B<_, 'a>) (4, 20) <2, 8> ::<2> ** y.tanh() (bias = false) ([t, y] => 8) (field(t, y): tanh)";
     let mut tokens: Vec<TokenTree> = text
         .parse::<TokenStream>()
         .expect("tokens")

@@ -67,7 +67,11 @@ impl<Y: State> Reset<'_, Y> {
         back.combine_into([(-1.0, value)].into_iter(), &mut difference)?;
         let tolerances = &self.tolerances;
         let drift = tolerances.rtol * Y::scaled_norm(&difference, value, value, tolerances)?;
-        self.drift = if drift <= self.drift { self.drift } else { drift };
+        self.drift = if drift <= self.drift {
+            self.drift
+        } else {
+            drift
+        };
         Ok(())
     }
 }

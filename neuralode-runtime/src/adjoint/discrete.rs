@@ -37,7 +37,9 @@ use crate::{
 
 use super::{
     add_values, by_step,
-    gradient_error::{judge, least, together, wants_full, Full, QuickWalk, Signs, StepNorms, WalkBack},
+    gradient_error::{
+        judge, least, together, wants_full, Full, QuickWalk, Signs, StepNorms, WalkBack,
+    },
     Cotangent, Part, Pullback,
 };
 

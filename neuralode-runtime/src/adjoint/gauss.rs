@@ -30,13 +30,8 @@
 //! Using Gauss-Legendre Quadrature", TMLR 2023, arXiv:2308.10644. The rule: `adjoint/integral.rs`.
 
 use crate::{
-    error::SolveError,
-    options::SolveOptions,
-    state::State,
-    step::Step,
-    tableau::ButcherTableau,
-    trajectory::Trajectory,
-    vector_field::Differentiable,
+    error::SolveError, options::SolveOptions, state::State, step::Step, tableau::ButcherTableau,
+    trajectory::Trajectory, vector_field::Differentiable,
 };
 
 use super::{

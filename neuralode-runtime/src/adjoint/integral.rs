@@ -216,8 +216,7 @@ impl<P: State> Integral<P> {
                 atol: (self.rtol * self.size).max(f64::from(f32::MIN_POSITIVE)),
             };
             let share = (b - a) / (to - from);
-            let error =
-                P::scaled_norm(&self.error, &self.total, &self.value, &tolerances)? / share;
+            let error = P::scaled_norm(&self.error, &self.total, &self.value, &tolerances)? / share;
             let middle = if knots > 0 { knot } else { 0.5 * (a + b) };
             if error.is_finite() && error > 1.0 {
                 unmet = error;

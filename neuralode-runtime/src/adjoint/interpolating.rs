@@ -28,8 +28,7 @@
 //! interpolating adjoints.
 
 use crate::{
-    error::SolveError, options::SolveOptions, trajectory::Trajectory,
-    vector_field::Differentiable,
+    error::SolveError, options::SolveOptions, trajectory::Trajectory, vector_field::Differentiable,
 };
 
 use super::{

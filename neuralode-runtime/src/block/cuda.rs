@@ -30,7 +30,7 @@ use crate::{
         },
     },
     error::SolveError,
-    options::{Adjoint, SolveOptions},
+    options::{Adjoint, Control, GradientCheck, SolveOptions},
     stats::Stats,
 };
 
@@ -125,7 +125,10 @@ where
         let whole_span = self.saved.times() == [options.t1] && options.t0 != options.t1;
         let stops = !(options.step_at.is_empty() && options.jump_at.is_empty());
         let adjoint = !T::OWNS_TAPE || options.adjoint == Adjoint::Discrete;
-        if !whole_span || stops || !adjoint || K::cuda_source().is_none() {
+        let guided = options.control != Control::Solution && options.is_adaptive();
+        let measured = T::OWNS_TAPE && options.gradient_check == GradientCheck::Full;
+        let kernels = K::cuda_source().is_some() && !guided && !measured;
+        if !whole_span || stops || !adjoint || !kernels {
             return Ok(None);
         }
         if !all_contiguous(field).map_err(SolveError::device)? {

@@ -32,7 +32,9 @@ pub use pow::Pow;
 pub use reshape::{reshape, Flatten, Reshape};
 pub use residual::{branch, sum, Residual};
 pub use scale::Scale;
-pub use stateful::{assert_sendable, check_layer, seed_of, Call, Checked, Layer, Mode, Stateless};
+pub use stateful::{
+    assert_sendable, check_layer, check_name, seed_of, Call, Checked, Layer, Mode, Stateless,
+};
 
 pub use tiled::apply_tiled;
 

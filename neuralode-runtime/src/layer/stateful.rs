@@ -158,10 +158,29 @@ where
     type State = L::State;
 }
 
-/// Compiles only if `L` is a layer whose state can go to another thread; the value is of no interest.
-pub const fn check_layer<L, const I: usize, const O: usize>() -> usize
+/// Compiles for any type that is named with the parameters that it has; the value is of no interest.
+pub const fn check_name<L>() -> usize {
+    0
+}
+
+/// A layer whose state can go to another thread, if `NAMED` says that its name is right. Where that is an error, nothing
+/// is said of the type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no layer from {I} to {O} features",
+    label = "expected a type that implements `neuralode::layer::Layer<{I}, {O}, _, _>`",
+    note = "implement it for every dtype and device, or write the number of features that it returns: `Custom(path::Type => 16)`"
+)]
+pub trait NamedLayer<const NAMED: usize, const I: usize, const O: usize> {}
+
+impl<const NAMED: usize, const I: usize, const O: usize, L> NamedLayer<NAMED, I, O> for L where
+    L: Layer<I, O, f32, Cpu, State: Send>
+{
+}
+
+/// Compiles only for such a layer; the value is of no interest.
+pub const fn check_layer<const NAMED: usize, L, const I: usize, const O: usize>() -> usize
 where
-    L: Layer<I, O, f32, Cpu, State: Send>,
+    L: NamedLayer<NAMED, I, O>,
 {
     0
 }

@@ -317,6 +317,8 @@ impl Kernels {
                 cost: Stats {
                     field_calls: accepted * calls.again,
                     vjps: accepted * calls.back,
+                    // The walk back on the device leaves no norms.
+                    gradient_error: f64::NAN,
                     ..Stats::default()
                 },
             });
@@ -416,7 +418,7 @@ impl Kernels {
     /// Pulls `y1_bar`, the cotangent of the solution, back through the recorded steps, in one launch.
     ///
     /// # Errors
-    /// [`SolveError::NonFinite`] for a cotangent that is not finite, [`SolveError::Device`].
+    /// [`SolveError::NonFinite`] for a cotangent or a gradient that is not finite, [`SolveError::Device`].
     pub(crate) fn pull_back<R: Scalar>(
         &self,
         record: &Record<R>,
@@ -464,6 +466,16 @@ impl Kernels {
             )
         }
         .map_err(driver)?;
+        for (numbers, per_sample) in [(&y_bar, Some(self.features)), (&theta_bars, None)] {
+            if let Some(index) = self.first_not_finite(numbers)? {
+                return Err(SolveError::NonFinite {
+                    quantity: Quantity::SolveGradient,
+                    t: record.options.t0,
+                    h: 0.0,
+                    sample: per_sample.map(|features| index / features),
+                });
+            }
+        }
         Ok(Pulled {
             y_bar,
             theta_bars,

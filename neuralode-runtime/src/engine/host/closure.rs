@@ -61,10 +61,18 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> FnField<F, E, N> {
         }
     }
 
-    /// An engine for a batch of states, in tiles of `L` samples, a multiple of 16. The closure runs for all samples of a tile
-    /// at once where the compiler can vectorise it: it is fastest without branches. Each stage of a step waits for the one
-    /// before, so that tiles should give the processor much to do at a time: about 256 numbers of f32 or 128 of f64 in a
-    /// state, half of that with steps for each sample.
+    /// An engine for a batch of states, in tiles of `L` samples, a multiple of 32 in f32 and of 16 in f64: whole blocks of
+    /// the widest registers. Other numbers do not compile. The closure runs for all samples of a tile at once where the
+    /// compiler can vectorise it: it is fastest without branches. Each stage of a step waits for the one before, so that
+    /// tiles should give the processor much to do at a time: about 256 numbers of f32 or 128 of f64 in a state, half of
+    /// that with steps for each sample.
+    ///
+    /// ```compile_fail,E0080
+    /// use neuralode_runtime::FnField;
+    ///
+    /// // Half a block: under AVX-512 its loops would do nothing.
+    /// let _ = FnField::new(|_t, y: &[f32; 1]| [-y[0]]).batch::<16>();
+    /// ```
     pub fn batch<const L: usize>(self) -> HostEngine<Self, E, N, L>
     where
         F: Sync,

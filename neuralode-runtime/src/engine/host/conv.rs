@@ -11,7 +11,8 @@ use pulp::Simd;
 use super::{
     dense::argument,
     kernel::{
-        copy, scale_by_derivative, span, span_mut, Row, Sums, Tile, TileActivation, SPAN, WIDTH,
+        assert_whole_blocks, copy, scale_by_derivative, span, span_mut, Row, Sums, Tile,
+        TileActivation, SPAN, WIDTH,
     },
     layer::{Records, TileLayer},
     real::Real,
@@ -152,6 +153,7 @@ fn block<S: Simd, E: Real, const K: usize, const M: usize, const L: usize>(
     (channel, (lines, columns)): (usize, (Met<K>, Met<K>)),
 ) {
     let rows_of_channel = from.channels * K;
+    const { assert_whole_blocks::<E, L>() };
     let mut register = 0;
     while register + SPAN <= L / E::lanes::<S>() {
         let mut sum = [[E::splat(simd, E::default()); SPAN]; M];

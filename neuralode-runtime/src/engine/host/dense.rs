@@ -8,8 +8,8 @@ use pulp::Simd;
 
 use super::{
     kernel::{
-        copy, in_blocks, scale_by_derivative, span_mut, Row, Sums, Tile, TileActivation, SPAN,
-        WIDTH,
+        assert_whole_blocks, copy, in_blocks, scale_by_derivative, span_mut, Row, Sums, Tile,
+        TileActivation, SPAN, WIDTH,
     },
     layer::{Records, TileLayer},
     real::Real,
@@ -339,6 +339,7 @@ fn product<S: Simd, E: Real, const I: usize, const O: usize, const K: usize, con
     for k in 0..K {
         lines[k] = &weight[at + k];
     }
+    const { assert_whole_blocks::<E, L>() };
     let mut register = 0;
     while register + SPAN <= L / E::lanes::<S>() {
         let mut sum = [[E::splat(simd, E::default()); SPAN]; K];
@@ -382,6 +383,7 @@ fn tangent_product<
     for k in 0..K {
         (weight[k], moving[k]) = (&layer.weight[at + k], &direction.weight[at + k]);
     }
+    const { assert_whole_blocks::<E, L>() };
     let mut register = 0;
     while register + SPAN <= L / E::lanes::<S>() {
         let mut sum = [[E::splat(simd, E::default()); SPAN]; K];

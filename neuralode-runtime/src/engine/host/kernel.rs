@@ -52,7 +52,7 @@ impl<E, const L: usize> DerefMut for Row<E, L> {
     }
 }
 
-/// `N` features of `L` samples; `L` is a multiple of [`WIDTH`].
+/// `N` features of `L` samples; `L` is a multiple of 32 in f32 and of 16 in f64, whole blocks of the widest registers.
 pub type Tile<E, const N: usize, const L: usize> = [Row<E, L>; N];
 
 /// Samples of a tile are a multiple of it: lanes of the widest register in f32.
@@ -415,6 +415,17 @@ pub fn copy<E: Real, const FROM: usize, const TO: usize, const L: usize>(
 
 /// Registers per row that a block of accumulators spans.
 pub(super) const SPAN: usize = 2;
+
+/// Fails to compile unless tiles of `L` samples are whole blocks of [`SPAN`] of the widest registers: loops over such
+/// blocks would leave out what is left.
+pub(super) const fn assert_whole_blocks<E, const L: usize>() {
+    /// Bytes of the widest register.
+    const WIDEST: usize = 64;
+    assert!(
+        L > 0 && (L * size_of::<E>()).is_multiple_of(SPAN * WIDEST),
+        "tiles have a multiple of 32 samples in f32, and of 16 in f64"
+    );
+}
 
 /// The registers of a row from `at` on. An array: a copy of a slice is a call of a function.
 #[inline(always)]

@@ -279,7 +279,9 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         let theta_finite = theta_bar.iter().all(|x| x.to_f64().is_finite());
         for (sample, (stats, doubt)) in stats.iter_mut().zip(&doubts).enumerate() {
             let row = &y_bar[sample * N..][..N];
-            if !row.iter().all(|x| x.to_f64().is_finite()) || (doubt.lost.is_some() && !theta_finite) {
+            if !row.iter().all(|x| x.to_f64().is_finite())
+                || (doubt.lost.is_some() && !theta_finite)
+            {
                 let (t, h) = doubt.lost.unwrap_or((self.options.t0, 0.0));
                 return Err(SolveError::NonFinite {
                     quantity: Quantity::SolveGradient,
@@ -396,7 +398,13 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> VectorField
     fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError> {
         let mut scratch = [vec![Row::default(); N + self.engine.field.scratch()]];
         let (y, dy) = (y.rows().as_chunks().0, dy.rows_mut().as_chunks_mut().0);
-        forward::eval(self.engine.arch, &self.engine.field, t, (y, dy), &mut scratch);
+        forward::eval(
+            self.engine.arch,
+            &self.engine.field,
+            t,
+            (y, dy),
+            &mut scratch,
+        );
         Ok(())
     }
 }

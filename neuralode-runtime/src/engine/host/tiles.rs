@@ -362,7 +362,10 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
 
     fn signs(&self, seed: u64) -> Result<Self, SolveError> {
         let numbers = (0..State::len(self)).map(|place| E::from_f64(random_sign(seed, place)));
-        Ok(Self::from_rows_of(self.features, &numbers.collect::<Vec<_>>()))
+        Ok(Self::from_rows_of(
+            self.features,
+            &numbers.collect::<Vec<_>>(),
+        ))
     }
 
     fn scaled_square_sum(

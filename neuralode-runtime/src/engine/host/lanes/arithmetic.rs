@@ -6,7 +6,7 @@ use crate::options::SolveOptions;
 
 use super::{
     super::{
-        kernel::{in_blocks, Row, Tile, SPAN},
+        kernel::{assert_whole_blocks, in_blocks, Row, Tile, SPAN},
         real::Real,
         tiles::add_squares,
     },
@@ -45,6 +45,7 @@ pub(super) fn combine<S: Simd, E: Real, const N: usize, const L: usize>(
 ) {
     let h = E::registers::<S>(&**h);
     in_blocks!(N, |at, K| {
+        const { assert_whole_blocks::<E, L>() };
         let mut register = 0;
         while register + SPAN <= L / E::lanes::<S>() {
             let sums = sum_block::<S, E, N, L, K>(simd, terms, k, (at, register));

@@ -1,0 +1,245 @@
+//! Gradients of random models against exact ones: each is right, or says that it is not.
+//!
+//! `NEURALODE_GRADIENTS=10000 cargo test --release -p neuralode-optimised-tests --test gradients -- --nocapture` takes as
+//! many models, and prints the counts of `docs/numerics.md`.
+
+#![allow(missing_docs, reason = "a test program")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{collections::BTreeMap, env};
+
+use neuralode::{prelude::*, Adjoint, Control, Solver, StepSizes};
+use rand::{rngs::StdRng, Rng, SeedableRng};
+use support::{batch, differentiate, parameters_of, set_parameters, Gradient};
+
+models! {
+    Narrow: 1, [Dense(1 => 7, tanh), Dense(7 => 1)];
+    Wide: 4, [Dense(4 => 33, tanh), Dense(33 => 4)];
+    Waves: 5, [Dense(5 => 9, sin), Dense(9 => 5, sin)];
+    Gates: 6, [Dense(6 => 8, sigmoid), Dense(8 => 6, tanh)];
+    Kinks: 4, [Dense(4 => 12, relu), Dense(12 => 4)];
+}
+
+/// A random problem on a block of `N` features.
+struct Problem {
+    y0: Vec<f64>,
+    cotangent: Vec<f64>,
+    options: SolveOptions,
+    tolerance: f64,
+}
+
+/// A gradient as one list of numbers for `y0` and one for the parameters.
+fn parts(gradient: &Gradient) -> [Vec<f64>; 2] {
+    [gradient.y0_bar.clone(), gradient.theta_bar.concat()]
+}
+
+fn norm(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// The distance of two lists, relative to the second.
+fn relative(found: &[f64], exact: &[f64]) -> f64 {
+    let difference: Vec<f64> = found.iter().zip(exact).map(|(a, b)| a - b).collect();
+    let (difference, size) = (norm(&difference), norm(exact));
+    if difference == 0.0 {
+        0.0
+    } else {
+        difference / size.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// What became of a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    /// Within 100 tolerances times the problem's condition number.
+    Right,
+    /// Off by more, with an estimate that says so.
+    Warned,
+    /// An error that says that it is wrong, or that the solve failed.
+    Refused,
+    Failed,
+    /// Off by more in silence.
+    Silent,
+}
+
+type Counts = BTreeMap<(String, Fate), usize>;
+
+fn models_of<const N: usize, F>(name: &str, fresh: impl Fn(u64) -> F, count: usize) -> Counts
+where
+    F: TensorField<N, f64, Cpu> + Clone,
+{
+    let mut counts = Counts::new();
+    for index in 0..count {
+        let seed = index as u64;
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed);
+        let mut field = fresh(seed);
+        let factor = 12.0_f64.powf(rng.gen());
+        let mut parameters = parameters_of(&field);
+        for x in parameters.iter_mut().flatten() {
+            *x = *x * factor + 0.05 * rng.gen_range(-1.0..1.0);
+        }
+        set_parameters(&mut field, &parameters);
+        let tolerance = 10.0_f64.powf(rng.gen_range(-8.0..-2.0));
+        let samples = rng.gen_range(1..=70);
+        let scale = 10.0_f64.powf(rng.gen_range(-9.0..9.0));
+        let numbers = |rng: &mut StdRng, size: f64| -> Vec<f64> {
+            (0..samples * N)
+                .map(|_| size * rng.gen_range(-1.5..1.5))
+                .collect()
+        };
+        let problem = Problem {
+            y0: numbers(&mut rng, 1.0),
+            cotangent: numbers(&mut rng, scale),
+            options: SolveOptions::new(0.0, 0.1 * 100.0_f64.powf(rng.gen()), tolerance, tolerance)
+                .with_max_steps(20_000),
+            tolerance,
+        };
+        one::<N, F>(name, &field, &problem, &mut rng, &mut counts);
+    }
+    counts
+}
+
+fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
+    name: &str,
+    field: &F,
+    problem: &Problem,
+    rng: &mut StdRng,
+    counts: &mut Counts,
+) {
+    let dev = Cpu::default();
+    let run_with = |y0: &[f64], cotangent: &[f64], options: SolveOptions| {
+        let block = NeuralOde::new(field.clone(), options);
+        let (y0, cotangent) = (batch(&dev, y0), batch(&dev, cotangent));
+        differentiate::<N, f64, Cpu, F>(&block, &y0, &cotangent)
+    };
+    let run = |y0: &[f64], options| run_with(y0, &problem.cotangent, options);
+    let (t0, t1) = (problem.options.t0, problem.options.t1);
+    let exact = |y0: &[f64], cotangent: &[f64]| {
+        let options = SolveOptions::new(t0, t1, 1e-12, 1e-12)
+            .with_solver(Solver::Dopri8)
+            .with_control(Control::GRADIENTS)
+            .with_gradient_error_max(f64::INFINITY)
+            .with_max_steps(200_000);
+        run_with(y0, cotangent, options).map(|gradient| parts(&gradient))
+    };
+    let Ok(reference) = exact(&problem.y0, &problem.cotangent) else {
+        return;
+    };
+    // How far a gradient moves with the solution along which it is taken.
+    let shift = 1e-7;
+    let moved: Vec<f64> = problem
+        .y0
+        .iter()
+        .map(|y| y + shift * if rng.gen() { 1.0 } else { -1.0 })
+        .collect();
+    let Ok(beside) = exact(&moved, &problem.cotangent) else {
+        return;
+    };
+    // The sum over samples may be small because its parts cancel: with other signs they do not.
+    let flipped = problem.cotangent.chunks_exact(N).flat_map(|row| {
+        let sign = if rng.gen() { 1.0 } else { -1.0 };
+        row.iter().map(move |x| sign * x)
+    });
+    let flipped: Vec<f64> = flipped.collect();
+    let Ok(apart) = exact(&problem.y0, &flipped) else {
+        return;
+    };
+    #[allow(clippy::cast_precision_loss, reason = "few samples")]
+    let samples = (problem.y0.len() / N) as f64;
+    let cancels = samples.sqrt() * norm(&apart[1]) / norm(&reference[1]).max(f64::MIN_POSITIVE);
+    let condition: Vec<f64> = (0..2)
+        .map(|part| {
+            let moves = relative(&beside[part], &reference[part]) / shift;
+            // The cotangent of y is known beside the largest that it was.
+            let decays = if part == 0 {
+                norm(&problem.cotangent) / norm(&reference[0]).max(f64::MIN_POSITIVE)
+            } else {
+                cancels
+            };
+            moves.max(decays).max(1.0)
+        })
+        .collect();
+    let mut adjoints: Vec<(String, SolveOptions)> = support::ADJOINTS
+        .into_iter()
+        .map(|adjoint| {
+            (
+                format!("{adjoint:?}"),
+                problem.options.clone().with_adjoint(adjoint),
+            )
+        })
+        .collect();
+    adjoints.push((
+        "Discrete, per sample".to_owned(),
+        problem.options.clone().with_steps(StepSizes::PerSample),
+    ));
+    adjoints.push((
+        "Discrete, Control::Gradients".to_owned(),
+        problem.options.clone().with_control(Control::GRADIENTS),
+    ));
+    for (adjoint, options) in adjoints {
+        let fate = match run(&problem.y0, options) {
+            Ok(found) => {
+                let estimate = found.backward.gradient_error;
+                let found = parts(&found);
+                let wrong: Vec<f64> = (0..2)
+                    .map(|part| relative(&found[part], &reference[part]))
+                    .collect();
+                let right =
+                    (0..2).all(|part| wrong[part] <= 100.0 * problem.tolerance * condition[part]);
+                // Beside the size that the estimate speaks of.
+                let of_size = (wrong[0] / condition[0].max(1.0)).max(wrong[1] / condition[1]);
+                if right {
+                    Fate::Right
+                } else if estimate >= 0.1 * of_size.min(1.0) {
+                    Fate::Warned
+                } else {
+                    println!(
+                        "{name}, {adjoint}, tolerance {:.1e}, t1 {t1:.2}: off by {wrong:?}, condition {condition:?}, \
+                         estimate {estimate:.1e}",
+                        problem.tolerance
+                    );
+                    Fate::Silent
+                }
+            }
+            Err(SolveError::GradientError { .. }) => Fate::Refused,
+            Err(_) => Fate::Failed,
+        };
+        *counts.entry((adjoint, fate)).or_default() += 1;
+    }
+}
+
+#[test]
+fn no_gradient_of_a_random_model_is_wrong_in_silence() {
+    let asked = env::var("NEURALODE_GRADIENTS").ok();
+    let count = asked
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(60_usize);
+    let of_each = count.div_ceil(5);
+    let dev = |seed| Cpu::seed_from_u64(seed);
+    macro_rules! all {
+        ($($name:ident: $n:literal),*) => {
+            [$(models_of::<$n, _>(
+                stringify!($name),
+                |seed| $name::<f64, _>::build(&dev(seed)).ode.field,
+                of_each,
+            )),*]
+        };
+    }
+    let mut total = Counts::new();
+    for counts in all!(Narrow: 1, Wide: 4, Waves: 5, Gates: 6, Kinks: 4) {
+        for (key, count) in counts {
+            *total.entry(key).or_default() += count;
+        }
+    }
+    for ((adjoint, fate), count) in &total {
+        println!("{adjoint:40} {fate:?} {count}");
+    }
+    let silent: usize = total
+        .iter()
+        .filter(|((_, fate), _)| *fate == Fate::Silent)
+        .map(|(_, count)| count)
+        .sum();
+    assert_eq!(silent, 0, "gradients that are wrong in silence");
+}

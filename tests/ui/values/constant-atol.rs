@@ -1,0 +1,22 @@
+// An absolute tolerance in a constant below zero.
+use neuralode::prelude::*;
+
+const TOL: f64 = -1e-3;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        ode: Ode {
+            field(t, y): [Dense(4 => 8, tanh), Dense(8 => 4)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: TOL },
+        },
+    }
+}
+
+fn main() {
+    let dev = Cpu::default();
+    let model = Model::<f32, _>::build(&dev);
+    let y: Tensor<Rank2<1, 4>, f32, _> = model.forward(dev.zeros::<Rank2<1, 4>>());
+    println!("{:?} {}", y.array(), model.summary());
+}

@@ -1,0 +1,19 @@
+// The momentum of a `BatchNorm` in a constant above one.
+use neuralode::prelude::*;
+
+const MOMENTUM: f64 = 7.0;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        norm: BatchNorm(momentum: MOMENTUM),
+    }
+}
+
+fn main() {
+    let model = Model::<f32, _>::build(&Cpu::default());
+    let x: Tensor<Rank2<2, 4>, f32, _> = Cpu::default().zeros();
+    let state = model.initial_state(0).unwrap();
+    let (y, ..) = model.try_forward_with_state(x, &state, Mode::Training).unwrap();
+    println!("{:?} {}", y.array(), model.summary());
+}

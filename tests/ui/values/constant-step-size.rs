@@ -1,0 +1,22 @@
+// A step size in a constant of zero.
+use neuralode::prelude::*;
+
+const STEP: f64 = 0.0;
+
+neural_ode! {
+    struct Model {
+        input: [4],
+        ode: Ode {
+            field(t, y): [Dense(4 => 8, tanh), Dense(8 => 4)],
+            span: 0.0..1.0,
+            solver: Rk4 { dt: STEP },
+        },
+    }
+}
+
+fn main() {
+    let dev = Cpu::default();
+    let model = Model::<f32, _>::build(&dev);
+    let y: Tensor<Rank2<1, 4>, f32, _> = model.forward(dev.zeros::<Rank2<1, 4>>());
+    println!("{:?} {}", y.array(), model.summary());
+}
