@@ -708,7 +708,8 @@ fn fields_and_states_are_concrete_values_of_known_size_that_may_change_threads()
     );
     const _: () = assert!(FROZEN >= FIELD + size_of::<DropoutState>());
 
-    let same: fn(&FullState<f32, Cpu>) -> (&Lift, &DropoutState) = |state| (&state.lift, &state.ode);
+    let same: fn(&FullState<f32, Cpu>) -> (&Lift, &DropoutState) =
+        |state| (&state.lift, &state.ode);
     let state = Full::<f32, _>::build(&Cpu::default())
         .initial_state(0)
         .unwrap();

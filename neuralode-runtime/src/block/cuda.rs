@@ -25,8 +25,8 @@ use crate::{
         cuda::launch::{stages, tile, Kernels, Pulled, Scalar},
         host::{kernel::TileField, storage::same},
         tensor::{
-            accumulate_numbers, accumulate_params, all_contiguous, as_gradient,
-            each_gradient, scalar, DeviceErr, TensorField,
+            accumulate_numbers, accumulate_params, all_contiguous, as_gradient, each_gradient,
+            scalar, DeviceErr, TensorField,
         },
     },
     error::SolveError,

@@ -173,7 +173,7 @@ impl<F> NeuralOde<F> {
     ///
     /// # Errors
     /// Those of [`crate::solve::solve`] and of the layers; [`SolveError::SharedStepsOnly`] for step sizes for each sample
-    /// in training, where statistics and masks are those of the batch.
+    /// in training, where a mask depends on a sample's place in the batch.
     pub fn try_forward_with_state<const N: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
         y0: Tensor<(B, Const<N>), E, D, T>,
