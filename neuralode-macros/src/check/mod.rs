@@ -170,16 +170,6 @@ pub(crate) fn field_parameters(clause: &Entry, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Batch normalisation in a field: `field(t, y): [Dense(4 => 4), BatchNorm]`
-pub(crate) fn no_field_of_batches(name: &Ident, diagnostics: &mut Diagnostics) {
-    diagnostics.error(
-        name,
-        "`BatchNorm` stands in a field: training normalises every evaluation by its own batch, inference would have one \
-         mean and variance for all of them",
-        "write `LayerNorm` here, or put `BatchNorm` in a stage before or after the `Ode`",
-    );
-}
-
 /// A width that is no positive integer: `Dense(0 => 10)`, `Dense(2.5 => 10)`, `Dense(-3 => 10)`
 pub(crate) fn width(
     at: &Value,

@@ -53,7 +53,12 @@ impl Lowering<'_> {
         current: Option<&Shape>,
     ) -> Option<Layer> {
         if self.time.is_some() {
-            check::no_field_of_batches(name, self.diagnostics);
+            self.diagnostics.error(
+                name,
+                "`BatchNorm` cannot stand in a field: training normalises each evaluation by its own batch, inference has \
+                 one mean and variance for all",
+                "write `LayerNorm`, or put `BatchNorm` in a stage before or after the block",
+            );
             // Its settings go with it.
             arguments = None;
         }
