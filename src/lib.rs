@@ -7,6 +7,7 @@
 //! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand.
 //! * [`Solve`] solves any vector field, a closure ([`FnField`]) for example, with everything around it: output
 //!   ([`SaveAt`]), [`events`], stops, hooks, and what a failing solve still gives.
+//! * `files` saves parameters at once, and loads all of them or none (feature `safetensors`).
 //! * [`try_backward`] is dfdx's backward pass with failures as errors, [`softmax_cross_entropy`] a loss in one
 //!   operation.
 //! * [`options`] holds everything about a solve that can be chosen; [`error`](mod@error) everything that can go wrong.
@@ -18,13 +19,16 @@
 
 pub use dfdx;
 pub use neuralode_runtime::{
-    adjoint, engine, error, events, layer, ode, options, saved_points, sensitivity,
+    adjoint, engine, error, events, keep_gradient, layer, ode, options, saved_points, sensitivity,
     softmax_cross_entropy, solve, state, step, stepper, tableau, take_backward_report, trajectory,
     try_backward, try_softmax_cross_entropy, vector_field, Adjoint, Control, Controller,
-    DenseOutput, Event, FnField, Frozen, FusedAdam, GradientCheck, LayerSummary, Mode, NeuralOde,
-    Samples, SaveAt, Solve, SolveError, SolveOptions, Solver, StatefulField, Stats, StepSizes,
-    Summary, TensorField, Vjp,
+    DenseOutput, Event, FnField, Frozen, FusedAdam, GradientCheck, KeptGradient, LayerSummary,
+    Mode, NeuralOde, Samples, SaveAt, Solve, SolveError, SolveOptions, Solver, StatefulField,
+    Stats, StepSizes, Summary, TensorField, Vjp,
 };
+
+#[cfg(feature = "safetensors")]
+pub use neuralode_runtime::{files, FileError};
 
 #[doc(hidden)]
 pub use neuralode_runtime::__private;
@@ -50,13 +54,19 @@ pub mod prelude {
     mod safetensors {}
 
     pub use crate::{
-        neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy, Event, FnField,
-        FusedAdam, Mode, NeuralOde, OdeModel, Samples, SaveAt, Solve, SolveError, SolveOptions,
-        Stats, Summary, TensorField,
+        keep_gradient, neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy,
+        Event, FnField, FusedAdam, Mode, NeuralOde, OdeModel, Samples, SaveAt, Solve, SolveError,
+        SolveOptions, Stats, Summary, TensorField,
     };
     pub use dfdx::{
         data::OneHotEncode,
         optim::{Adam, RMSprop, Sgd},
         prelude::*,
+    };
+    // In place of dfdx's traits of these names, which lose the earlier file while they write.
+    #[cfg(feature = "safetensors")]
+    pub use crate::{
+        files::{LoadFromSafetensors, SaveToSafetensors},
+        FileError,
     };
 }

@@ -8,6 +8,7 @@
 #![allow(missing_docs, reason = "a test program")]
 #![allow(
     clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
     clippy::float_cmp,
     reason = "numbers that both programs read, and counts"
 )]
@@ -26,7 +27,7 @@ use neuralode::{
     engine::cuda::Program,
     prelude::*,
     tableau::{ButcherTableau, WithTableau},
-    Adjoint, Controller, Solver, StepSizes,
+    Adjoint, Controller, FnField, Solve, Solver, Stats, StepSizes,
 };
 use support::{differentiate, parameters_of, relative_error, skip, Gradient};
 
@@ -190,7 +191,9 @@ int main() {
         for (int p = 0; p < FIELD::PARAMS; ++p) theta_bar[p] += theta_bars[(size_t)b * FIELD::PARAMS + p];
     std::vector<int> counts;
     for (const Report& report : reports) { counts.push_back(report.status); counts.push_back(report.accepted); counts.push_back(report.rejected); }
-    print(counts); print(y1); print(y0_bar); print(theta_bar);
+    std::vector<double> ends;
+    for (const Report& report : reports) { ends.push_back(report.t); ends.push_back(report.h); ends.push_back(report.decay); }
+    print(counts); print(y1); print(y0_bar); print(theta_bar); print(ends);
 }
 "#;
 
@@ -290,12 +293,14 @@ int main(int argc, char** argv) {
 }
 "#;
 
-/// What a launch gives: status, accepted and rejected steps of each sample, and numbers.
+/// What a launch gives: status, accepted and rejected steps of each sample, numbers, and of each sample's last step time,
+/// size and decay.
 struct Launched {
     counts: Vec<f64>,
     y1: Vec<f64>,
     y0_bar: Vec<f64>,
     theta_bar: Vec<f64>,
+    ends: Vec<f64>,
 }
 
 /// Compiles a program for the host, in a folder of its own.
@@ -446,11 +451,18 @@ fn launch(binary: &Path, input: &str) -> Launched {
         y1: next(),
         y0_bar: next(),
         theta_bar: next(),
+        ends: next(),
     }
 }
 
 /// C's `%a`: `-0x1.8p+3`
 fn from_hex(text: &str) -> f64 {
+    if let Ok(plain @ (f64::INFINITY | f64::NEG_INFINITY)) = text.parse() {
+        return plain;
+    }
+    if text.contains("nan") {
+        return f64::NAN;
+    }
     let (sign, digits) = text
         .strip_prefix('-')
         .map_or((1.0, text), |rest| (-1.0, rest));
@@ -554,6 +566,19 @@ fn ways(single: bool) -> Vec<(&'static str, SolveOptions, usize)> {
             2,
         ),
         ("RK4", equal.clone().with_solver(Solver::Rk4), 2),
+        (
+            "equal steps far from zero",
+            equal
+                .clone()
+                .with_span(16866.0, 16866.2)
+                .with_controller(Controller::Constant { dt: 0.01 }),
+            2,
+        ),
+        (
+            "a largest size that does not divide the span",
+            adaptive.clone().with_dt_max(0.03).with_dt0(0.03),
+            2,
+        ),
         ("Euler", equal.with_solver(Solver::Euler), 2),
         (
             "given sizes",
@@ -708,6 +733,94 @@ compared! {
     convolutions_agree: Convolved, ConvolvedOdeField, 36, f64, 2, Any, 1e-9;
     pools_agree: Pooled, PooledOdeField, 30, f64, 2, Equal, 1e-11;
     changes_of_shape_agree: Resized, ResizedOdeField, 3, f64, 2, Any, 1e-9;
+}
+
+/// `dy/dt = rate y` in three numbers, by the device code and by the loop of the host.
+#[test]
+fn device_code_goes_and_ends_where_the_loop_does_in_hard_places_of_time() {
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    if !runs(&compiler) {
+        return skip("there is no C++ compiler");
+    }
+    let sources = Linear::<f64, Cpu>::cuda_source(2);
+    let [("ode", program)] = sources.as_slice() else {
+        panic!("no source");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let binary = compile(program, "LinearOdeFieldKernel", "double", folder.path());
+    let base = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3).with_max_steps(100);
+    let equal = |t0, t1, dt| {
+        base.clone()
+            .with_span(t0, t1)
+            .with_controller(Controller::Constant { dt })
+    };
+    let cases = [
+        (-1e4, base.clone()),
+        (-1e16, base.clone()),
+        (-1e160, base.clone()),
+        (-1e160, base.clone().with_span(0.0, 2e-160)),
+        (-1e160, base.clone().with_span(0.0, -2e-160)),
+        (-1.0, equal(16866.0, 16866.2, 0.01)),
+        (-1.0, equal(1e9 + 1e-4, 1e9, 2e-6)),
+        (
+            -1.0,
+            base.clone().with_span(1e9, 1e9 + 1e-4).with_dt_max(2e-6),
+        ),
+        (0.5, base.clone().with_max_steps(3).with_span(0.0, 1e3)),
+    ];
+    for (rate, options) in cases {
+        let mut parameters = [0.0; 12];
+        for i in 0..3 {
+            parameters[i * 3 + i] = rate;
+        }
+        let y0 = [1.0, -0.5, 0.3];
+        let found = launch(
+            &binary,
+            &input(&options, &parameters, (&y0, &[0.0; 3]), 1, 2),
+        );
+        let mut field = FnField::new(|_, y: &[f64; 3]| y.map(|y| rate * y));
+        let mut attempts = 0;
+        let solved = Solve::new(&mut field, y0, &options)
+            .on_step(|_| {
+                attempts += 1;
+                core::ops::ControlFlow::Continue(())
+            })
+            .run();
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * b.abs();
+        match solved {
+            Ok(solution) => {
+                let Stats {
+                    accepted, rejected, ..
+                } = solution.stats;
+                assert_eq!(
+                    found.counts,
+                    [0.0, accepted as f64, rejected as f64],
+                    "{rate:e}"
+                );
+                assert!(relative_error(&found.y1, &solution.y) < 1e-9, "{rate:e}");
+            }
+            Err(failure) => {
+                let (t, h, decay) = match failure.error {
+                    SolveError::Stiff { t, h, decay, .. } => (t, h, Some(decay)),
+                    SolveError::MaxSteps { t, h, .. } => (t, h, None),
+                    other => panic!("{rate:e}: {other:?}"),
+                };
+                assert_eq!(found.counts[0], 1.0, "{rate:e}");
+                assert!(
+                    near(found.ends[0], t) && near(found.ends[1], h),
+                    "{rate:e}: {:?}",
+                    found.ends
+                );
+                assert!(
+                    decay.is_none_or(|decay| near(found.ends[2], decay)),
+                    "{rate:e}: {:?}",
+                    found.ends
+                );
+                assert_eq!(decay.is_some(), rate < -1.0, "{rate:e}");
+            }
+        }
+        assert!(attempts > 0);
+    }
 }
 
 #[test]

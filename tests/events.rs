@@ -4,7 +4,8 @@
 #![allow(
     clippy::cast_precision_loss,
     clippy::float_cmp,
-    reason = "numbers are small; equal bits are meant"
+    clippy::redundant_closure_for_method_calls,
+    reason = "numbers are small; equal bits are meant; a method has one lifetime, a closure any"
 )]
 
 mod support;
@@ -17,9 +18,13 @@ use neuralode::{
     events::Event,
     ode::{Ended, SaveAt, Solution, Solve},
     prelude::*,
-    tableau::{ButcherTableau, BOSH3, DOPRI8, TSIT5},
+    solve::solve,
+    step::Step,
+    tableau::{ButcherTableau, WithTableau, BOSH3, DOPRI8, TSIT5},
+    trajectory::Recorder,
     Adjoint, Controller, FnField,
 };
+use rand::{rngs::StdRng, Rng, SeedableRng};
 use support::{fields::Field, relative_error, ADJOINTS};
 
 /// Height and speed under the parameter's gravity.
@@ -275,6 +280,33 @@ fn what_happens_twice_in_a_step_is_found_by_samples() {
     assert!(found(3).is_empty());
     let both = found(20);
     assert!(both.len() == 2 && (both[0] - 0.4).abs() < 1e-15 && (both[1] - 0.45).abs() < 1e-15);
+}
+
+#[test]
+fn an_event_that_is_looked_at_too_often_is_an_error() {
+    let options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
+    let solved = |samples| {
+        let mut field = FnField::new(|_, _: &[f64; 1]| [1.0]);
+        let event = Event::new(|_, y: &[f64; 1]| y[0] - 0.5).with_samples(samples);
+        let run = Solve::new(&mut field, [0.0], &options).event(event).run();
+        run.map(|solution| solution.events.len())
+            .map_err(|failure| failure.error)
+    };
+    assert_eq!(solved(1 << 16), Ok(1));
+    for samples in [(1 << 16) + 1, usize::MAX - 1, usize::MAX] {
+        let error = solved(samples).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                SolveError::InvalidSetting {
+                    layer: "Event",
+                    name: "samples",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
 }
 
 #[test]
@@ -575,4 +607,353 @@ fn a_batch_ends_at_the_event_of_one_of_its_samples() {
     for (height, row) in (1..=20).zip(half.chunks(2)) {
         assert!((row[0] - (f64::from(height) - 0.25)).abs() < 1e-9);
     }
+}
+
+/// Times of the events of `g` along `y' = 1` from `y0`, in equal steps.
+fn times(
+    g: impl Fn(f64, f64) -> f64,
+    (t0, t1, dt): (f64, f64, f64),
+    y0: f64,
+    change: impl for<'e> Fn(Event<'e, [f64; 1]>) -> Event<'e, [f64; 1]>,
+) -> (Vec<f64>, Ended) {
+    let options = SolveOptions::new(t0, t1, 1e-6, 1e-6)
+        .with_controller(Controller::Constant { dt })
+        .with_max_steps(100_000);
+    let mut field = FnField::new(|_, _: &[f64; 1]| [1.0]);
+    let solution = Solve::new(&mut field, [y0], &options)
+        .event(change(Event::new(move |t, y: &[f64; 1]| g(t, y[0]))))
+        .run()
+        .unwrap();
+    let found = solution.events.iter().map(|at| at.t).collect();
+    (found, solution.ended)
+}
+
+#[test]
+fn a_root_at_the_end_of_a_step_hides_no_other() {
+    let g = |t: f64, _: f64| (t - 0.5) * (t - 0.7);
+    for samples in [0, 1, 3] {
+        for dt in [0.25, 0.125, 0.5] {
+            for (span, right) in [((0.0, 1.0, dt), [0.5, 0.7]), ((1.0, 0.0, dt), [0.7, 0.5])] {
+                let (both, _) = times(g, span, 0.0, |event| event.with_samples(samples));
+                assert_eq!(both.len(), 2, "{span:?} {samples}: {both:?}");
+                assert!((both[0] - right[0]).abs() < 4e-16 && (both[1] - right[1]).abs() < 4e-16);
+                let (rising, ended) = times(g, span, 0.0, |event| {
+                    event.with_samples(samples).rising().terminal()
+                });
+                assert!(rising.len() == 1 && (rising[0] - right[1]).abs() < 4e-16);
+                assert_eq!(ended, Ended::AtEvent);
+                let (falling, _) = times(g, span, 0.0, |event| event.falling().terminal());
+                assert!(falling.len() == 1 && (falling[0] - right[0]).abs() < 4e-16);
+            }
+        }
+    }
+    // A stop at the root, with steps that the error chooses.
+    let options = SolveOptions::new(0.0, 1.0, 1e-6, 1e-6);
+    let mut field = FnField::new(|_, _: &[f64; 1]| [1.0]);
+    let solution = Solve::new(&mut field, [0.0], &options)
+        .step_at(&[0.5])
+        .event(Event::new(|t, _: &[f64; 1]| (t - 0.5) * (t - 0.7)))
+        .run()
+        .unwrap();
+    let found: Vec<f64> = solution.events.iter().map(|at| at.t).collect();
+    assert!(
+        found.len() == 2 && found[0] == 0.5 && (found[1] - 0.7).abs() < 4e-16,
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_touch_is_no_event_wherever_it_is() {
+    for (t0, t1) in [(0.0, 1.0), (1.0, 0.0)] {
+        for dt in [0.25, 0.5, 0.1] {
+            for power in [2, 4] {
+                for sign in [1.0, -1.0] {
+                    let touch = |t: f64, _: f64| sign * (t - 0.5).powi(power);
+                    let (found, ended) = times(touch, (t0, t1, dt), 0.0, |event| event.terminal());
+                    assert_eq!(
+                        (found, ended),
+                        (vec![], Ended::AtEnd),
+                        "{dt} {power} {sign}"
+                    );
+                }
+            }
+            // Of the state, which has the rounding errors of the solve.
+            let touch = |_: f64, y: f64| (y - 0.5) * (y - 0.5);
+            let (found, _) = times(touch, (0.0, 1.0, dt), 0.0, |event| event);
+            assert!(found.is_empty(), "{found:?}");
+            let cubic = |t: f64, _: f64| (t - 0.5).powi(3);
+            let (found, _) = times(cubic, (t0, t1, dt), 0.0, |event| event);
+            assert!(
+                found.len() == 1 && (found[0] - 0.5).abs() < 1e-5,
+                "{found:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_zero_at_the_start_is_no_event_and_what_follows_is_judged_by_the_sign_after_it() {
+    let g = |_: f64, y: f64| y * (y - 0.3);
+    for dt in [1.0, 0.5, 0.25] {
+        let (found, _) = times(g, (0.0, 1.0, dt), 0.0, |event| event);
+        assert!(
+            found.len() == 1 && (found[0] - 0.3).abs() < 4e-16,
+            "{found:?}"
+        );
+        let (found, _) = times(g, (0.0, 1.0, dt), 0.0, |event| event.rising());
+        assert_eq!(found.len(), 1);
+        let (found, _) = times(g, (0.0, 1.0, dt), 0.0, |event| event.falling());
+        assert!(found.is_empty());
+    }
+    // A ball that starts on the floor comes back to it, however long the first step.
+    for dt0 in [3.0, 1.5, 0.1] {
+        let options = SolveOptions::new(0.0, 3.0, 1e-9, 1e-9).with_dt0(dt0);
+        for direction in [Event::terminal, |event: Event<'static, [f64; 2]>| {
+            event.falling().terminal()
+        }] {
+            let mut field = FALL;
+            let solution = Solve::new(&mut field, [0.0, 5.0], &options)
+                .event(direction(Event::new(height)))
+                .run()
+                .unwrap();
+            assert_eq!(solution.ended, Ended::AtEvent, "it falls through the floor");
+            assert!((solution.t - 10.0 / 9.81).abs() < 1e-12, "{}", solution.t);
+        }
+    }
+    // A function that is zero for a while changes its sign where that ends.
+    let flat = |t: f64, _: f64| if t < 0.4 { -1.0 } else { (t - 0.6).max(0.0) };
+    let (found, _) = times(flat, (0.0, 1.0, 0.25), 0.0, |event| event);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let (found, _) = times(|_, _| 0.0, (0.0, 1.0, 0.25), 0.0, |event| event);
+    assert!(found.is_empty());
+}
+
+#[test]
+fn roots_at_the_ends_of_steps_are_all_found_wherever_they_are_and_nothing_else_is() {
+    let mut random = StdRng::seed_from_u64(3);
+    for case in 0..2000 {
+        let steps = random.gen_range(2..20_u32);
+        // A power of two, so that the ends of steps are numbers.
+        let dt = 2.0_f64.powi(random.gen_range(-12..6));
+        let backward = random.gen_bool(0.5);
+        let signed = if backward { -dt } else { dt };
+        let t0 = dt * f64::from(random.gen_range(-40..40));
+        let t1 = t0 + signed * f64::from(steps);
+        // Single roots and touches, some at ends of steps, at most one in each step and not too near each other.
+        let mut roots = Vec::new();
+        for step in 0..steps {
+            match random.gen_range(0..4) {
+                0 => roots.push((t0 + signed * f64::from(step), 1 + random.gen_range(0..2))),
+                1 => roots.push((
+                    t0 + signed * (f64::from(step) + random.gen_range(0.1..0.9)),
+                    1,
+                )),
+                _ => {}
+            }
+        }
+        let scale = dt * f64::from(steps);
+        let g = |t: f64, _: f64| -> f64 {
+            roots
+                .iter()
+                .map(|(root, power)| ((t - root) / scale * 8.0).powi(*power))
+                .product()
+        };
+        let expected: Vec<f64> = roots
+            .iter()
+            .filter(|(root, power)| *power == 1 && *root != t0)
+            .map(|(root, _)| *root)
+            .collect();
+        let (found, _) = times(g, (t0, t1, dt), 0.0, |event| event);
+        assert_eq!(
+            found.len(),
+            expected.len(),
+            "{case}: {found:?} {expected:?} {roots:?}"
+        );
+        for (found, right) in found.iter().zip(&expected) {
+            let unit = f64::EPSILON * t0.abs().max(t1.abs());
+            assert!(
+                (found - right).abs() <= 2.0 * unit,
+                "{case}: {found} is not {right}"
+            );
+        }
+        // The last of them, by its direction.
+        if let Some(last) = expected.last() {
+            let ends = |event: Event<'static, [f64; 1]>| event.terminal();
+            let options =
+                SolveOptions::new(t0, t1, 1e-6, 1e-6).with_controller(Controller::Constant { dt });
+            let after = *last;
+            let mut field = FnField::new(|_, _: &[f64; 1]| [1.0]);
+            let solution = Solve::new(&mut field, [0.0], &options)
+                .event(ends(Event::new(move |t, _: &[f64; 1]| t - after)))
+                .run()
+                .unwrap();
+            assert_eq!(solution.ended, Ended::AtEvent);
+            assert!((solution.t - last).abs() <= 2.0 * f64::EPSILON * t0.abs().max(t1.abs()));
+        }
+    }
+}
+
+#[test]
+fn an_event_of_the_state_is_found_to_a_few_units_in_the_last_place_with_every_method() {
+    let mut random = StdRng::seed_from_u64(4);
+    for solver in neuralode::Solver::ALL {
+        for case in 0..200 {
+            let mark = if case == 0 {
+                1.0
+            } else {
+                random.gen_range(0.1..2.9)
+            };
+            let dt = [3.0, 0.7, 0.31][case % 3];
+            let options = SolveOptions::new(0.0, 3.0, 1e-6, 1e-6)
+                .with_solver(solver)
+                .with_controller(Controller::Constant { dt });
+            let mut field = FnField::new(|_, _: &[f64; 1]| [1.0]);
+            let solution = Solve::new(&mut field, [0.0], &options)
+                .save_at(SaveAt::times(&[0.05, mark, 2.95]))
+                .event(Event::new(move |_, y: &[f64; 1]| y[0] - mark).terminal())
+                .run()
+                .unwrap();
+            let unit = mark.next_up() - mark;
+            assert!(
+                (solution.t - mark).abs() <= 4.0 * unit.max(f64::EPSILON * dt),
+                "{solver:?}: {} units off {mark}",
+                (solution.t - mark) / unit
+            );
+            assert!(
+                // A sum of as many terms as there are stages, each of them up to the step's size.
+                (solution.y[0] - mark).abs() <= 4.0 * unit.max(f64::EPSILON * dt),
+                "{solver:?}: {} units off {mark} at {} units, {dt}",
+                (solution.y[0] - mark) / unit,
+                (solution.t - mark) / unit
+            );
+            // The event is at a saved time, whose value is kept.
+            assert_eq!(solution.times, [0.05, mark], "{solver:?}");
+            assert!((solution.values[1][0] - mark).abs() <= 8.0 * unit.max(f64::EPSILON * dt));
+        }
+    }
+}
+
+#[test]
+fn the_weights_of_every_interpolant_make_a_line_of_a_constant_field() {
+    struct Sums;
+    impl WithTableau for Sums {
+        type Output = ();
+        fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) {
+            for i in 0..=1000 {
+                let theta = f64::from(i) / 1000.0;
+                let sum: f64 = tableau.dense_weights(theta).iter().sum();
+                assert!(
+                    (sum - theta).abs() <= 2e-15,
+                    "{}: {}",
+                    tableau.name,
+                    sum - theta
+                );
+                let slope: f64 = tableau.dense_derivative_weights(theta).iter().sum();
+                assert!(
+                    (slope - 1.0).abs() <= 2e-14,
+                    "{}: {}",
+                    tableau.name,
+                    slope - 1.0
+                );
+            }
+            assert_eq!(tableau.dense_weights(0.0), [0.0; S]);
+        }
+    }
+    for solver in neuralode::Solver::ALL {
+        solver.with_tableau(Sums);
+    }
+}
+
+/// Fails at its `n`-th step, after it has taken the state.
+struct Fails(usize);
+
+impl<const S: usize> Recorder<[f64; 2], S> for Fails {
+    fn record(&mut self, step: Step<&mut [f64; 2], &mut [[f64; 2]; S]>) -> Result<(), SolveError> {
+        *step.y = [f64::NAN; 2];
+        self.0 -= 1;
+        if self.0 == 0 {
+            return Err(SolveError::NoTimes);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_solve_gives_that_failed_inside_an_accepted_step_is_right_up_to_its_time() {
+    for (t0, t1) in [(0.0, 10.0), (10.0, 0.0)] {
+        for fails_at in 1..25 {
+            let options = SolveOptions::new(t0, t1, 1e-6, 1e-6);
+            let mut field = FnField::new(rotation);
+            let mut calls = 0;
+            let grid: Vec<f64> = (0..=100)
+                .map(|i| t0 + (t1 - t0) * f64::from(i) / 100.0)
+                .collect();
+            let failure = Solve::new(&mut field, [t0.cos(), t0.sin()], &options)
+                .save_at(SaveAt::times(&grid).with_dense())
+                .event(Event::new(|_, _: &[f64; 2]| {
+                    calls += 1;
+                    if calls == fails_at {
+                        f64::NAN
+                    } else {
+                        1.0
+                    }
+                }))
+                .run()
+                .unwrap_err();
+            let partial = &failure.partial;
+            assert!(matches!(
+                failure.error,
+                SolveError::NonFinite {
+                    quantity: Quantity::EventFunction,
+                    ..
+                }
+            ));
+            let right =
+                |t: f64, y: [f64; 2]| (y[0] - t.cos()).abs().max((y[1] - t.sin()).abs()) < 1e-4;
+            assert!(right(partial.t, partial.y), "{fails_at}");
+            for i in 0..=50 {
+                let t = t0 + (partial.t - t0) * f64::from(i) / 50.0 * (1.0 - 1e-15);
+                let value = partial.at(t).unwrap();
+                assert!(right(t, value), "{fails_at}: {value:?} at {t}");
+            }
+            assert_eq!(partial.at(t0).unwrap(), [t0.cos(), t0.sin()]);
+            // Every saved time up to there has its value.
+            let reached = grid
+                .iter()
+                .filter(|t| (*t - t0).abs() <= (partial.t - t0).abs());
+            if partial.stats.accepted > 0 {
+                assert_eq!(
+                    partial.times,
+                    reached.copied().collect::<Vec<_>>(),
+                    "{fails_at}"
+                );
+            }
+            assert!(partial
+                .times
+                .iter()
+                .zip(&partial.values)
+                .all(|(t, y)| right(*t, *y)));
+        }
+    }
+    // A recorder that fails ends the solve with its error, and nothing is lost before.
+    let options = SolveOptions::new(0.0, 10.0, 1e-6, 1e-6);
+    let error = solve(
+        &mut FnField::new(rotation),
+        &TSIT5,
+        [1.0, 0.0],
+        &options,
+        &mut Fails(3),
+    )
+    .unwrap_err();
+    assert_eq!(error, SolveError::NoTimes);
+    // Memory for checkpoints runs out in an accepted step.
+    let small = options.with_adjoint(Adjoint::Checkpointed { bytes: 100 });
+    let failure = Solve::new(&mut FnField::new(rotation), [1.0, 0.0], &small)
+        .save_at(SaveAt::end().with_dense().with_steps())
+        .run_keeping(&TSIT5)
+        .unwrap_err();
+    assert!(matches!(failure.error, SolveError::CheckpointBudget { .. }));
+    let partial = &failure.partial;
+    assert_eq!(partial.times.last(), Some(&partial.t));
+    assert!((partial.at(0.5 * partial.t).unwrap()[0] - (0.5 * partial.t).cos()).abs() < 1e-6);
 }

@@ -277,6 +277,39 @@ fn a_header_that_promises_billions_of_images_is_an_error() {
 }
 
 #[test]
+fn of_files_with_more_images_than_mnist_no_more_is_read_than_is_wanted() {
+    // A hundred thousand images are promised, and ten are there: who reads on meets the end.
+    let (images, labels) = good(10);
+    let (images, labels) = (&images[16..], &labels[8..]);
+    let images = idx(&[0x0803, 100_000, 28, 28], images);
+    let labels = idx(&[0x0801, 100_000], labels);
+    let (packed, packed_labels) = (gzip(&images), gzip(&labels));
+    let (gz, labels_gz) = (format!("{IMAGES}.gz"), format!("{LABELS}.gz"));
+    for files in [
+        [(IMAGES, images.as_slice()), (LABELS, &labels)],
+        [(gz.as_str(), &packed), (labels_gz.as_str(), &packed_labels)],
+    ] {
+        let folder = folder(&files);
+        let first = |wanted| load(&flag(folder.path()), wanted);
+        let data = first(10).unwrap();
+        assert_eq!((data.len(), data.images.len()), (10, 10 * PIXELS));
+        assert_eq!(data.images, good(10).0[16..]);
+        assert!(matches!(data.origin, Origin::Other { .. }));
+        assert!(matches!(
+            first(11),
+            Err(DataError::Folder {
+                fault: Fault::Truncated { .. },
+                ..
+            })
+        ));
+        assert!(matches!(
+            first(100_001),
+            Err(DataError::TooFew { found: 100_000, .. })
+        ));
+    }
+}
+
+#[test]
 fn as_many_labels_as_images_are_expected() {
     let (images, _) = good(5);
     let (_, labels) = good(4);

@@ -3,9 +3,12 @@
 #![allow(missing_docs, reason = "a test program")]
 
 use std::{
+    fs::OpenOptions,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
     sync::OnceLock,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -31,18 +34,41 @@ fn program() -> &'static Path {
     })
 }
 
-/// Runs the example in an empty folder, without a network, a cache or MNIST.
-fn run(arguments: &[&str]) -> Output {
-    let home = tempfile::tempdir().unwrap();
-    Command::new(program())
+/// The example in an empty folder, without a network, a cache or MNIST.
+fn command(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command
         .args(arguments)
-        .current_dir(home.path())
+        .current_dir(home)
         .env_remove("MNIST_DIR")
         .env("NEURALODE_OFFLINE", "1")
-        .env("HOME", home.path())
-        .env("XDG_CACHE_HOME", home.path().join("cache"))
-        .output()
-        .unwrap()
+        .env("HOME", home)
+        .env("XDG_CACHE_HOME", home.join("cache"));
+    command
+}
+
+/// Runs it.
+fn run(arguments: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    command(home.path(), arguments).output().unwrap()
+}
+
+fn json(file: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+/// Finished epochs of the last run in a file.
+fn epochs(file: &Path) -> usize {
+    let json = json(file);
+    let run = json["runs"].as_array().unwrap().last().unwrap();
+    run["epochs"].as_array().unwrap().len()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -84,7 +110,7 @@ fn without_mnist_it_trains_on_drawn_digits_and_says_so() {
     );
     assert!(printed.contains("16450 trainable parameters"), "{printed}");
 
-    let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let json = json(&file);
     let keys =
         |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
     assert_eq!(
@@ -138,7 +164,7 @@ fn the_same_seed_gives_the_same_numbers_and_another_seed_others() {
             "--images", "200", "--epochs", "1", "--seed", seed, "--seeds", seeds, "--json", path,
         ]);
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let json = json(&file);
         let runs = json["runs"].as_array().unwrap();
         runs.iter()
             .map(|run| run["epochs"][0]["loss"].as_f64().unwrap())
@@ -159,7 +185,7 @@ fn generated_kernels_and_the_tape_train_alike() {
             "--images", "300", "--epochs", "2", "--vjp", vjp, "--json", path,
         ]);
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let json = json(&file);
         assert_eq!(json["vjp"], vjp);
         json["runs"][0]["epochs"][1]["loss"].as_f64().unwrap()
     };
@@ -236,7 +262,7 @@ fn solver_and_tolerances_are_those_that_were_asked_for() {
         ];
         let output = run(&[&common, arguments].concat());
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let json = json(&file);
         json["runs"][0]["epochs"][0]["nfe"].as_u64().unwrap()
     };
     // 270 training images are three batches; equal steps take no probe for a first size.
@@ -337,7 +363,7 @@ fn a_training_that_diverges_is_a_typed_error_and_keeps_what_was_finished() {
             ],
             &["error: ", ": "],
         );
-        let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let json = json(&file);
         assert!(json["runs"][0]["epochs"].as_array().unwrap().len() < 5);
     }
 }
@@ -356,4 +382,131 @@ fn version_info_names_the_toolchain_and_the_machine() {
     ] {
         assert!(printed.contains(line), "{printed}");
     }
+}
+
+const SHORT: [&str; 5] = ["--images", "100", "--epochs", "3", "--json"];
+
+#[test]
+fn a_reader_that_leaves_costs_no_results() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("d.json");
+    let mut child = command(home.path(), &SHORT)
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("Data: "));
+    drop(lines);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(epochs(&file), 3);
+    assert_eq!(names(home.path()), ["d.json"]);
+}
+
+#[test]
+fn a_reader_that_leaves_ends_a_training_without_a_file() {
+    let home = tempfile::tempdir().unwrap();
+    // It would take hours.
+    let mut child = command(home.path(), &["--images", "100", "--epochs", "1000000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    drop(lines);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_standard_output_costs_no_results() {
+    let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("d.json");
+    let output = command(home.path(), &SHORT)
+        .arg(&file)
+        .stdout(full())
+        .output()
+        .unwrap();
+    let message = text(&output.stderr);
+    assert!(output.status.success(), "{message}");
+    assert!(
+        message.contains("standard output cannot be written"),
+        "{message}"
+    );
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert_eq!(epochs(&file), 3);
+
+    // Without the file they are lost, which is an error; and standard error may be full as well.
+    let lost = |stderr: Stdio| {
+        let mut lost = command(home.path(), &SHORT[..4]);
+        lost.stdout(full()).stderr(stderr).output().unwrap()
+    };
+    let output = lost(Stdio::piped());
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("--json FILE"), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    assert_eq!(lost(full().into()).status.code(), Some(2));
+}
+
+/// A training that goes on for hours and has finished its first epochs.
+fn long_training(home: &Path, file: &Path) -> Child {
+    let mut child = command(home, &["--images", "100", "--epochs", "1000000", "--json"])
+        .arg(file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !file.exists() || epochs(file) < 2 {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+#[test]
+fn every_finished_epoch_is_in_the_file_when_the_program_is_killed() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("d.json");
+    let mut child = long_training(home.path(), &file);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(epochs(&file) >= 2);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_training_keeps_its_epochs_and_leaves_no_temporary_file() {
+    for signal in ["INT", "TERM"] {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("d.json");
+        let child = long_training(home.path(), &file);
+        let sent = Command::new("kill")
+            .args(["-s", signal, &child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{message}");
+        assert_eq!(message, "error: the training was interrupted\n");
+        assert!(epochs(&file) >= 2);
+        assert_eq!(names(home.path()), ["d.json"]);
+    }
+}
+
+#[test]
+fn a_step_size_that_leads_nowhere_is_an_error_of_a_few_words() {
+    let output = fails(
+        &["--images", "100", "--dt", "1e-300"],
+        &["4096 steps", "e-297 of 1"],
+    );
+    let message = text(&output.stderr);
+    assert!(message.len() < 400, "{message}");
 }

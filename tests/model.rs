@@ -269,6 +269,40 @@ fn conversions_keep_parameters_and_changed_options() {
 }
 
 #[test]
+fn the_gradient_of_an_input_is_kept_where_that_is_asked_for() {
+    let dev = Cpu::seed_from_u64(1);
+    let model = Small::<f64, _>::build(&dev);
+    let x = images(&dev, 3_usize);
+    // With gradients that drop nothing, dfdx keeps it as well.
+    let y = model.try_forward(x.leaky_trace()).unwrap();
+    let (leaky, _) = try_backward(y.square().sum()).unwrap();
+    let expected = leaky.get(&x).as_vec();
+    assert!(expected.iter().any(|x| *x != 0.0));
+
+    let mut gradients = model.alloc_grads();
+    for pass in 1..=3 {
+        let (traced, gradient) = keep_gradient(x.trace(gradients));
+        let y = model.try_forward(traced).unwrap();
+        assert!(gradient.get().is_none(), "before the pass");
+        (gradients, _) = try_backward(y.square().sum()).unwrap();
+        assert_eq!(gradient.get().unwrap().as_vec(), expected);
+        assert_eq!(gradient.get().unwrap().shape(), x.shape());
+        // Those of parameters add up; this one belongs to its pass.
+        let bias = gradients.get(&model.decoder.1.bias).as_vec();
+        let once = leaky.get(&model.decoder.1.bias).as_vec();
+        for (sum, once) in bias.iter().zip(once) {
+            assert!((sum - f64::from(pass) * once).abs() <= 1e-12 * sum.abs());
+        }
+    }
+    // What no loss depends on has a gradient of zero.
+    let (traced, gradient) = keep_gradient(x.leaky_trace());
+    let (_, tape) = traced.split_tape();
+    let loss = dev.ones::<Rank0>().put_tape(tape);
+    try_backward(loss).unwrap();
+    assert!(gradient.get().unwrap().as_vec().iter().all(|x| *x == 0.0));
+}
+
+#[test]
 fn safetensors_round_trip_under_the_documented_paths() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");

@@ -814,7 +814,7 @@ fn bad_fields_are_typed_errors_in_bounded_time() {
                 assert!(error > 1.0, "{name}");
                 (t, h)
             }
-            SolveError::MaxSteps { t, h, steps, .. } => {
+            SolveError::MaxSteps { t, h, steps, .. } | SolveError::Stiff { t, h, steps, .. } => {
                 assert_eq!(steps, 4096);
                 (t, h)
             }

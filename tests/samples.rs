@@ -77,13 +77,31 @@ fn samples_written_in_place_are_those_given() {
     let given = numbers::<f64>(12);
     let written = Samples::from_fn(4, 3, |sample, row| {
         row.copy_from_slice(&given[3 * sample..][..3]);
-    });
+    })
+    .unwrap();
     assert_eq!(
         written.numbers(),
         Samples::new(3, &given).unwrap().numbers()
     );
     // Every row of registers is one cache line.
     assert_eq!(written.numbers().as_ptr().addr() % 64, 0);
+}
+
+#[test]
+fn more_samples_than_memory_are_an_error_with_their_shape() {
+    for [samples, features] in [
+        [1 << 33, 1 << 31],
+        [usize::MAX, 1],
+        [1, usize::MAX],
+        [1 << 31, 1 << 31],
+        // No overflow, and yet no machine has it.
+        [1 << 30, 1 << 24],
+    ] {
+        let error = Samples::<f32>::from_fn(samples, features, |_, _| {}).unwrap_err();
+        let shape = vec![samples, features];
+        assert!(error.to_string().contains(&format!("{shape:?}")), "{error}");
+        assert_eq!(error, SolveError::TooLarge { shape });
+    }
 }
 
 #[test]

@@ -354,11 +354,11 @@ fn a_field_that_turns_nan_is_reported_with_its_time() {
 }
 
 #[test]
-fn a_stiff_field_runs_into_the_limit_of_steps() {
+fn a_stiff_field_that_runs_into_the_limit_of_steps_is_called_stiff() {
     let options = SolveOptions::new(0.0, 1e3, 1e-3, 1e-3).with_max_steps(100);
     let error = run(|_, [y]| [-1e4 * y], [1.0], &options).unwrap_err();
     assert!(
-        matches!(error, SolveError::MaxSteps { steps: 100, .. }),
+        matches!(error, SolveError::Stiff { steps: 100, .. }),
         "{error:?}"
     );
 }

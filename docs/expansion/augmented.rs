@@ -712,8 +712,8 @@ const _: () = {
         }
         /// The model's output with the statistics of its forward solves.
         ///
-        /// On a taped input, a backward pass gives gradients for the parameters and for the input. Where the
-        /// input is data, [`Self::try_forward_traced`] spares the latter.
+        /// On a taped input, a backward pass computes gradients for the parameters and for the input; `keep_gradient`
+        /// keeps the latter, and where the input is data, [`Self::try_forward_traced`] spares it.
         ///
         /// # Errors
         /// An empty batch, numbers that are not finite, and failures of a solve or of the device.
@@ -763,6 +763,7 @@ const _: () = {
             let _ = (batch, &mut stats);
             Ok((x, stats))
         }
+        model_files!(Elem, Dev);
         /// Stages, layers, static shapes and parameter counts.
         pub fn summary(&self) -> Summary {
             Summary::new("Augmented")

@@ -555,9 +555,9 @@ const _: () = {
         }
         /// The model's output, the state for the next call, and the statistics of the forward solves.
         ///
-        /// The same input and state give the same output. On a taped input, a backward pass gives gradients for the
-        /// parameters and for the input. Where the input is data, [`Self::try_forward_traced_with_state`] spares the
-        /// latter.
+        /// The same input and state give the same output. On a taped input, a backward pass computes gradients for the
+        /// parameters and for the input; `keep_gradient` keeps the latter, and where the input is data,
+        /// [`Self::try_forward_traced_with_state`] spares it.
         ///
         /// # Errors
         /// An empty batch, numbers that are not finite, what a layer has of its own, and failures of a solve or of
@@ -681,6 +681,7 @@ const _: () = {
                 stats,
             ))
         }
+        model_files!(Elem, Dev);
         /// Stages, layers, static shapes and parameter counts.
         pub fn summary(&self) -> Summary {
             Summary::new("Noisy")

@@ -13,6 +13,8 @@
 mod cli;
 mod data;
 mod report;
+mod screen;
+mod stop;
 mod train;
 mod version;
 
@@ -23,6 +25,8 @@ use neuralode::prelude::*;
 
 use cli::{AdjointName, Arguments, DeviceName, VjpName};
 use report::Report;
+use screen::{complain, say};
+use stop::Stop;
 use train::Images;
 
 neural_ode! {
@@ -47,14 +51,23 @@ fn main() -> ExitCode {
     // With large batches this thread works beside the others instead of waiting for them.
     let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
     if let Err(error) = pool.build_global() {
-        eprintln!("warning: no threads beside this one ({error})");
+        complain!("warning: no threads beside this one ({error})");
     }
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
+    stop::listen();
+    let outcome = run(&arguments).and_then(|()| match arguments.json {
+        Some(_) => Ok(()),
+        None => Ok(screen::check()?),
+    });
+    let Err(error) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    if matches!(error.downcast_ref(), Some(Stop::Unread)) {
+        return ExitCode::SUCCESS;
+    }
+    complain!("error: {error}");
+    match error.downcast_ref() {
+        Some(Stop::Interrupted) => ExitCode::from(stop::INTERRUPTED),
+        _ => ExitCode::from(2),
     }
 }
 
@@ -104,7 +117,7 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         };
         let report = train(&configuration, None)?;
         rows.push(report.row(page));
-        println!();
+        say!("");
     }
     report::print_comparison(&rows);
     Ok(())
@@ -138,8 +151,8 @@ fn on_cuda(_: &Arguments, _: Option<report::Output>) -> Result<Report, Box<dyn E
         .into())
 }
 
-/// Trains once per seed, prints a table for each, and writes the JSON file: after a failure, too, with what
-/// was finished until then.
+/// Trains once per seed, prints a table for each, and writes the JSON file: after every epoch, and after a failure, too,
+/// with what was finished until then.
 fn all_runs<D: Device<f32>>(
     arguments: &Arguments,
     output: Option<report::Output>,
@@ -147,10 +160,10 @@ fn all_runs<D: Device<f32>>(
 ) -> Result<Report, Box<dyn Error>> {
     let places = data::Places::from_env(arguments.data_dir.clone());
     let set = data::load(&places, arguments.images)?;
-    println!("Data: {}.", set.origin);
-    let mut report = Report::new(arguments, &set.origin);
+    say!("Data: {}.", set.origin);
+    let mut report = Report::new(arguments, &set.origin, output);
     let images = Images::split(set);
-    println!(
+    say!(
         "{} training and {} test images, batches of {}, {} epochs, Adam({}), adjoint {}, vjp {}, device {}.\n",
         images.training(),
         images.test(),
@@ -161,19 +174,20 @@ fn all_runs<D: Device<f32>>(
         arguments.effective_vjp(),
         arguments.device,
     );
-    let outcome = arguments.seeds().try_for_each(|seed| {
+    let mut one_run = |seed| {
         let device = device(seed)?;
         let mut model = MnistOde::<f32, _>::try_build(&device)
             .map_err(|error| format!("the model could not be built: {error}"))?;
         arguments.apply(&mut model.ode.options);
         if seed == arguments.seed {
-            println!("{}\n", model.summary());
+            say!("{}\n", model.summary());
         }
         report.begin(seed);
         train::train(&mut model, &device, &images, arguments, seed, &mut report)
-    });
+    };
+    let outcome = stop::training(|| arguments.seeds().try_for_each(&mut one_run));
     report.print_means();
-    let written = output.map_or(Ok(()), |output| output.write(&report));
+    let written = report.save();
     outcome?;
     written?;
     Ok(report)

@@ -1,15 +1,21 @@
 //! The printed table and the JSON file.
 
 use std::{
-    fs, io,
-    io::Write,
+    fs,
+    fs::OpenOptions,
+    io,
     path::{Path, PathBuf},
 };
 
-use neuralode::Stats;
+use neuralode::{files, Stats};
 use serde::Serialize;
 
-use crate::{cli::Arguments, data::Origin};
+use crate::{
+    cli::Arguments,
+    data::{Origin, TEMPORARY},
+    screen::{self, complain, say},
+    stop::Stop,
+};
 
 /// Everything that was measured.
 #[derive(Serialize)]
@@ -22,6 +28,8 @@ pub(crate) struct Report {
     images: usize,
     batch: usize,
     runs: Vec<Run>,
+    #[serde(skip)]
+    output: Option<Output>,
 }
 
 /// One training run.
@@ -96,7 +104,8 @@ fn count(n: usize) -> f64 {
 }
 
 impl Report {
-    pub(crate) fn new(arguments: &Arguments, origin: &Origin) -> Self {
+    /// A report that goes to `output` as well.
+    pub(crate) fn new(arguments: &Arguments, origin: &Origin, output: Option<Output>) -> Self {
         Self {
             dataset: origin.name(),
             device: arguments.device.to_string(),
@@ -106,24 +115,26 @@ impl Report {
             images: arguments.images,
             batch: arguments.batch,
             runs: Vec::new(),
+            output,
         }
     }
 
     /// Starts the table of one run.
     pub(crate) fn begin(&mut self, seed: u64) {
-        println!("seed {seed}");
-        println!(
-            "  epoch  seconds    loss   train %   test %  field calls  steps (rejected)    VJPs"
-        );
+        say!("seed {seed}");
+        say!("  epoch  seconds    loss   train %   test %  field calls  steps (rejected)    VJPs");
         self.runs.push(Run {
             seed,
             epochs: Vec::new(),
         });
     }
 
-    /// Prints and keeps one epoch.
-    pub(crate) fn epoch(&mut self, epoch: Epoch) {
-        println!(
+    /// Prints and keeps one epoch, and writes all of them so far.
+    ///
+    /// # Errors
+    /// [`Stop::Unread`] if that went nowhere.
+    pub(crate) fn epoch(&mut self, epoch: Epoch) -> Result<(), Stop> {
+        say!(
             "  {:>5}  {:>7.3}  {:>6}  {:>8.3}  {:>7.3}  {:>11}  {:>5} ({:>8})  {:>6}",
             epoch.epoch,
             epoch.seconds,
@@ -137,6 +148,22 @@ impl Report {
         );
         if let Some(run) = self.runs.last_mut() {
             run.epochs.push(epoch);
+        }
+        if let Err(error) = self.save() {
+            // There may be room after the next one.
+            complain!("warning: {error}");
+        }
+        if self.output.is_none() && screen::is_unread() {
+            return Err(Stop::Unread);
+        }
+        Ok(())
+    }
+
+    /// Writes the JSON file, if there is one.
+    pub(crate) fn save(&self) -> Result<(), String> {
+        match &self.output {
+            Some(output) => output.write(self),
+            None => Ok(()),
         }
     }
 
@@ -155,7 +182,7 @@ impl Report {
         let (train, train_sd) = of(|epoch| 100.0 * epoch.train_accuracy);
         let (test, test_sd) = of(|epoch| 100.0 * epoch.test_accuracy);
         let (seconds, seconds_sd) = of(|epoch| epoch.seconds);
-        println!(
+        say!(
             "\n{} runs, last epoch, mean ± sd: train {train:.2} ± {train_sd:.2} %, test {test:.2} ± {test_sd:.2} %, \
              {seconds:.3} ± {seconds_sd:.3} s",
             last.len(),
@@ -191,12 +218,13 @@ impl Report {
 /// One line per configuration: seconds of the first epoch and the median of the later ones, and what the last epoch
 /// reached and cost.
 pub(crate) fn print_comparison(rows: &[Row]) {
-    println!(
+    say!(
         "{:<25}  {:<36}  first s  later s  train %   test %  field calls    VJPs",
-        "adjoint, vjp", "on the tutorial's page",
+        "adjoint, vjp",
+        "on the tutorial's page",
     );
     for row in rows {
-        println!(
+        say!(
             "{:<25}  {:<36}  {:>7.4}  {:>7.4}  {:>7.3}  {:>7.3}  {:>11}  {:>6}",
             row.configuration,
             row.page,
@@ -227,14 +255,11 @@ fn mean_and_deviation(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (mean, variance.sqrt())
 }
 
-/// The JSON file: opened before the training, so that a wrong path costs no time, and put in place at the
-/// end in one step.
-pub(crate) struct Output {
-    path: PathBuf,
-    file: tempfile::NamedTempFile,
-}
+/// The JSON file, which holds all finished epochs at any time.
+pub(crate) struct Output(PathBuf);
 
 impl Output {
+    /// Makes sure before the training that the file can be written, so that a wrong path costs no time.
     pub(crate) fn create(path: &Path) -> Result<Self, String> {
         let explain = |error: io::Error| {
             format!(
@@ -242,45 +267,29 @@ impl Output {
                 path.display()
             )
         };
-        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(explain(io::Error::other("it is not a file")));
+        match fs::metadata(path) {
+            Ok(found) if !found.is_file() => {
+                return Err(explain(io::Error::other("it is not a file")));
+            }
+            Ok(_) => {
+                let earlier = OpenOptions::new().write(true).open(path);
+                drop(earlier.map_err(explain)?);
+            }
+            Err(_) => {}
         }
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        Ok(Self {
-            file: tempfile::Builder::new()
-                .prefix(".mnist_ode")
-                .tempfile_in(folder)
-                .map_err(explain)?,
-            path: path.to_owned(),
-        })
+        let _guard = TEMPORARY.lock();
+        drop(tempfile::tempfile_in(folder).map_err(explain)?);
+        Ok(Self(path.to_owned()))
     }
 
-    pub(crate) fn write(self, report: &Report) -> Result<(), String> {
-        let Self { path, mut file } = self;
-        let failed = |error: String| format!("`{}` could not be written: {error}", path.display());
-        serde_json::to_writer(&mut file, report).map_err(|error| failed(error.to_string()))?;
-        file.write_all(b"\n")
-            .map_err(|error| failed(error.to_string()))?;
-        let (_, temporary) = file.keep().map_err(|error| failed(error.to_string()))?;
-        readable_by_all(&temporary);
-        fs::rename(&temporary, &path).map_err(|error| {
-            let _ = fs::remove_file(&temporary);
-            failed(error.to_string())
-        })
+    fn write(&self, report: &Report) -> Result<(), String> {
+        let mut text = serde_json::to_string(report).map_err(|error| error.to_string())?;
+        text.push('\n');
+        let _guard = TEMPORARY.lock();
+        files::write(&self.0, text).map_err(|error| error.to_string())
     }
-}
-
-/// Temporary files are private; a result is not.
-fn readable_by_all(path: &Path) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Only a courtesy: the file is complete without it.
-        let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o644));
-    }
-    #[cfg(not(unix))]
-    let _ = path;
 }

@@ -10,7 +10,7 @@ use crate::{
     cli::Arguments,
     data::DataSet,
     report::{Epoch, Report},
-    MnistOde,
+    stop, MnistOde,
 };
 
 const PIXELS: usize = 28 * 28;
@@ -44,7 +44,7 @@ impl Images {
     }
 
     /// The images at `indices`, as numbers from 0 to 1.
-    fn inputs(&self, indices: &[usize]) -> Samples<f32> {
+    fn inputs(&self, indices: &[usize]) -> Result<Samples<f32>, SolveError> {
         Samples::from_fn(indices.len(), PIXELS, |sample, numbers| {
             let image = &self.pixels[indices[sample] * PIXELS..][..PIXELS];
             for (number, &pixel) in numbers.iter_mut().zip(image) {
@@ -89,7 +89,8 @@ pub(crate) fn train<D: Device<f32>>(
         let start = Instant::now();
         let mut sum = Epoch::new(epoch);
         for batch in order.chunks(arguments.batch) {
-            let (inputs, targets) = (images.inputs(batch), images.targets(device, batch)?);
+            stop::check()?;
+            let (inputs, targets) = (images.inputs(batch)?, images.targets(device, batch)?);
             let (logits, forward) = model.try_forward_samples_traced(&inputs, gradients)?;
             let loss = try_softmax_cross_entropy(logits, targets)?;
             let value: f32 = loss.as_vec().into_iter().sum();
@@ -107,7 +108,7 @@ pub(crate) fn train<D: Device<f32>>(
             [training, test].map(|part| accuracy(model, images, part, arguments.batch));
         let [train_accuracy, test_accuracy] = accuracies;
         bar.finish_and_clear();
-        report.epoch(sum.finish(seconds, train_accuracy?, test_accuracy?));
+        report.epoch(sum.finish(seconds, train_accuracy?, test_accuracy?))?;
     }
     Ok(())
 }
@@ -121,7 +122,8 @@ fn accuracy<D: Device<f32>>(
 ) -> Result<f64, Box<dyn Error>> {
     let mut right = 0_usize;
     for batch in indices.chunks(batch) {
-        let (logits, _) = model.try_forward_samples(&images.inputs(batch))?;
+        stop::check()?;
+        let (logits, _) = model.try_forward_samples(&images.inputs(batch)?)?;
         let logits = logits.as_vec();
         for (row, &index) in logits.chunks_exact(CLASSES).zip(batch) {
             let guess = row

@@ -2,11 +2,13 @@
 
 use std::{env, fs, thread};
 
+use crate::screen::say;
+
 pub(crate) fn print() {
-    println!("neuralode  {}", env!("CARGO_PKG_VERSION"));
-    println!("toolchain  {}", toolchain());
-    println!("tensors    dfdx 0.13");
-    println!(
+    say!("neuralode  {}", env!("CARGO_PKG_VERSION"));
+    say!("toolchain  {}", toolchain());
+    say!("tensors    dfdx 0.13");
+    say!(
         "features   {}",
         if cfg!(feature = "cuda") {
             "cuda"
@@ -14,7 +16,7 @@ pub(crate) fn print() {
             "none (CPU only)"
         }
     );
-    println!(
+    say!(
         "profile    {}",
         if cfg!(debug_assertions) {
             "debug"
@@ -22,13 +24,13 @@ pub(crate) fn print() {
             "release"
         }
     );
-    println!("system     {} {}", env::consts::OS, env::consts::ARCH);
-    println!("processor  {}", processor());
-    println!(
+    say!("system     {} {}", env::consts::OS, env::consts::ARCH);
+    say!("processor  {}", processor());
+    say!(
         "threads    {}",
         thread::available_parallelism().map_or(1, usize::from)
     );
-    println!("SIMD       {}", simd());
+    say!("SIMD       {}", simd());
 }
 
 /// The pinned toolchain.

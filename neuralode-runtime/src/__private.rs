@@ -60,3 +60,52 @@ pub use crate::{
     stats::Stats,
     summary::{count_parameters, Summary},
 };
+
+pub use crate::__model_files as model_files;
+
+/// The methods of a model for its file: with the feature `safetensors`, [`crate::files`] as methods of its own, which
+/// come before those of traits, whichever are in scope.
+#[cfg(feature = "safetensors")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __model_files {
+    ($elem:ident, $dev:ident) => {
+        /// Saves all parameters to the file `path`, in place of an earlier one, in one step: wherever the program or a
+        /// write fails, a usable file stays.
+        ///
+        /// # Errors
+        /// What the system says, and something else than a file at `path`.
+        pub fn save_safetensors<P: ::core::convert::AsRef<::std::path::Path>>(
+            &self,
+            path: P,
+        ) -> ::core::result::Result<(), $crate::FileError>
+        where
+            $elem: $crate::dfdx::tensor::safetensors::SafeDtype,
+        {
+            $crate::files::SaveToSafetensors::<$elem, $dev>::save_safetensors(self, path)
+        }
+
+        /// Loads all parameters from the file `path`, or none.
+        ///
+        /// # Errors
+        /// What the system says, and a file that is damaged or holds other names, dtypes or shapes. The model is then
+        /// unchanged.
+        pub fn load_safetensors<P: ::core::convert::AsRef<::std::path::Path>>(
+            &mut self,
+            path: P,
+        ) -> ::core::result::Result<(), $crate::FileError>
+        where
+            $elem: $crate::dfdx::tensor::safetensors::SafeDtype,
+        {
+            $crate::files::LoadFromSafetensors::<$elem, $dev>::load_safetensors(self, path)
+        }
+    };
+}
+
+/// Without the feature there are none.
+#[cfg(not(feature = "safetensors"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __model_files {
+    ($elem:ident, $dev:ident) => {};
+}

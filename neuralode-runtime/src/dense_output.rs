@@ -3,8 +3,8 @@
 use crate::{
     error::SolveError,
     state::State,
-    step::{nearest, weighted, Step},
-    tableau::ButcherTableau,
+    step::{finite, nearest, weighted, Step},
+    tableau::{ButcherTableau, TableauView},
 };
 
 /// The continuous solution through the accepted steps of a solve: a [`Trajectory`](crate::trajectory::Trajectory) for
@@ -12,9 +12,7 @@ use crate::{
 /// one more per step.
 #[derive(Clone, Debug)]
 pub struct DenseOutput<Y> {
-    /// The interpolant's coefficients, one row per power of `theta` from 1, one column per stage.
-    rows: &'static [f64],
-    columns: usize,
+    tableau: TableauView,
     steps: Vec<Step<Y, Vec<Y>>>,
 }
 
@@ -22,8 +20,7 @@ impl<Y: State> DenseOutput<Y> {
     /// Without steps yet, for solves with this tableau.
     pub(crate) fn new<const S: usize>(tableau: &'static ButcherTableau<S>) -> Self {
         Self {
-            rows: tableau.dense.as_flattened(),
-            columns: S,
+            tableau: tableau.view(),
             steps: Vec::new(),
         }
     }
@@ -61,12 +58,12 @@ impl<Y: State> DenseOutput<Y> {
         let Some(step) = nearest(&self.steps, t) else {
             return Ok(None);
         };
-        let theta = step.theta(t);
-        let weights = self.weights(theta, |_| 1.0);
-        let weights: Vec<_> = weights.into_iter().map(|weight| weight * theta).collect();
+        let weights =
+            self.tableau_weights(|view, weights| view.dense_weights(step.theta(t), weights));
         let mut out = step.y.unset();
         step.y
             .combine_into(weighted(step.h, &weights, &step.stages), &mut out)?;
+        finite(&out, (t, step.h))?;
         Ok(Some(out))
     }
 
@@ -75,25 +72,20 @@ impl<Y: State> DenseOutput<Y> {
         let Some(step) = nearest(&self.steps, t) else {
             return Ok(None);
         };
-        let weights = self.weights(step.theta(t), |power| power);
+        let weights = self.tableau_weights(|view, weights| {
+            view.dense_derivative_weights(step.theta(t), weights);
+        });
         let mut out = step.y.unset();
         step.y
             .zeros_like()?
             .combine_into(weighted(1.0, &weights, &step.stages), &mut out)?;
+        finite(&out, (t, step.h))?;
         Ok(Some(out))
     }
 
-    /// One polynomial in `theta` per stage, from its constant term on, with coefficients `factor(power)` times those of
-    /// the interpolant.
-    fn weights(&self, theta: f64, factor: impl Fn(f64) -> f64) -> Vec<f64> {
-        let mut weights = vec![0.0; self.columns];
-        #[allow(clippy::cast_precision_loss, reason = "powers are small")]
-        for (power, row) in self.rows.chunks_exact(self.columns).enumerate().rev() {
-            let factor = factor((power + 1) as f64);
-            for (weight, coefficient) in weights.iter_mut().zip(row) {
-                *weight = theta.mul_add(*weight, factor * coefficient);
-            }
-        }
+    fn tableau_weights(&self, write: impl FnOnce(&TableauView, &mut [f64])) -> Vec<f64> {
+        let mut weights = vec![0.0; self.tableau.stages];
+        write(&self.tableau, &mut weights);
         weights
     }
 }

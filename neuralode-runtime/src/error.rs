@@ -16,6 +16,8 @@ pub enum Quantity {
     VectorField,
     /// The state that an attempted step leads to.
     Step,
+    /// The solution inside a step, or its derivative: the dense output.
+    Interpolant,
     /// The direction `y0_dot` in which a tangent starts.
     Tangent,
     /// The cotangent `dL/dy1` with which a backward solve starts.
@@ -39,6 +41,7 @@ impl fmt::Display for Quantity {
             Self::InitialState => "the initial state",
             Self::VectorField => "the vector field",
             Self::Step => "the state after an attempted step",
+            Self::Interpolant => "the solution inside a step",
             Self::Tangent => "the direction in which a tangent starts",
             Self::Cotangent => "the cotangent of the solution (the gradient of the loss)",
             Self::Integrand => "the integrand of the parameters' gradient",
@@ -118,6 +121,17 @@ pub enum SolveError {
         /// The value given.
         found: f64,
     },
+    /// Steps, equal or of a largest size, that are too small for the numbers around the start of the span.
+    StepBelowResolution {
+        /// `dt` or `dt_max`.
+        name: &'static str,
+        /// The size given.
+        found: f64,
+        /// Where the solve starts.
+        t: f64,
+        /// The smallest size of a step there: 2 to 4 units in the last place of `t`.
+        minimum: f64,
+    },
     /// A smallest step size above the largest one.
     InvalidStepLimits {
         /// The smallest size given.
@@ -160,9 +174,9 @@ pub enum SolveError {
         /// What has one step size for the batch.
         what: &'static str,
     },
-    /// A setting of a layer outside of its domain.
+    /// A setting of a layer or of an event outside of its domain.
     InvalidSetting {
-        /// The layer.
+        /// The layer, or `Event`.
         layer: &'static str,
         /// The setting.
         name: &'static str,
@@ -199,6 +213,11 @@ pub enum SolveError {
         /// Its shape.
         shape: Vec<usize>,
     },
+    /// Numbers for which there is no memory.
+    TooLarge {
+        /// Their shape.
+        shape: Vec<usize>,
+    },
     /// Two tensors that must have the same shape and do not.
     ShapeMismatch {
         /// The shape of the first.
@@ -223,7 +242,7 @@ pub enum SolveError {
         t: f64,
         /// Step size that failed.
         h: f64,
-        /// The smallest size: `dt_min` of the options, or the resolution of time.
+        /// The smallest size: `dt_min` of the options, or the resolution of time at `t`.
         minimum: f64,
         /// Scaled error of that step (accepted at 1 or below).
         error: f64,
@@ -240,6 +259,24 @@ pub enum SolveError {
         h: f64,
         /// Scaled error of the last step (accepted at 1 or below).
         error: f64,
+        /// Steps taken, accepted and rejected.
+        steps: usize,
+        /// Index of the sample of the batch that took them, where each has steps of its own.
+        sample: Option<usize>,
+    },
+    /// The limit of steps was reached before the end point, and it was the stability of the method that kept them small:
+    /// something in the field decays much faster than the solution moves.
+    Stiff {
+        /// Time that was reached.
+        t: f64,
+        /// Time that was asked for.
+        t1: f64,
+        /// Size of the last step.
+        h: f64,
+        /// That size times the rate of the fastest decay that the step saw.
+        decay: f64,
+        /// The largest such product for which the method is stable.
+        limit: f64,
         /// Steps taken, accepted and rejected.
         steps: usize,
         /// Index of the sample of the batch that took them, where each has steps of its own.
@@ -311,7 +348,8 @@ impl SolveError {
             Self::NonFinite { sample, .. }
             | Self::StepTooSmall { sample, .. }
             | Self::GradientError { sample, .. }
-            | Self::MaxSteps { sample, .. } => *sample = Some(index),
+            | Self::MaxSteps { sample, .. }
+            | Self::Stiff { sample, .. } => *sample = Some(index),
             _ => {}
         }
         self
@@ -346,6 +384,20 @@ impl fmt::Display for WithStep {
     }
 }
 
+/// A time, or another number whose size can be anything: `0.25`, but `4e-297`.
+struct Number(f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.abs();
+        if size == 0.0 || (1e-5..1e16).contains(&size) || !size.is_finite() {
+            write!(f, "{}", self.0)
+        } else {
+            write!(f, "{:e}", self.0)
+        }
+    }
+}
+
 impl fmt::Display for SolveError {
     #[allow(clippy::too_many_lines, reason = "one sentence per variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -361,6 +413,7 @@ impl fmt::Display for SolveError {
                  {maximum:e}; 1e-3 is usual for training, 1e-6 for accurate solutions"
             ),
             Self::InvalidSpan { t0, t1 } => {
+                let (t0, t1) = (Number(*t0), Number(*t1));
                 write!(f, "the time span {t0}..{t1} must have finite end points")
             }
             Self::NoTimes => {
@@ -374,7 +427,10 @@ impl fmt::Display for SolveError {
             } => write!(
                 f,
                 "times[{index}] = {found} is not in the time span {t0}..{t1}: give a finite time from {t0} to {t1}, \
-                 or change the span"
+                 or change the span",
+                found = Number(*found),
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::UnorderedTimes {
                 index,
@@ -386,11 +442,26 @@ impl fmt::Display for SolveError {
                 f,
                 "times[{index}] = {found} comes after {previous}, but the solve from {t0} to {t1} passes it before: \
                  sort the times {}",
-                if t1 < t0 { "in descending order" } else { "in ascending order" }
+                if t1 < t0 { "in descending order" } else { "in ascending order" },
+                found = Number(*found),
+                previous = Number(*previous),
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::InvalidStepSize { found } => write!(
                 f,
                 "a step size of {found:e} cannot be used: give a finite positive number"
+            ),
+            Self::StepBelowResolution {
+                name,
+                found,
+                t,
+                minimum,
+            } => write!(
+                f,
+                "steps of {name} = {found:e} are below the resolution of time at t = {t:e}, where the numbers lie so far \
+                 apart that a step has to be {minimum:.1e} at least: take larger steps, or count time from an origin near \
+                 the span"
             ),
             Self::InvalidStepLimits { dt_min, dt_max } => write!(
                 f,
@@ -399,12 +470,14 @@ impl fmt::Display for SolveError {
             Self::InvalidStop { name, index, found } => write!(
                 f,
                 "{name}[{index}] = {found} is no stop: give finite times in ascending order, whatever the direction \
-                 of the solve"
+                 of the solve",
+                found = Number(*found)
             ),
             Self::InvalidCoefficient { name, found } => write!(
                 f,
                 "{name} = {found} is no coefficient of a PID controller: give a finite number; p = 0, i = 1, \
-                 d = 0 is the controller I"
+                 d = 0 is the controller I",
+                found = Number(*found)
             ),
             Self::NoErrorEstimate { method, controller } => write!(
                 f,
@@ -431,7 +504,8 @@ impl fmt::Display for SolveError {
                 expected,
             } => write!(
                 f,
-                "{name} = {found} is no setting of `{layer}`: give {expected}"
+                "{name} = {found} is no setting of `{layer}`: give {expected}",
+                found = Number(*found)
             ),
             Self::BatchStatistics { values } => write!(
                 f,
@@ -475,6 +549,10 @@ impl fmt::Display for SolveError {
                 f,
                 "a tensor of shape {shape:?} holds no element: pass at least one sample"
             ),
+            Self::TooLarge { shape } => write!(
+                f,
+                "there is no memory for numbers of shape {shape:?}: take fewer samples at a time"
+            ),
             Self::ShapeMismatch { expected, found } => write!(
                 f,
                 "a tensor of shape {found:?} was given where {expected:?} is needed: pass as many samples"
@@ -487,6 +565,18 @@ impl fmt::Display for SolveError {
                 f,
                 "{quantity} holds a NaN or an infinity{}: check the data and the weights",
                 InSample(*sample)
+            ),
+            Self::NonFinite {
+                quantity: quantity @ Quantity::Interpolant,
+                t,
+                h,
+                sample,
+            } => write!(
+                f,
+                "{quantity} is NaN or infinite{} at t = {t}{}, though the states at the step's ends are finite: the vector \
+                 field is not finite at one of them; shorten the span, take smaller steps, or bound the vector field",
+                InSample(*sample),
+                WithStep(*h)
             ),
             Self::NonFinite {
                 quantity: quantity @ Quantity::Gradient,
@@ -506,7 +596,8 @@ impl fmt::Display for SolveError {
                 "{quantity} is NaN or infinite{} at t = {t}{}: check the input and the weights, lower the \
                  learning rate, or bound the vector field",
                 InSample(*sample),
-                WithStep(*h)
+                WithStep(*h),
+                t = Number(*t)
             ),
             Self::StepTooSmall {
                 t,
@@ -520,7 +611,8 @@ impl fmt::Display for SolveError {
                  fall below {minimum:e} (dt_min, or the resolution of time): the solution may blow up there, or the \
                  field may jump; loosen rtol and atol, lower dt_min, shorten the span, name jumps in jump_at, or check \
                  the vector field for a singularity",
-                InSample(*sample)
+                InSample(*sample),
+                t = Number(*t)
             ),
             Self::MaxSteps {
                 t,
@@ -532,13 +624,35 @@ impl fmt::Display for SolveError {
             } => write!(
                 f,
                 "{steps} steps reached t = {t} of {t1}{} (last step {h:e}, scaled error {error:.3e}): raise \
-                 max_steps, loosen rtol and atol, or check whether the vector field is stiff",
-                InSample(*sample)
+                 max_steps, loosen rtol and atol, or shorten the span",
+                InSample(*sample),
+                t = Number(*t),
+                t1 = Number(*t1)
+            ),
+            Self::Stiff {
+                t,
+                t1,
+                h,
+                decay,
+                limit,
+                steps,
+                sample,
+            } => write!(
+                f,
+                "the vector field is stiff{}: {steps} steps reached t = {t} of {t1}, and the last one, {h:e}, was {decay:.1} \
+                 times the inverse of the field's fastest rate of decay, where the method is stable up to {limit:.1}; about \
+                 {:.0e} more such steps would be needed, whatever rtol and atol: make the field slower (smaller weights, \
+                 bounded activations), shorten the span, or use an implicit solver, which this library does not have",
+                InSample(*sample),
+                ((t1 - t) / h).abs(),
+                t = Number(*t),
+                t1 = Number(*t1)
             ),
             Self::TimeNotSaved { index, found } => write!(
                 f,
                 "cotangents[{index}] is at t = {found}, where the forward solve saved no value: save it there, or use \
-                 another adjoint than Backsolve"
+                 another adjoint than Backsolve",
+                found = Number(*found)
             ),
             Self::CheckpointBudget {
                 bytes,
@@ -558,11 +672,16 @@ impl fmt::Display for SolveError {
                 f,
                 "the parameters' gradient between t = {t0} and {t1} still had {error:.3e} times the allowed error \
                  after {pieces} pieces: loosen rtol and atol, name jumps in jump_at, or use another adjoint than Gauss and \
-                 Quadrature"
+                 Quadrature",
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::NotSolved { found, t0, t1 } => write!(
                 f,
-                "the solution goes from t = {t0} to {t1}, and has no value at {found}: ask between the two"
+                "the solution goes from t = {t0} to {t1}, and has no value at {found}: ask between the two",
+                found = Number(*found),
+                t0 = Number(*t0),
+                t1 = Number(*t1)
             ),
             Self::NoDenseOutput => f.write_str(
                 "the solution was kept at saved times alone: ask for dense output with SaveAt::with_dense"
@@ -570,7 +689,8 @@ impl fmt::Display for SolveError {
             Self::GrazingEvent { event, t, slope } => write!(
                 f,
                 "the function of event {event} only touches zero at t = {t} (its slope there is {slope:e}), so that \
-                 the time of the event has no derivative: leave it out of the loss, or change the event"
+                 the time of the event has no derivative: leave it out of the loss, or change the event",
+                t = Number(*t)
             ),
             Self::GradientTooLarge { largest, limit } => write!(
                 f,

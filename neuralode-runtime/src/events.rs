@@ -7,7 +7,7 @@ use crate::{
     error::{Quantity, SolveError},
     root::crossing,
     state::State,
-    step::{weighted, Step},
+    step::{finite, weighted, Step},
     tableau::ButcherTableau,
 };
 
@@ -18,10 +18,21 @@ pub enum Direction {
     /// Both.
     #[default]
     Any,
-    /// From below zero to zero or above, as the solve goes.
+    /// From below zero to above it, as the solve goes.
     Rising,
-    /// From above zero to zero or below, as the solve goes.
+    /// From above zero to below it, as the solve goes.
     Falling,
+}
+
+impl Direction {
+    /// Whether a change to a value of this sign counts.
+    fn counts(self, sign: f64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Rising => sign > 0.0,
+            Self::Falling => sign < 0.0,
+        }
+    }
 }
 
 /// Something that happens where a function `g(t, y)` changes its sign.
@@ -29,12 +40,14 @@ pub enum Direction {
 /// Signs are compared at the ends of steps: a function that crosses zero twice within one step goes unnoticed, unless
 /// it is looked at between as well ([`Event::with_samples`]) or steps are short enough
 /// ([`SolveOptions::dt_max`](crate::SolveOptions::dt_max)). A crossing is then located on the dense output, to two units
-/// in the last place of `t`, at the side where `g` has its new sign or is zero. A function that is exactly zero at the
-/// start has no sign there, and what it does first is no crossing; where it may be almost zero, as behind an event with
-/// a changed state, name the direction that counts.
+/// in the last place of `t`, at the side where `g` has its new sign or is zero. Where `g` is exactly zero, its sign a
+/// little later, 1/8192 of the step, says whether it crosses zero or touches it, which is no event; at the start that is the
+/// sign with which it begins. A zero in which the span ends is an event. Where `g` may be almost zero at the start, as behind
+/// an event with a changed state, name the direction that counts.
 ///
 /// # Cost
-/// One call of `g` per accepted step and sample, and per crossing about 8 with as many combinations of the stages.
+/// One call of `g` per accepted step and sample, two more where it is exactly zero, before and after that, and per crossing
+/// about 8 with as many combinations of the stages.
 pub struct Event<'e, Y> {
     g: Box<dyn FnMut(f64, &Y) -> f64 + 'e>,
     direction: Direction,
@@ -84,7 +97,8 @@ impl<'e, Y> Event<'e, Y> {
         self
     }
 
-    /// The same event, with `g` looked at in so many equally spaced points inside every step as well.
+    /// The same event, with `g` looked at in so many equally spaced points inside every step as well: 65536 at most,
+    /// or the solve gives [`SolveError::InvalidSetting`].
     #[must_use]
     pub fn with_samples(mut self, samples: usize) -> Self {
         self.samples = samples;
@@ -240,12 +254,33 @@ impl<Y: State> Occurrence<Y> {
     }
 }
 
+/// The most points inside a step at which an event is looked at.
+const MOST_SAMPLES: usize = 1 << 16;
+
 /// An event along a solve.
 struct Watched<'e, Y> {
     event: Event<'e, Y>,
-    /// The function where it was last looked at.
+    /// The function at the end of the last step, zero if its sign there is not known.
     before: Option<f64>,
+    /// The sign that it had last; zero before it had one.
+    sign: f64,
 }
+
+/// A function on its way through a step.
+struct Walk {
+    direction: Direction,
+    sign: f64,
+    /// Where it was looked at last.
+    left: (f64, f64),
+    /// The part of the step at which the span ends.
+    most: f64,
+    /// Of the root's place, as a part of the step.
+    tolerance: f64,
+}
+
+/// How far behind a zero a function is looked at for its sign there, as a part of the step: a zero of second order rises
+/// above rounding noise there.
+const ASIDE: f64 = 1.0 / 8192.0;
 
 /// Finds the events of a solve, step by step.
 pub(crate) struct Watch<'e, Y> {
@@ -261,6 +296,7 @@ impl<'e, Y: State> Watch<'e, Y> {
         let watched = events.into_iter().map(|event| Watched {
             event,
             before: None,
+            sign: 0.0,
         });
         Self {
             events: watched.collect(),
@@ -270,32 +306,58 @@ impl<'e, Y: State> Watch<'e, Y> {
         }
     }
 
+    /// An error if an event cannot be watched.
+    pub(crate) fn validate(&self) -> Result<(), SolveError> {
+        let samples = self.events.iter().map(|watched| watched.event.samples);
+        match samples.max() {
+            #[allow(clippy::cast_precision_loss, reason = "for a message")]
+            Some(most) if most > MOST_SAMPLES => Err(SolveError::InvalidSetting {
+                layer: "Event",
+                name: "samples",
+                found: most as f64,
+                expected: "at most 65536 points inside a step",
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Finds what happens in an accepted step that ends at `end`, in the order in which it happens, up to the first
-    /// terminal event; if there is one, returns the part of the step before it, in `0..=1`.
+    /// terminal event; if there is one, returns the part of the step before it, in `0..=1`. No function is asked beyond
+    /// `t1`, the end of the span.
     pub(crate) fn step<const S: usize>(
         &mut self,
         tableau: &ButcherTableau<S>,
         step: &Step<&mut Y, &mut [Y; S]>,
-        end: (f64, &Y),
+        (end, t1): ((f64, &Y), f64),
     ) -> Result<Option<f64>, SolveError> {
         if self.events.is_empty() {
             return Ok(None);
         }
         let mut scratch = self.scratch.take().unwrap_or_else(|| step.y.clone());
+        // A unit in the last place of times inside the step, and a little less where they come near zero.
         let size = f64::max(step.t.abs(), end.0.abs());
-        let tolerance = f64::EPSILON * f64::max(size / step.h.abs(), 0.5);
+        let least = f64::min(step.t.abs(), end.0.abs());
+        let tolerance = f64::EPSILON * f64::max(least, size / 1024.0) / step.h.abs();
+        let most = 1.0 + ((t1 - end.0) / step.h).max(0.0);
         self.crossings.clear();
-        for (index, Watched { event, before }) in self.events.iter_mut().enumerate() {
+        for (index, watched) in self.events.iter_mut().enumerate() {
+            let Watched {
+                event,
+                before,
+                sign,
+            } = watched;
+            let function = &mut event.g;
             let mut g = |theta: f64| {
+                #[allow(clippy::float_cmp, reason = "the end itself")]
                 let value = if theta <= 0.0 {
-                    (event.g)(step.t, &*step.y)
-                } else if theta >= 1.0 {
-                    (event.g)(end.0, end.1)
+                    function(step.t, &*step.y)
+                } else if theta == 1.0 {
+                    function(end.0, end.1)
                 } else {
                     let weights = tableau.dense_weights(theta);
                     let terms = weighted(step.h, &weights, &*step.stages);
                     step.y.combine_into(terms, &mut scratch)?;
-                    (event.g)(theta.mul_add(step.h, step.t), &scratch)
+                    function(theta.mul_add(step.h, step.t), &scratch)
                 };
                 if value.is_nan() {
                     return Err(SolveError::NonFinite {
@@ -307,24 +369,42 @@ impl<'e, Y: State> Watch<'e, Y> {
                 }
                 Ok(value)
             };
-            let mut left = (
-                0.0,
-                match *before {
-                    Some(before) => before,
-                    None => g(0.0)?,
-                },
-            );
-            #[allow(clippy::cast_precision_loss, reason = "samples are few")]
-            for sample in 1..=event.samples + 1 {
-                let theta = sample as f64 / (event.samples + 1) as f64;
-                let right = (theta, g(theta)?);
-                if counts(event.direction, left.1, right.1) {
-                    let theta = crossing(left, right, tolerance, &mut g)?;
-                    self.crossings.push((theta, index));
-                }
-                left = right;
+            let at_start = match *before {
+                Some(before) => before,
+                None => g(0.0)?,
+            };
+            let mut walk = Walk {
+                direction: event.direction,
+                sign: *sign,
+                left: past_zero((0.0, at_start), most, &mut g)?,
+                most,
+                tolerance,
+            };
+            if walk.turn(sign_of(walk.left.1)) {
+                // The last step ended in a zero that had no end.
+                self.crossings.push((0.0, index));
             }
-            *before = Some(left.1);
+            for sample in 1..=event.samples + 1 {
+                #[allow(clippy::cast_precision_loss, reason = "samples are few")]
+                let theta = sample as f64 / (event.samples + 1) as f64;
+                if theta <= walk.left.0 {
+                    continue;
+                }
+                let value = g(theta)?;
+                let aside = theta - ASIDE;
+                if value == 0.0 && aside > walk.left.0 {
+                    // Another root may lie between the last point and this one.
+                    let crossing = walk.pass((aside, g(aside)?), &mut g)?;
+                    self.crossings.extend(crossing.map(|theta| (theta, index)));
+                }
+                if theta > walk.left.0 {
+                    let crossing = walk.pass((theta, value), &mut g)?;
+                    self.crossings.extend(crossing.map(|theta| (theta, index)));
+                }
+            }
+            *sign = walk.sign;
+            // A look beyond the end of the step is one into the next step, which looks for itself.
+            *before = Some(if walk.left.0 > 1.0 { 0.0 } else { walk.left.1 });
         }
         self.scratch = Some(scratch);
         self.crossings.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -336,12 +416,15 @@ impl<'e, Y: State> Watch<'e, Y> {
                 let mut y = step.y.unset();
                 step.y
                     .combine_into(weighted(step.h, &weights, &*step.stages), &mut y)?;
-                (theta.mul_add(step.h, step.t), y)
+                let t = theta.mul_add(step.h, step.t);
+                finite(&y, (t, step.h))?;
+                (t, y)
             };
             let weights = tableau.dense_derivative_weights(theta);
             let mut dy = y.unset();
             y.zeros_like()?
                 .combine_into(weighted(1.0, &weights, &*step.stages), &mut dy)?;
+            finite(&dy, (t, step.h))?;
             self.found.push(Occurrence { event, t, y, dy });
             let terminal = self.events.get(event).is_some_and(|at| at.event.terminal);
             if terminal {
@@ -352,13 +435,64 @@ impl<'e, Y: State> Watch<'e, Y> {
     }
 }
 
-/// Whether a change from `before` to `after` counts.
-fn counts(direction: Direction, before: f64, after: f64) -> bool {
-    let rising = before < 0.0 && after >= 0.0;
-    let falling = before > 0.0 && after <= 0.0;
-    match direction {
-        Direction::Any => rising || falling,
-        Direction::Rising => rising,
-        Direction::Falling => falling,
+impl Walk {
+    /// Goes on to a sign; returns whether that is a change that counts.
+    fn turn(&mut self, sign: f64) -> bool {
+        let counts = self.sign * sign < 0.0 && self.direction.counts(sign);
+        if sign != 0.0 {
+            self.sign = sign;
+        }
+        counts
     }
+
+    /// Goes on to the point `right`; returns where the function crosses zero on the way, or there.
+    fn pass(
+        &mut self,
+        right: (f64, f64),
+        g: &mut impl FnMut(f64) -> Result<f64, SolveError>,
+    ) -> Result<Option<f64>, SolveError> {
+        let old = self.sign;
+        let past = past_zero(right, self.most, g)?;
+        let left = core::mem::replace(&mut self.left, past);
+        if right.1 == 0.0 {
+            // A zero that the span ends in is reached, though nobody knows what would follow.
+            let ends = past.0 <= right.0;
+            let counts = self.turn(if ends { -old } else { sign_of(past.1) });
+            return Ok(counts.then_some(right.0));
+        }
+        if !self.turn(sign_of(right.1)) {
+            return Ok(None);
+        }
+        // Zeros from the last point on count as what was before.
+        let flat = left.1 == 0.0;
+        let before = old * f64::MIN_POSITIVE;
+        let from = if flat { (left.0, before) } else { left };
+        let theta = crossing(from, right, self.tolerance, |theta| {
+            let value = g(theta)?;
+            Ok::<_, SolveError>(if flat && value == 0.0 { before } else { value })
+        })?;
+        Ok(Some(theta))
+    }
+}
+
+/// -1, 0 or 1.
+fn sign_of(x: f64) -> f64 {
+    if x == 0.0 {
+        0.0
+    } else {
+        x.signum()
+    }
+}
+
+/// A point of a function, or one a little later if it is zero there; no later than `most`.
+fn past_zero(
+    (theta, value): (f64, f64),
+    most: f64,
+    g: &mut impl FnMut(f64) -> Result<f64, SolveError>,
+) -> Result<(f64, f64), SolveError> {
+    let aside = (theta + ASIDE).min(most);
+    if value != 0.0 || aside <= theta {
+        return Ok((theta, value));
+    }
+    Ok((aside, g(aside)?))
 }

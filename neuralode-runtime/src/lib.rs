@@ -3,9 +3,10 @@
 //! Use it through the facade crate `neuralode`, which adds the macros and re-exports everything here.
 //!
 //! Modules depend on each other in one direction only, from left to right:
-//! `error`, `options`, `stats` <- `state`, `tableau` <- `step` <- `vector_field` <- `stepper` <- `trajectory`,
-//! `controller`, `stops` <- `solve` <- `saved_points` <- `adjoint`, `sensitivity` <- `root`, `dense_output` <- `events` <- `ode`
-//! <- `engine` <- `samples`, `optim` <- `layer` <- `block`, `loss`, `check` <- `entry`.
+//! `error`, `resolution`, `options`, `stats` <- `state`, `tableau` <- `step` <- `stiffness`, `vector_field` <- `stepper` <-
+//! `trajectory`, `controller`, `stops` <- `solve`, `tangent_control` <- `saved_points` <- `adjoint`, `sensitivity` <-
+//! `root`, `dense_output` <- `events` <- `ode` <- `engine` <- `samples`, `optim`, `files` <- `layer` <- `block`, `loss`,
+//! `check` <- `entry`.
 //! Only [`vector_field::Differentiable::pull_back_steps`] reaches to the right, for its default and the cotangents of
 //! [`adjoint`]; [`engine::host`] and [`layer`] know each other.
 
@@ -35,12 +36,16 @@ pub mod engine;
 mod entry;
 pub mod error;
 pub mod events;
+#[cfg(feature = "safetensors")]
+pub mod files;
+mod kept_gradient;
 pub mod layer;
 mod loss;
 pub mod ode;
 mod optim;
 pub mod options;
 mod pool;
+mod resolution;
 mod root;
 mod samples;
 pub mod saved_points;
@@ -51,6 +56,7 @@ pub mod state;
 mod stats;
 pub mod step;
 pub mod stepper;
+mod stiffness;
 mod stops;
 mod summary;
 pub mod tableau;
@@ -65,6 +71,9 @@ pub use engine::host::FnField;
 pub use engine::tensor::TensorField;
 pub use error::SolveError;
 pub use events::Event;
+#[cfg(feature = "safetensors")]
+pub use files::FileError;
+pub use kept_gradient::{keep_gradient, KeptGradient};
 pub use layer::{Layer, Mode};
 pub use loss::{softmax_cross_entropy, try_softmax_cross_entropy};
 pub use ode::{SaveAt, Solve};

@@ -13,8 +13,9 @@ use crate::{
     error::SolveError,
     events::{Event, Occurrence, Watch},
     options::SolveOptions,
+    resolution::{resolution, within},
     saved_points::SavedPoints,
-    solve::{run, Observer},
+    solve::{run, Halt, Observer},
     state::State,
     stats::Stats,
     step::Step,
@@ -131,17 +132,25 @@ pub struct Solution<Y> {
     pub events: Vec<Occurrence<Y>>,
     /// The dense output, if it was asked for.
     pub dense: Option<DenseOutput<Y>>,
-    t0: f64,
+    /// The span that was asked for.
+    span: (f64, f64),
 }
 
 impl<Y: State> Solution<Y> {
-    /// The solution at `t`, from the dense output. Costs a search over the steps and one combination of the stages.
+    /// The solution at `t`, from the dense output; a time beyond an end of the span by rounding alone is that end. Costs a
+    /// search over the steps and one combination of the stages.
     ///
     /// # Errors
-    /// [`SolveError::NoDenseOutput`], [`SolveError::NotSolved`] for a time before the start or behind the end, and
-    /// [`SolveError::Device`].
+    /// [`SolveError::NoDenseOutput`], [`SolveError::NotSolved`] for a time before the start or behind the end,
+    /// [`SolveError::NonFinite`] where the solution inside a step is not finite, and [`SolveError::Device`].
+    #[allow(clippy::float_cmp, reason = "the end itself")]
     pub fn at(&self, t: f64) -> Result<Y, SolveError> {
-        let value = self.dense_over(t)?.value(t)?;
+        let (dense, t) = self.dense_over(t)?;
+        let value = match dense.value(t) {
+            // The end is a state of the solve, whatever the field is there.
+            Err(SolveError::NonFinite { .. }) if t == self.t => return Ok(self.y.clone()),
+            value => value?,
+        };
         // A solve without steps is at its start.
         Ok(value.unwrap_or_else(|| self.y.clone()))
     }
@@ -152,18 +161,21 @@ impl<Y: State> Solution<Y> {
     /// # Errors
     /// Those of [`Solution::at`], of which a solution without steps has [`SolveError::NoDenseOutput`].
     pub fn derivative_at(&self, t: f64) -> Result<Y, SolveError> {
-        let derivative = self.dense_over(t)?.derivative(t)?;
-        derivative.ok_or(SolveError::NoDenseOutput)
+        let (dense, t) = self.dense_over(t)?;
+        dense.derivative(t)?.ok_or(SolveError::NoDenseOutput)
     }
 
-    fn dense_over(&self, t: f64) -> Result<&DenseOutput<Y>, SolveError> {
+    /// The dense output with the time that `t` means.
+    fn dense_over(&self, t: f64) -> Result<(&DenseOutput<Y>, f64), SolveError> {
         let dense = self.dense.as_ref().ok_or(SolveError::NoDenseOutput)?;
-        if (self.t0.min(self.t)..=self.t0.max(self.t)).contains(&t) {
-            Ok(dense)
+        let meant = within(t, self.span);
+        let (t0, _) = self.span;
+        if (t0.min(self.t)..=t0.max(self.t)).contains(&meant) {
+            Ok((dense, meant))
         } else {
             Err(SolveError::NotSolved {
                 found: t,
-                t0: self.t0,
+                t0,
                 t1: self.t,
             })
         }
@@ -322,7 +334,9 @@ impl<'a, F: VectorField> Solve<'a, F> {
     /// # Errors
     /// A [`Failure`] with what was solved before it and the errors of [`crate::solve::solve`]; those of
     /// [`SolveOptions::validate_times`] for the times to save; [`SolveError::NonFinite`] for an event whose function is
-    /// NaN.
+    /// NaN, and where the solution inside a step is not finite at a saved time or an event;
+    /// [`SolveError::InvalidSetting`] for an event that is looked at too often. What was solved ends before a step in
+    /// which an event's function or a saved value fails.
     pub fn run(self) -> Result<Solution<F::State>, Failure<F::State>> {
         struct ByMethod<'a, F: VectorField>(Solve<'a, F>);
         impl<F: VectorField> WithTableau for ByMethod<'_, F> {
@@ -387,7 +401,6 @@ impl<'a, F: VectorField> Solve<'a, F> {
             dense: save_at.dense.then(|| DenseOutput::new(tableau)),
             watch: Watch::new(events),
             event: false,
-            complete: true,
             recorder,
             on_step,
             progress,
@@ -397,7 +410,7 @@ impl<'a, F: VectorField> Solve<'a, F> {
         } else {
             options.validate_times(save_at.times.iter().copied())
         };
-        if let Err(error) = times {
+        if let Err(error) = times.and_then(|()| output.watch.validate()) {
             return Err(Failure {
                 error,
                 partial: Box::new(output.solution(
@@ -423,12 +436,20 @@ impl<'a, F: VectorField> Solve<'a, F> {
             _ => (run.t, run.solved.y),
         };
         let started = ended != Ended::ByError || stats.accepted > 0;
-        if started && output.complete {
-            for reached in output.left.reached(t, options.t1 < options.t0) {
+        if started {
+            // The time of an event is known to a few units in the last place.
+            let noise = match ended {
+                Ended::AtEvent => 0.5 * resolution(t),
+                _ => 0.0,
+            };
+            for reached in output.left.reached(t, noise) {
                 output.saved.at_given(*reached, y.clone());
             }
         }
-        if save_at.end && ended != Ended::ByError {
+        // A given time that rounding alone sets apart from an event's is the end already.
+        let passed = |last: &f64| (t - last) * (options.t1 - options.t0).signum() < 0.0;
+        let at_end = output.saved.times.last().is_some_and(passed);
+        if save_at.end && ended != Ended::ByError && !at_end {
             output.saved.at_own(t, &y);
         }
         let solution = output.solution((t, y), stats, ended);
@@ -491,8 +512,6 @@ struct Output<'o, 'a, Y: State, R, const S: usize> {
     watch: Watch<'a, Y>,
     /// Whether a terminal event ended the solve.
     event: bool,
-    /// Whether the last accepted step was saved, to its end.
-    complete: bool,
     recorder: &'o mut R,
     on_step: Option<Box<dyn FnMut(&StepInfo) -> ControlFlow<()> + 'a>>,
     progress: Option<Box<dyn FnMut(f64) + 'a>>,
@@ -509,8 +528,25 @@ impl<Y: State, R, const S: usize> Output<'_, '_, Y, R, S> {
             values: self.saved.values,
             events: self.watch.found,
             dense: self.dense,
-            t0: self.span.0,
+            span: self.span,
         }
+    }
+}
+
+impl<Y: State, R, const S: usize> Output<'_, '_, Y, R, S> {
+    /// The events of a step, and the values at the times in it; the part of it before a terminal event.
+    fn watch_and_save(
+        &mut self,
+        step: &mut Step<&mut Y, &mut [Y; S]>,
+        end: (f64, &Y),
+    ) -> Result<Option<f64>, SolveError> {
+        let last = self.watch.step(self.tableau, step, (end, self.span.1))?;
+        let (saved, part) = (&mut self.saved, last.unwrap_or(1.0));
+        self.left.pass(self.tableau, step, part, |t, value| {
+            saved.at_given(t, value);
+        })?;
+        self.event = last.is_some();
+        Ok(last)
     }
 }
 
@@ -524,14 +560,19 @@ where
         _: &mut F,
         mut step: Step<&mut F::State, &mut [F::State; S]>,
         end: (f64, &F::State),
-    ) -> Result<ControlFlow<()>, SolveError> {
-        self.complete = false;
-        let last = self.watch.step(self.tableau, &step, end)?;
-        self.event = last.is_some();
-        let (saved, part) = (&mut self.saved, last.unwrap_or(1.0));
-        self.left.pass(self.tableau, &mut step, part, |t, value| {
-            saved.at_given(t, value);
-        })?;
+    ) -> Result<ControlFlow<()>, Halt> {
+        let saved_before = self.saved.times.len();
+        let found_before = self.watch.found.len();
+        let last = match self.watch_and_save(&mut step, end) {
+            Ok(last) => last,
+            Err(error) => {
+                // Nothing of this step is left.
+                self.saved.times.truncate(saved_before);
+                self.saved.values.truncate(saved_before);
+                self.watch.found.truncate(found_before);
+                return Err(Halt::Before(error));
+            }
+        };
         let end_of_step = match self.watch.found.last() {
             Some(event) if last.is_some() => (event.t, &event.y),
             _ => end,
@@ -546,8 +587,7 @@ where
         if let Some(dense) = &mut self.dense {
             dense.push(self.tableau, &step);
         }
-        self.recorder.record(step)?;
-        self.complete = true;
+        self.recorder.record(step).map_err(Halt::After)?;
         Ok(if last.is_some() {
             ControlFlow::Break(())
         } else {

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::error::SolveError;
+use crate::{
+    error::SolveError,
+    resolution::{smallest_given, within},
+};
 
 /// The method that advances the solution: an explicit Runge-Kutta method, a table of [`crate::tableau`].
 ///
@@ -240,13 +243,15 @@ pub struct SolveOptions {
     pub adjoint: Adjoint,
     /// How the field and its vector-Jacobian products are computed.
     pub vjp: Vjp,
-    /// Size of the first step, positive; `None` for the rule of Hairer, Norsett and Wanner.
+    /// Size of the first step, positive; `None` for the rule of Hairer, Norsett and Wanner, which looks no farther than
+    /// `dt_max`.
     pub dt0: Option<f64>,
     /// Smallest size of a step whose size the error decides, positive; a solve that needs a smaller one ends in
-    /// [`SolveError::StepTooSmall`]. `None` for the resolution of time. Steps that end at a stop or at `t1` may be
-    /// smaller, and equal steps take no notice. Limits, stops and jumps hold in the backward solves of adjoints too.
+    /// [`SolveError::StepTooSmall`]. `None` for the resolution of time, 8 to 16 units in the last place of the current time,
+    /// which is the least in any case. Steps that end at a stop or at `t1` may be smaller, and equal steps take no notice. Limits, stops and jumps hold in the backward solves of adjoints too.
     pub dt_min: Option<f64>,
-    /// Largest size of a step, the first one and equal ones included, positive; `None` for no limit.
+    /// Largest size of a step, the first one and equal ones included, positive; `None` for no limit. What is left of the
+    /// span is divided into equal steps as long as the error allows more.
     pub dt_max: Option<f64>,
     /// Times that a step must hit exactly, ascending; those outside the span are not met. The state there is that
     /// of a step's end, and the field is evaluated as if nothing were there.
@@ -421,8 +426,9 @@ impl SolveOptions {
     ///
     /// # Errors
     /// [`SolveError::InvalidTolerance`], [`SolveError::InvalidSpan`], [`SolveError::InvalidCoefficient`],
-    /// [`SolveError::InvalidStepSize`], [`SolveError::InvalidStepLimits`], [`SolveError::InvalidStop`],
-    /// [`SolveError::InvalidMaxSteps`] and [`SolveError::InvalidGradientErrorMax`], for the first number that is wrong.
+    /// [`SolveError::InvalidStepSize`], [`SolveError::StepBelowResolution`], [`SolveError::InvalidStepLimits`],
+    /// [`SolveError::InvalidStop`], [`SolveError::InvalidMaxSteps`] and [`SolveError::InvalidGradientErrorMax`], for the
+    /// first number that is wrong.
     pub fn validate(&self, epsilon: f64) -> Result<(), SolveError> {
         // Below a few units in the last place the error estimate is rounding noise.
         let tolerances = [
@@ -456,6 +462,23 @@ impl SolveOptions {
         for found in sizes.into_iter().flatten() {
             if !(found.is_finite() && found > 0.0) {
                 return Err(SolveError::InvalidStepSize { found });
+            }
+        }
+        let dt_max = self
+            .dt_max
+            .filter(|most| constant.is_none_or(|dt| *most < dt));
+        let fixed = [("dt", constant), ("dt_max", dt_max)];
+        for (name, found) in fixed {
+            let (t, minimum) = (self.t0, smallest_given(self.t0));
+            if let Some(found) =
+                found.filter(|size| *size < minimum && (self.t1 - self.t0).abs() > 0.0)
+            {
+                return Err(SolveError::StepBelowResolution {
+                    name,
+                    found,
+                    t,
+                    minimum,
+                });
             }
         }
         if let (Some(dt_min), Some(dt_max)) = (self.dt_min, self.dt_max) {
@@ -509,7 +532,23 @@ impl SolveOptions {
         }
     }
 
+    /// The least size of a step at any time.
+    pub(crate) fn smallest_floor(&self) -> f64 {
+        // Below the smallest normal number products lose their digits.
+        self.dt_min.unwrap_or(0.0).max(f64::MIN_POSITIVE)
+    }
+
+    /// The time of the solution that a saved time means: itself, or an end of the span where rounding has taken it
+    /// outside.
+    pub(crate) fn meant(&self, t: f64) -> f64 {
+        within(t, (self.t0, self.t1))
+    }
+
     /// Checks that `times` are in the span and in the order of the solve, and that there is one.
+    ///
+    /// A time outside of the span by rounding alone, as a running sum or numbers that were `f32` make it, is that end of the
+    /// span: by at most 1024 units in the last place, or the end rounded to `f32`, and at most a thousandth of the span
+    /// (two to four units in the last place in any case).
     ///
     /// # Errors
     /// [`SolveError::InvalidSpan`], [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and
@@ -520,7 +559,8 @@ impl SolveOptions {
         let span = t0.min(t1)..=t0.max(t1);
         let mut last = None;
         for (index, found) in times.into_iter().enumerate() {
-            if !span.contains(&found) {
+            let t = self.meant(found);
+            if !span.contains(&t) {
                 return Err(SolveError::TimeOutsideSpan {
                     index,
                     found,
@@ -528,12 +568,8 @@ impl SolveOptions {
                     t1,
                 });
             }
-            let previous = last.replace(found).unwrap_or(t0);
-            let passed = if t1 < t0 {
-                found > previous
-            } else {
-                found < previous
-            };
+            let previous = last.replace(t).unwrap_or(t0);
+            let passed = if t1 < t0 { t > previous } else { t < previous };
             if passed {
                 return Err(SolveError::UnorderedTimes {
                     index,

@@ -51,7 +51,8 @@ impl<E: Dtype> Samples<E> {
     /// A copy of `numbers`, sample by sample.
     ///
     /// # Errors
-    /// [`SolveError::ShapeMismatch`] unless they are a whole number of samples.
+    /// [`SolveError::ShapeMismatch`] unless they are a whole number of samples, and [`SolveError::TooLarge`] without
+    /// memory for the copy.
     pub fn new(features: usize, numbers: &[E]) -> Result<Self, SolveError> {
         if features == 0 || !numbers.len().is_multiple_of(features) {
             return Err(SolveError::ShapeMismatch {
@@ -60,27 +61,40 @@ impl<E: Dtype> Samples<E> {
             });
         }
         let rows = numbers.chunks_exact(features);
-        Ok(Self::from_fn(rows.len(), features, |sample, row| {
+        Self::from_fn(rows.len(), features, |sample, row| {
             row.copy_from_slice(&numbers[sample * features..][..features]);
-        }))
+        })
     }
 
     /// `samples` samples, each written by `fill` into its numbers, which are zero before: a batch without another copy.
-    pub fn from_fn(samples: usize, features: usize, mut fill: impl FnMut(usize, &mut [E])) -> Self {
-        let count = samples * features;
-        let (mut memory, start) = aligned::<E>(count);
+    ///
+    /// # Errors
+    /// [`SolveError::TooLarge`] without memory for so many.
+    pub fn from_fn(
+        samples: usize,
+        features: usize,
+        mut fill: impl FnMut(usize, &mut [E]),
+    ) -> Result<Self, SolveError> {
+        let memory = samples
+            .checked_mul(features)
+            .and_then(|count| Some((count, aligned::<E>(count)?)));
+        let Some((count, (mut memory, start))) = memory else {
+            return Err(SolveError::TooLarge {
+                shape: vec![samples, features],
+            });
+        };
         if features > 0 {
             let rows = memory[start..][..count].chunks_exact_mut(features);
             for (sample, row) in rows.enumerate() {
                 fill(sample, row);
             }
         }
-        Self {
+        Ok(Self {
             memory: Arc::new(memory),
             start,
             features,
             count: samples,
-        }
+        })
     }
 
     /// Number of samples.

@@ -6,10 +6,12 @@ use crate::{
     controller::{initial_step, StepControl},
     error::{Quantity, SolveError},
     options::{Control, Controller, SolveOptions, StepSizes},
+    resolution::{equal_part, resolution, Reach},
     state::State,
     stats::Stats,
     step::Step,
     stepper::ExplicitRk,
+    stiffness::{is_stiff, stable_up_to},
     stops::{Legs, Then},
     tableau::ButcherTableau,
     tangent_control,
@@ -67,8 +69,8 @@ pub struct StepInfo {
 /// Options out of their domain ([`SolveOptions::validate`]), a method without an error estimate under a
 /// controller that needs one ([`SolveError::NoErrorEstimate`]), step sizes for each sample of a batch
 /// ([`SolveError::SharedStepsOnly`]; [`solve_per_sample`](crate::engine::host::solve_per_sample) takes them), a state
-/// without elements, a state or field that is not finite, step sizes that underflow, too many steps, and whatever the
-/// field and the recorder return.
+/// without elements, a state or field that is not finite, step sizes that underflow, too many steps
+/// ([`SolveError::MaxSteps`], [`SolveError::Stiff`]), and whatever the field and the recorder return.
 pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,
@@ -100,7 +102,7 @@ pub(crate) trait Observer<F: VectorField, const S: usize> {
         field: &mut F,
         step: Step<&mut F::State, &mut [F::State; S]>,
         end: (f64, &F::State),
-    ) -> Result<ControlFlow<()>, SolveError>;
+    ) -> Result<ControlFlow<()>, Halt>;
 
     /// The state from which the next step goes on, and its derivative, after an accepted step.
     ///
@@ -118,6 +120,14 @@ pub(crate) trait Observer<F: VectorField, const S: usize> {
     }
 }
 
+/// Why an observer ends a solve with an error.
+pub(crate) enum Halt {
+    /// The step is none: the solve stays at its start, and nobody has taken anything of it.
+    Before(SolveError),
+    /// The step is one of the solve.
+    After(SolveError),
+}
+
 struct EachStep<C>(C);
 
 impl<F, C, const S: usize> Observer<F, S> for EachStep<C>
@@ -131,8 +141,9 @@ where
         field: &mut F,
         step: Step<&mut F::State, &mut [F::State; S]>,
         _: (f64, &F::State),
-    ) -> Result<ControlFlow<()>, SolveError> {
-        self.0(field, step).map(ControlFlow::Continue)
+    ) -> Result<ControlFlow<()>, Halt> {
+        let seen = self.0(field, step);
+        seen.map(ControlFlow::Continue).map_err(Halt::After)
     }
 }
 
@@ -203,13 +214,12 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
 
     let tolerances = options.tolerances();
     let direction = (t1 - t0).signum();
-    let smallest = f64::max(
-        16.0 * f64::EPSILON * t0.abs().max(t1.abs()),
-        options.dt_min.unwrap_or(0.0),
-    );
-    let largest = options.dt_max.unwrap_or(f64::INFINITY);
-    // What ends in rounding noise takes it along.
-    let noise = 1.0 + 1e-10;
+    let floor = options.smallest_floor();
+    let largest = if adaptive {
+        options.dt_max.unwrap_or(f64::INFINITY)
+    } else {
+        f64::INFINITY
+    };
     let legs = Legs::new(options);
     let (start, mut leg) = legs.next(legs.start(t0));
     if !legs.passes(start, leg.end) {
@@ -220,6 +230,7 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
     let (mut accepted, mut rejected) = (0, 0);
     // Equal steps stand at multiples of their size behind this time, which that many steps reached.
     let (mut origin, mut steps_to_origin) = (start, 0);
+    let mut reach = Reach::new(start, leg.end, adaptive);
     let mut size = match first_size(&mut stepper, d0, leg.clip(start, leg.end - start), options) {
         Ok(size) => size,
         Err(error) => {
@@ -229,40 +240,36 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
         }
     };
     let mut control = StepControl::new(options.controller, tableau.order);
-    let mut last_square: f64 = 0.0;
+    let (mut last_square, mut last_h): (f64, f64) = (0.0, 0.0);
+    let mut decay = f64::NAN;
     // The size with its sign. The next step waits for it, in a small system for nothing else, so that it comes from the
     // factor by one product; what bounds it is rare, and in branches that never select between two numbers.
     let mut signed = direction * size;
     let finish = loop {
         let t = stepper.t();
         if accepted + rejected == options.max_steps {
-            break Err(SolveError::MaxSteps {
-                t,
-                t1,
-                h: direction * size,
-                error: last_square.sqrt(),
-                steps: options.max_steps,
-                sample: None,
-            });
+            let error = last_square.sqrt();
+            break Err(too_many_steps(tableau, options, (t, last_h), error, decay));
         }
+        // Below this the sum `t + h` may not differ from `t`.
+        let smallest = resolution(t).max(floor);
         if adaptive && size < smallest {
-            // Below this the sum `t + h` may not differ from `t`.
             (size, signed) = rarely(smallest, direction);
         }
         // Nothing here waits for the size of the step.
         let remaining = (leg.end - t).abs();
-        let limit = if remaining > largest * noise {
-            largest
-        } else {
-            remaining
-        };
-        let limited = size * noise >= limit;
+        let cut = remaining > reach.of(largest);
+        let limited = reach.of(size) >= if cut { largest } else { remaining };
         let mut h = signed;
         if limited {
-            (_, h) = rarely(limit, direction);
+            let part = if cut {
+                equal_part(remaining, reach.of(largest))
+            } else {
+                remaining
+            };
+            (_, h) = rarely(part, direction);
         }
-        #[allow(clippy::float_cmp, reason = "one of two numbers")]
-        let last = limited && limit == remaining;
+        let last = limited && !cut;
         let wanted = size;
         let mut memory = None;
         if last {
@@ -273,8 +280,12 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
             Ok(square) => square,
             Err(error) => break Err(error),
         };
-        last_square = square;
+        (last_square, last_h) = (square, h);
         let verdict = control.judge(square);
+        if accepted + rejected + 1 == options.max_steps && adaptive && !(last && verdict.accepted) {
+            // Now, for an observer may take the stages.
+            decay = stepper.decay(&tolerances).unwrap_or(f64::NAN);
+        }
         signed = h * verdict.factor;
         size = signed.abs();
         let info = StepInfo {
@@ -296,10 +307,15 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
             };
             let (field, step, y1) = stepper.accepted();
             let seen = observer.accepted(field, step, (end, y1));
+            if let Err(Halt::Before(error)) = seen {
+                accepted -= 1;
+                break Err(error);
+            }
             stepper.accept(end);
+            let stopped = observer.attempted(&info).is_break();
             let ends = match seen {
-                Ok(flow) => observer.attempted(&info).is_break() || flow.is_break(),
-                Err(error) => break Err(error),
+                Ok(flow) => stopped || flow.is_break(),
+                Err(Halt::Before(error) | Halt::After(error)) => break Err(error),
             };
             if ends {
                 break Ok(ControlFlow::Break(()));
@@ -331,6 +347,7 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
                     control.recall(memory);
                 }
                 (origin, steps_to_origin) = (resume, accepted);
+                reach = Reach::new(resume, leg.end, adaptive);
             }
         } else {
             rejected += 1;
@@ -406,10 +423,14 @@ fn first_size<F: VectorField, const S: usize>(
     stepper.restart(t)?;
     let d1 = finite_norm(stepper.dy(), stepper.y(), Quantity::VectorField, options)?;
     match (options.controller, options.dt0) {
-        (Controller::Constant { dt }, _) => Ok(dt),
+        (Controller::Constant { dt }, _) => Ok(dt.min(options.dt_max.unwrap_or(dt))),
         (_, Some(dt0)) => Ok(dt0),
         (_, None) => {
             let order = stepper.order();
+            let limit = match options.dt_max {
+                Some(largest) if largest < limit.abs() => largest.copysign(limit),
+                _ => limit,
+            };
             stepper.probe(|field, y0, f0| {
                 let tolerances = options.tolerances();
                 initial_step(field, (t, limit), (y0, d0), (f0, d1), order, &tolerances)
@@ -423,6 +444,39 @@ fn first_size<F: VectorField, const S: usize>(
 #[inline(never)]
 fn rarely(size: f64, direction: f64) -> (f64, f64) {
     (size, direction * size)
+}
+
+/// Why a solve is over that took all steps that it may take, the last of them to `t` and with a size of `h`, in which
+/// something decayed or, if `decay` is NaN, nothing was seen.
+#[cold]
+fn too_many_steps<const S: usize>(
+    tableau: &'static ButcherTableau<S>,
+    options: &SolveOptions,
+    (t, h): (f64, f64),
+    error: f64,
+    decay: f64,
+) -> SolveError {
+    let (t1, steps) = (options.t1, options.max_steps);
+    let limit = stable_up_to(&tableau.view());
+    if is_stiff(decay, limit, (t, t1), h, steps) {
+        return SolveError::Stiff {
+            t,
+            t1,
+            h,
+            decay,
+            limit,
+            steps,
+            sample: None,
+        };
+    }
+    SolveError::MaxSteps {
+        t,
+        t1,
+        h,
+        error,
+        steps,
+        sample: None,
+    }
 }
 
 /// Why a rejected step cannot be tried again with a smaller size.

@@ -136,8 +136,8 @@ pub trait State: Clone + 'static {
 
     /// The sum over all scalars of `(error / (atol + rtol * max(|y0|, |y1|)))^2`, in a fixed order.
     ///
-    /// Not finite whenever a scalar of `error` or of `y1` is not, so that one number tells the loop
-    /// whether a step can be used at all.
+    /// Not finite exactly where a scalar of `error` or of `y1` is not, so that one number tells the loop
+    /// whether a step can be used at all: a sum that overflows counts as 1e300.
     ///
     /// # Errors
     /// [`SolveError::Device`] if the device fails.
@@ -147,6 +147,18 @@ pub trait State: Clone + 'static {
         y1: &Self,
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError>;
+
+    /// Whether every scalar is finite.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn is_finite(&self) -> Result<bool, SolveError> {
+        let unit = Tolerances {
+            rtol: 1.0,
+            atol: 1.0,
+        };
+        Ok(Self::scaled_square_sum(self, self, self, &unit)?.is_finite())
+    }
 
     /// The sample of the batch with the largest scaled error, or the first one that is not finite.
     /// Called only after a failure; `None` where samples have no meaning.
@@ -201,32 +213,58 @@ pub(crate) fn random_sign(seed: u64, place: usize) -> f64 {
     }
 }
 
-/// The sum of the squares of scaled errors, in f64; NaN if the state behind an error is not finite.
-pub(crate) fn exact_square_sum(errors: impl Iterator<Item = (f64, f64)>) -> f64 {
+/// What stands for squares too large for f64: sums of many of them are finite.
+const LARGEST_SQUARE: f64 = 1e300;
+
+/// The sum of the squares of scaled errors, in f64; not finite only if an error, or the state after it, is not.
+pub(crate) fn exact_square_sum(errors: impl Iterator<Item = Scaled>) -> f64 {
     let mut sum = 0.0;
-    for (error, y1) in errors {
-        if !y1.is_finite() {
+    for Scaled { error, scale, y1 } in errors {
+        if !(error.is_finite() && y1.is_finite()) {
             return f64::NAN;
         }
-        sum += error * error;
+        let scaled = error / scale;
+        sum += scaled * scaled;
     }
-    sum
+    if sum > LARGEST_SQUARE {
+        LARGEST_SQUARE
+    } else {
+        sum
+    }
+}
+
+/// An error, the one that is allowed, and the scalar of the state after it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scaled {
+    pub(crate) error: f64,
+    pub(crate) scale: f64,
+    pub(crate) y1: f64,
+}
+
+impl Scaled {
+    /// The error in `y1`, `y0` before.
+    pub(crate) fn new(error: f64, (y0, y1): (f64, f64), tolerances: &Tolerances) -> Self {
+        let Tolerances { rtol, atol } = *tolerances;
+        Self {
+            error,
+            scale: atol + rtol * y0.abs().max(y1.abs()),
+            y1,
+        }
+    }
 }
 
 /// The sample with the largest scaled error, or the first one where it or the state is not finite; each
 /// sample has `per_sample` of them.
-pub(crate) fn worst_of(
-    errors: impl Iterator<Item = (f64, f64)>,
-    per_sample: usize,
-) -> Option<usize> {
+pub(crate) fn worst_of(errors: impl Iterator<Item = Scaled>, per_sample: usize) -> Option<usize> {
     let mut worst = (0.0, None);
-    for (index, (error, y1)) in errors.enumerate() {
+    for (index, Scaled { error, scale, y1 }) in errors.enumerate() {
         let sample = Some(index / per_sample.max(1));
         if !error.is_finite() || !y1.is_finite() {
             return sample;
         }
-        if error > worst.0 {
-            worst = (error, sample);
+        let scaled = error.abs() / scale;
+        if scaled > worst.0 {
+            worst = (scaled, sample);
         }
     }
     worst.1

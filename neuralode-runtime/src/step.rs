@@ -1,6 +1,11 @@
 //! An attempted step and its arithmetic, made of a state's combinations and a field's evaluations.
 
-use crate::{error::SolveError, options::Tolerances, state::State, tableau::ButcherTableau};
+use crate::{
+    error::{Quantity, SolveError},
+    options::Tolerances,
+    state::State,
+    tableau::ButcherTableau,
+};
 
 /// A step from `t` to `t + h` in the making.
 #[derive(Clone, Debug)]
@@ -150,9 +155,13 @@ pub struct Step<Y, K> {
 }
 
 impl<Y, K> Step<Y, K> {
-    /// Where `t` lies in this step: 0 at its start, 1 at its end.
+    /// Where `t` lies in this step: 0 at its start, 1 at its end; 0 everywhere in a step of length zero.
     pub fn theta(&self, t: f64) -> f64 {
-        (t - self.t) / self.h
+        if self.h == 0.0 {
+            0.0
+        } else {
+            (t - self.t) / self.h
+        }
     }
 }
 
@@ -180,4 +189,22 @@ pub(crate) fn weighted<'a, Y>(
         .zip(xs)
         .filter(|(weight, _)| **weight != 0.0)
         .map(move |(weight, x)| (h * weight, x))
+}
+
+/// That a value of the dense output at `t`, in a step of size `h`, is finite: the last stage of a step, the field at its end,
+/// is no part of most methods' error.
+pub(crate) fn finite<Y: State>(value: &Y, (t, h): (f64, f64)) -> Result<(), SolveError> {
+    if value.is_finite()? {
+        return Ok(());
+    }
+    let unit = Tolerances {
+        rtol: 1.0,
+        atol: 1.0,
+    };
+    Err(SolveError::NonFinite {
+        quantity: Quantity::Interpolant,
+        t,
+        h,
+        sample: Y::worst_sample(value, value, value, &unit),
+    })
 }

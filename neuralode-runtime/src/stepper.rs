@@ -7,6 +7,7 @@ use crate::{
     options::Tolerances,
     state::State,
     step::{weighted, Attempt, Step},
+    stiffness,
     tableau::ButcherTableau,
     vector_field::VectorField,
 };
@@ -183,6 +184,15 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         let step = &self.step;
         step.y
             .combine_into(weighted(step.h, &weights, &step.k), out)
+    }
+
+    /// The size of the attempted step times the rate of the fastest decay that it saw; see [`crate::stiffness`].
+    pub(crate) fn decay(&mut self, tolerances: &Tolerances) -> Result<f64, SolveError> {
+        let field = &mut *self.field;
+        self.evaluations += 1;
+        stiffness::decay(&self.step, self.tableau, tolerances, |t, y, dy| {
+            field.eval(t, y, dy)
+        })
     }
 
     /// The sample with the largest error of the attempted step.

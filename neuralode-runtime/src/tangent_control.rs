@@ -21,7 +21,7 @@ use core::ops::ControlFlow;
 use crate::{
     error::SolveError,
     options::{SolveOptions, Tolerances},
-    solve::{run_loop, Observer, Run, Solved, StepInfo},
+    solve::{run_loop, Halt, Observer, Run, Solved, StepInfo},
     state::{larger, State},
     step::{weighted, Attempt, Step},
     tableau::ButcherTableau,
@@ -274,7 +274,7 @@ where
         field: &mut GuidedField<'_, F>,
         step: Step<&mut Guided<F::State>, &mut [Guided<F::State>; S]>,
         (t, y1): (f64, &Guided<F::State>),
-    ) -> Result<ControlFlow<()>, SolveError> {
+    ) -> Result<ControlFlow<()>, Halt> {
         let mut stages = step.stages.each_mut().map(|stage| taken(&mut stage.y));
         let of_solution = Step {
             t: step.t,

@@ -4,7 +4,7 @@ use crate::{
     error::SolveError,
     pool,
     state::State,
-    step::{nearest, weighted, Step},
+    step::{finite, nearest, weighted, Step},
     tableau::ButcherTableau,
 };
 
@@ -111,32 +111,62 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
     }
 
     /// Writes the solution at `t` into `out`; outside the span it extrapolates the nearest step. Without
-    /// steps it writes nothing. Costs one combination of `S` stages and a search over the steps.
+    /// steps it writes nothing. Costs one combination of `S` stages, a look at its numbers and a search over the steps.
     ///
     /// # Errors
-    /// [`SolveError::Device`].
+    /// [`SolveError::NotSolved`] for a time that is not finite, [`SolveError::NonFinite`] where the solution inside a step is
+    /// not finite, and [`SolveError::Device`].
     pub fn evaluate(&self, t: f64, out: &mut Y) -> Result<(), SolveError> {
-        let Some(step) = nearest(&self.steps, t) else {
-            return Ok(());
+        match self.look_up(t, out)? {
+            Some(step) => finite(out, (t, step.h)),
+            None => Ok(()),
+        }
+    }
+
+    /// [`Self::evaluate`] without the look at the numbers, for solves over the dense output, whose steps show them.
+    pub(crate) fn look_up(
+        &self,
+        t: f64,
+        out: &mut Y,
+    ) -> Result<Option<&Step<Y, [Y; S]>>, SolveError> {
+        let Some(step) = self.step_at(t)? else {
+            return Ok(None);
         };
         let weights = self.tableau.dense_weights(step.theta(t));
         step.y
-            .combine_into(weighted(step.h, &weights, &step.stages), out)
+            .combine_into(weighted(step.h, &weights, &step.stages), out)?;
+        Ok(Some(step))
     }
 
     /// Writes the derivative of the continuous solution at `t` into `out`, from the step that [`Self::evaluate`] takes
     /// the value from. It is of one order less than the value, and the field's own value at the ends of steps.
     ///
     /// # Errors
-    /// [`SolveError::Device`].
+    /// Those of [`Self::evaluate`].
     pub fn derivative(&self, t: f64, out: &mut Y) -> Result<(), SolveError> {
-        let Some(step) = nearest(&self.steps, t) else {
+        let Some(step) = self.step_at(t)? else {
             return Ok(());
         };
         let weights = self.tableau.dense_derivative_weights(step.theta(t));
         step.y
             .zeros_like()?
-            .combine_into(weighted(1.0, &weights, &step.stages), out)
+            .combine_into(weighted(1.0, &weights, &step.stages), out)?;
+        finite(out, (t, step.h))
+    }
+
+    fn step_at(&self, t: f64) -> Result<Option<&Step<Y, [Y; S]>>, SolveError> {
+        match (
+            nearest(&self.steps, t),
+            self.steps.first(),
+            self.steps.last(),
+        ) {
+            (Some(_), Some(first), Some(last)) if !t.is_finite() => Err(SolveError::NotSolved {
+                found: t,
+                t0: first.t,
+                t1: last.t + last.h,
+            }),
+            (step, _, _) => Ok(step),
+        }
     }
 }
 

@@ -7,8 +7,10 @@
 use super::error::Fault;
 use super::idx::{self, Kind, Training, IMAGES, LABELS};
 use indicatif::{ProgressBar, ProgressStyle};
+use neuralode::files;
+use std::error::Error;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use ureq::{Agent, Proxy};
@@ -58,7 +60,7 @@ fn from_mirror(mirror: &str, end: Instant) -> Result<Download, String> {
         let url = format!("{mirror}{}", kind.packed_name());
         let packed = fetch(&url, end).map_err(|reason| format!("`{url}`: {reason}"))?;
         let as_path = Path::new(&url);
-        let checked = idx::check_packed(kind, as_path, packed.as_slice())
+        let checked = idx::check_packed(kind, as_path, packed.as_slice(), 0)
             .and_then(|checked| checked.or_not_mnist(kind, as_path))
             .map_err(|fault: Fault| fault.to_string())?;
         Ok((packed, checked))
@@ -119,14 +121,11 @@ fn progress_bar(length: Option<u64>) -> ProgressBar {
 
 impl Download {
     /// Keeps the files in `cache` for the next run.
-    pub(crate) fn keep(&self, cache: &Path) -> io::Result<()> {
+    pub(crate) fn keep(&self, cache: &Path) -> Result<(), Box<dyn Error>> {
         fs::create_dir_all(cache)?;
+        let _guard = super::TEMPORARY.lock();
         for (kind, bytes) in &self.packed {
-            // Renamed only when complete: a stopped run leaves no half file under the real name.
-            let mut file = tempfile::NamedTempFile::new_in(cache)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(cache.join(kind.packed_name()))?;
+            files::write(cache.join(kind.packed_name()), bytes)?;
         }
         Ok(())
     }

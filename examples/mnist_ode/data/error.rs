@@ -151,8 +151,7 @@ impl Display for Fault {
                 expected,
             } => write!(
                 f,
-                "`{}` is not the file of MNIST: its unpacked content has SHA-256 {found}, expected \
-                 {expected}",
+                "`{}` is not the file of MNIST: {found}; expected content with SHA-256 {expected}",
                 path.display()
             ),
         }

@@ -15,6 +15,8 @@ use std::path::Path;
 pub(crate) const SIDE: u32 = 28;
 /// Bytes of one image.
 pub(crate) const PIXELS: usize = (SIDE * SIDE) as usize;
+/// Images of MNIST. Files of more are something else, of which no more is read than is wanted.
+const ALL: u32 = 60_000;
 
 /// What one of the files must look like.
 #[derive(Debug)]
@@ -65,13 +67,17 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Checked {
     values: Vec<u8>,
+    /// Images, or labels, that its header promises.
     count: usize,
-    digest: String,
+    /// `None` if not all of it was read.
+    digest: Option<String>,
 }
 
-/// All training images and labels of a folder, checked.
+/// The training images and labels of a folder, checked.
 #[derive(Debug)]
 pub(crate) struct Training {
+    /// How many there are. Of more than MNIST has, only those that are wanted were read.
+    pub(crate) count: usize,
     /// [`PIXELS`] bytes per image.
     pub(crate) images: Vec<u8>,
     /// One digit per image.
@@ -91,7 +97,9 @@ impl Training {
             });
         }
         Ok(Self {
-            is_mnist: images.digest == IMAGES.sha256 && labels.digest == LABELS.sha256,
+            count: images.count,
+            is_mnist: images.digest.as_deref() == Some(IMAGES.sha256)
+                && labels.digest.as_deref() == Some(LABELS.sha256),
             images: images.values,
             labels: labels.values,
         })
@@ -106,8 +114,9 @@ pub(crate) fn holds_any(folder: &Path) -> bool {
     })
 }
 
-/// Reads the training files of a folder that the user named: whatever it holds must be right.
-pub(crate) fn read_folder(folder: &Path) -> Result<Training, Fault> {
+/// Reads the training files of a folder that the user named: whatever it holds must be right. Of files with more images
+/// than MNIST, only the first `wanted` are read.
+pub(crate) fn read_folder(folder: &Path, wanted: usize) -> Result<Training, Fault> {
     match fs::metadata(folder) {
         Ok(meta) if meta.is_dir() => {}
         Ok(_) => {
@@ -127,9 +136,9 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Training, Fault> {
             })
         }
     }
-    let read = |kind| match read_plain(folder, kind)? {
+    let read = |kind| match read_plain(folder, kind, wanted)? {
         Some(checked) => Ok(checked),
-        None => read_packed(folder, kind),
+        None => read_packed(folder, kind, wanted),
     };
     // The labels first: they are small, and a missing or broken file shows at once.
     let labels = read(&LABELS)?;
@@ -140,12 +149,12 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Training, Fault> {
 /// Reads MNIST itself from the cache: of each file, the copy that has the right digest.
 pub(crate) fn read_mnist(folder: &Path) -> Result<Training, Fault> {
     let read = |kind: &Kind| {
-        if let Ok(Some(checked)) = read_plain(folder, kind) {
+        if let Ok(Some(checked)) = read_plain(folder, kind, 0) {
             if let Ok(checked) = checked.or_not_mnist(kind, &folder.join(kind.name)) {
                 return Ok(checked);
             }
         }
-        read_packed(folder, kind)?.or_not_mnist(kind, &folder.join(kind.packed_name()))
+        read_packed(folder, kind, 0)?.or_not_mnist(kind, &folder.join(kind.packed_name()))
     };
     let labels = read(&LABELS)?;
     let images = read(&IMAGES)?;
@@ -153,24 +162,25 @@ pub(crate) fn read_mnist(folder: &Path) -> Result<Training, Fault> {
 }
 
 /// Reads the unpacked file; `None` where there is none.
-fn read_plain(folder: &Path, kind: &Kind) -> Result<Option<Checked>, Fault> {
+fn read_plain(folder: &Path, kind: &Kind, wanted: usize) -> Result<Option<Checked>, Fault> {
     let path = folder.join(kind.name);
     let Some(file) = open(&path)? else {
         return Ok(None);
     };
-    let checked = check(kind, &path, BufReader::new(file)).map_err(|fault| match fault {
-        // Only a packed file can be broken as a gzip stream.
-        Fault::Gzip { path, source } => Fault::Unreadable { path, source },
-        other => other,
-    })?;
+    let checked =
+        check(kind, &path, BufReader::new(file), wanted).map_err(|fault| match fault {
+            // Only a packed file can be broken as a gzip stream.
+            Fault::Gzip { path, source } => Fault::Unreadable { path, source },
+            other => other,
+        })?;
     Ok(Some(checked))
 }
 
 /// Reads the file packed with gzip.
-fn read_packed(folder: &Path, kind: &Kind) -> Result<Checked, Fault> {
+fn read_packed(folder: &Path, kind: &Kind, wanted: usize) -> Result<Checked, Fault> {
     let path = folder.join(kind.packed_name());
     match open(&path)? {
-        Some(file) => check_packed(kind, &path, BufReader::new(file)),
+        Some(file) => check_packed(kind, &path, BufReader::new(file), wanted),
         None => Err(Fault::NoFile {
             folder: folder.to_path_buf(),
             name: kind.name,
@@ -196,12 +206,17 @@ fn open(path: &Path) -> Result<Option<File>, Fault> {
 }
 
 /// Unpacks and checks a file; `path` is what the errors name.
-pub(crate) fn check_packed(kind: &Kind, path: &Path, packed: impl Read) -> Result<Checked, Fault> {
-    check(kind, path, MultiGzDecoder::new(packed))
+pub(crate) fn check_packed(
+    kind: &Kind,
+    path: &Path,
+    packed: impl Read,
+    wanted: usize,
+) -> Result<Checked, Fault> {
+    check(kind, path, MultiGzDecoder::new(packed), wanted)
 }
 
-/// Checks everything that a file alone can get wrong.
-fn check(kind: &Kind, path: &Path, mut source: impl Read) -> Result<Checked, Fault> {
+/// Checks everything that a file alone can get wrong; of one with more images than MNIST, only what is wanted.
+fn check(kind: &Kind, path: &Path, mut source: impl Read, wanted: usize) -> Result<Checked, Fault> {
     let path = || path.to_path_buf();
     let broken = |source| Fault::Gzip {
         path: path(),
@@ -246,24 +261,31 @@ fn check(kind: &Kind, path: &Path, mut source: impl Read) -> Result<Checked, Fau
         item = PIXELS as u64;
     }
 
+    let is_whole = count <= ALL;
+    let needed = match u32::try_from(wanted) {
+        _ if is_whole => count,
+        Ok(wanted) if wanted <= count => wanted,
+        // There are too few anyhow.
+        _ => 0,
+    };
+    let needed = u64::from(needed) * item;
     // One byte more than promised tells a trailing byte, and reading to the end is what makes the
     // gzip decoder compare its checksum.
-    let promised = u64::from(count) * item;
     let mut values = Vec::new();
     source
-        .take(promised + 1)
+        .take(needed + u64::from(is_whole))
         .read_to_end(&mut values)
         .map_err(broken)?;
-    let expected = promised + size as u64;
+    let expected = u64::from(count) * item + size as u64;
     let found = values.len() as u64;
-    if found < promised {
+    if found < needed {
         return Err(Fault::Truncated {
             path: path(),
             found: found + size as u64,
             expected,
         });
     }
-    if found > promised {
+    if found > needed {
         return Err(Fault::Trailing {
             path: path(),
             expected,
@@ -278,14 +300,14 @@ fn check(kind: &Kind, path: &Path, mut source: impl Read) -> Result<Checked, Fau
             });
         }
     }
-    let digest = Sha256::new()
-        .chain_update(&header)
-        .chain_update(&values)
-        .finalize();
+    let digest = is_whole.then(|| {
+        let sum = Sha256::new().chain_update(&header).chain_update(&values);
+        hexadecimal(&sum.finalize())
+    });
     Ok(Checked {
-        count: values.len() / if kind.is_images { PIXELS } else { 1 },
+        count: count as usize,
         values,
-        digest: hexadecimal(&digest),
+        digest,
     })
 }
 
@@ -301,14 +323,15 @@ fn hexadecimal(bytes: &[u8]) -> String {
 impl Checked {
     /// The file again, if it is the one of MNIST.
     pub(crate) fn or_not_mnist(self, kind: &Kind, path: &Path) -> Result<Self, Fault> {
-        if self.digest == kind.sha256 {
-            Ok(self)
-        } else {
-            Err(Fault::Digest {
-                path: path.to_path_buf(),
-                found: self.digest,
-                expected: kind.sha256,
-            })
-        }
+        let found = match &self.digest {
+            Some(digest) if digest == kind.sha256 => return Ok(self),
+            Some(digest) => format!("its unpacked content has SHA-256 {digest}"),
+            None => format!("it promises {} images", self.count),
+        };
+        Err(Fault::Digest {
+            path: path.to_path_buf(),
+            found,
+            expected: kind.sha256,
+        })
     }
 }

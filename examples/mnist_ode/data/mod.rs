@@ -16,13 +16,18 @@ use error::Named;
 use etcetera::BaseStrategy;
 use std::env;
 use std::fmt::{self, Display, Formatter};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// The seed of drawn images: every run sees the same ones.
 const DRAWN_SEED: u64 = 28;
 /// No more images are drawn than MNIST has, so that a run without it fails where one with it does.
 const DRAWN_LIMIT: usize = 60_000;
+
+/// Held while there are temporary files: a program that ends for a signal waits for it.
+pub(crate) static TEMPORARY: Mutex<()> = Mutex::new(());
 
 /// Where the images came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +143,7 @@ impl Places {
 pub(crate) fn load(places: &Places, wanted: usize) -> Result<DataSet, DataError> {
     let (training, origin) = if let Some((named, folder)) = places.named() {
         let training =
-            idx::read_folder(folder).map_err(|fault| DataError::Folder { named, fault })?;
+            idx::read_folder(folder, wanted).map_err(|fault| DataError::Folder { named, fault })?;
         let origin = if training.is_mnist {
             from_folder(folder)
         } else {
@@ -153,7 +158,7 @@ pub(crate) fn load(places: &Places, wanted: usize) -> Result<DataSet, DataError>
             Err(reason) => return drawn(reason, wanted),
         }
     };
-    enough(&origin, training.labels.len(), wanted)?;
+    enough(&origin, training.count, wanted)?;
     let (images, labels) = prefix::first(&training, wanted);
     Ok(DataSet {
         images,
@@ -200,13 +205,15 @@ fn fetch(places: &Places) -> Result<(idx::Training, Origin), String> {
             "{missing}, and downloading is switched off (NEURALODE_OFFLINE is set)"
         ));
     }
-    eprintln!("Downloading MNIST (10 MB) ...");
+    // Nobody may be reading.
+    let _ = writeln!(io::stderr(), "Downloading MNIST (10 MB) ...");
     let download = download::download(&places.mirrors, places.patience)
         .map_err(|reason| format!("{missing}, and the download failed ({reason})"))?;
     let origin = match places.cache.as_deref().map(|at| (at, download.keep(at))) {
         Some((cache, Ok(()))) => from_folder(cache),
         Some((cache, Err(error))) => {
-            eprintln!(
+            let _ = writeln!(
+                io::stderr(),
                 "The files could not be kept in `{}` ({error}); the next run downloads them again.",
                 cache.display()
             );

@@ -26,6 +26,7 @@ pub(crate) fn first(training: &Training, wanted: usize) -> (Vec<u8>, Vec<u8>) {
 /// test files, of which nothing is used, are headers alone: nobody has to own them.
 fn through_crate(images: &[u8], labels: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let wanted = u32::try_from(labels.len()).ok().filter(|&n| n <= TRAIN)?;
+    let _guard = super::TEMPORARY.lock();
     let folder = tempfile::tempdir().ok()?;
     let base = folder.path().to_str()?;
     let (test_images, test_labels) = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte");

@@ -161,6 +161,8 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
 
             #forward
 
+            #root::model_files!(Elem, Dev);
+
             /// Stages, layers, static shapes and parameter counts.
             pub fn summary(&self) -> #root::Summary {
                 #summary
@@ -335,9 +337,9 @@ pub(super) fn with_state(
     quote! {
         /// The model's output, the state for the next call, and the statistics of the forward solves.
         ///
-        /// The same input and state give the same output. On a taped input, a backward pass gives gradients for the
-        /// parameters and for the input. Where the input is data, [`Self::try_forward_traced_with_state`] spares the
-        /// latter.
+        /// The same input and state give the same output. On a taped input, a backward pass computes gradients for the
+        /// parameters and for the input; `keep_gradient` keeps the latter, and where the input is data,
+        /// [`Self::try_forward_traced_with_state`] spares it.
         ///
         /// # Errors
         /// An empty batch, numbers that are not finite, what a layer has of its own, and failures of a solve or of
@@ -405,8 +407,8 @@ fn plain_passes(
     quote! {
         /// The model's output with the statistics of its forward solves.
         ///
-        /// On a taped input, a backward pass gives gradients for the parameters and for the input. Where the
-        /// input is data, [`Self::try_forward_traced`] spares the latter.
+        /// On a taped input, a backward pass computes gradients for the parameters and for the input; `keep_gradient`
+        /// keeps the latter, and where the input is data, [`Self::try_forward_traced`] spares it.
         ///
         /// # Errors
         /// An empty batch, numbers that are not finite, and failures of a solve or of the device.

@@ -58,7 +58,8 @@ impl<Y: State, const S: usize> Kept<Y, S> {
     /// Takes the values of the finished solve at its saved times, where the adjoint needs them.
     pub fn finish(&mut self, times: &[f64], values: &[Y]) {
         if let What::Values(_, kept) = &mut self.what {
-            kept.extend(times.iter().copied().zip(values.iter().cloned()));
+            let times = times.iter().map(|t| self.options.meant(*t));
+            kept.extend(times.zip(values.iter().cloned()));
         }
     }
 
@@ -77,13 +78,13 @@ impl<Y: State, const S: usize> Kept<Y, S> {
         match &self.what {
             What::Steps(trajectory) => pull_back(field, trajectory, cotangents, options),
             What::Checkpoints(kept) => {
-                let norms = check(cotangents, options)?;
-                discrete::pull_back(field, kept, cotangents, &norms, options)
+                let (cotangents, norms) = check(cotangents, options)?;
+                discrete::pull_back(field, kept, &cotangents, &norms, options)
             }
             What::Values(y0, values) => {
-                check(cotangents, options)?;
+                let (cotangents, _) = check(cotangents, options)?;
                 let values = (y0.as_ref(), values.as_slice());
-                backsolve::pull_back(field, self.tableau, values, cotangents, options)
+                backsolve::pull_back(field, self.tableau, values, &cotangents, options)
             }
         }
     }

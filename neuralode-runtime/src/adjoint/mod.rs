@@ -29,6 +29,8 @@ pub use gradient_error::WalkBack;
 pub use kept::{solve_keeping, Kept};
 pub use times::TimeGradients;
 
+use std::borrow::Cow;
+
 use crate::{
     error::{Quantity, SolveError},
     options::{Adjoint, SolveOptions},
@@ -94,7 +96,8 @@ pub fn pull_back<F: Differentiable, const S: usize>(
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    let norms = check(cotangents, options)?;
+    let (cotangents, norms) = check(cotangents, options)?;
+    let cotangents = &*cotangents;
     match options.adjoint {
         Adjoint::Discrete | Adjoint::Checkpointed { .. } => {
             discrete::pull_back(field, trajectory, cotangents, &norms, options)
@@ -116,11 +119,12 @@ pub fn pull_back<F: Differentiable, const S: usize>(
     }
 }
 
-/// Whether the cotangents can be pulled back: their times, and that they are finite. Returns times and norms.
-fn check<Y: State>(
-    cotangents: &[Cotangent<Y>],
+/// The cotangents, with the time and the norm of each, if they can be pulled back: their times, and that they are finite. A
+/// time that rounding has taken out of the span becomes the end that it means.
+fn check<'c, Y: State>(
+    cotangents: &'c [Cotangent<Y>],
     options: &SolveOptions,
-) -> Result<Vec<(f64, f64)>, SolveError> {
+) -> Result<(Cow<'c, [Cotangent<Y>]>, Vec<(f64, f64)>), SolveError> {
     options.validate_times(cotangents.iter().map(|cotangent| cotangent.t))?;
     let mut norms = Vec::with_capacity(cotangents.len());
     for Cotangent { t, value } in cotangents {
@@ -133,9 +137,17 @@ fn check<Y: State>(
                 sample: Y::worst_sample(value, value, value, &options.tolerances()),
             });
         }
-        norms.push((*t, norm));
+        norms.push((options.meant(*t), norm));
     }
-    Ok(norms)
+    let mut cotangents = Cow::Borrowed(cotangents);
+    for index in 0..cotangents.len() {
+        let t = cotangents[index].t;
+        let meant = options.meant(t);
+        if meant.to_bits() != t.to_bits() {
+            cotangents.to_mut()[index].t = meant;
+        }
+    }
+    Ok((cotangents, norms))
 }
 
 /// The cotangents that belong to each of `steps`, whose times lie in `(t, t + h]`; both are in the order of

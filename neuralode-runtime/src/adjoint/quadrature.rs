@@ -65,7 +65,7 @@ struct Over<'i, 'f, F: Differentiable, const S: usize> {
 
 impl<F: Differentiable, const S: usize> Integrand<F::Params> for Over<'_, '_, F, S> {
     fn at(&mut self, t: f64) -> Result<&F::Params, SolveError> {
-        self.lambda.evaluate(t, self.at)?;
+        self.lambda.look_up(t, self.at)?;
         self.reverse.gather(t, &self.at.lambda)
     }
 

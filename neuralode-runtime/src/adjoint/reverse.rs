@@ -26,7 +26,7 @@ use core::ops::ControlFlow;
 use crate::{
     error::SolveError,
     options::SolveOptions,
-    solve::{run, Observer, StepInfo},
+    solve::{run, Halt, Observer, StepInfo},
     state::{Augmented, Sizes, State},
     stats::Stats,
     step::Step,
@@ -101,7 +101,7 @@ impl<'a, F: Differentiable, const S: usize> Reverse<'a, F, S> {
     /// `(df/dtheta)^T lambda` at `t` and the dense output there: one product.
     pub(super) fn gather(&mut self, t: f64, lambda: &F::State) -> Result<&F::Params, SolveError> {
         if let Some(forward) = self.forward {
-            forward.evaluate(t, &mut self.y)?;
+            forward.look_up(t, &mut self.y)?;
         }
         self.stats.vjps += 1;
         self.field
@@ -125,7 +125,7 @@ impl<F: Differentiable, const S: usize> VectorField for Reverse<'_, F, S> {
         let y = match (&at.y, self.forward) {
             (Some(y), _) => y,
             (None, Some(forward)) => {
-                forward.evaluate(t, &mut self.y)?;
+                forward.look_up(t, &mut self.y)?;
                 &self.y
             }
             (None, None) => &self.y,
@@ -186,9 +186,9 @@ impl<F: Differentiable, const S: usize> Observer<Reverse<'_, F, S>, S> for Watch
         reverse: &mut Reverse<'_, F, S>,
         step: Step<&mut At<F>, &mut [At<F>; S]>,
         _: (f64, &At<F>),
-    ) -> Result<ControlFlow<()>, SolveError> {
-        self.along.step(reverse, step)?;
-        Ok(ControlFlow::Continue(()))
+    ) -> Result<ControlFlow<()>, Halt> {
+        let seen = self.along.step(reverse, step);
+        seen.map(ControlFlow::Continue).map_err(Halt::After)
     }
 
     fn attempted(&mut self, info: &StepInfo) -> ControlFlow<()> {

@@ -32,7 +32,16 @@ pub(crate) fn initial_step<F: VectorField>(
     f1.combine_into([(-1.0, f0)].into_iter(), &mut change)?;
     let d2 = F::State::scaled_norm(&change, y0, y0, tolerances)? / h0;
 
-    Ok(first_size(h0, d1.max(d2), order, span))
+    Ok(first_size(h0, larger(d1, d2), order, span))
+}
+
+/// The larger one of the scaled norms of the first and the second derivative; infinite if the second one is not finite.
+pub(crate) fn larger(d1: f64, d2: f64) -> f64 {
+    if d2.is_finite() {
+        d1.max(d2)
+    } else {
+        f64::INFINITY
+    }
 }
 
 /// How far the rule looks ahead, given the scaled norms of the state and its derivative.
@@ -45,7 +54,7 @@ pub(crate) fn probe_size(d0: f64, d1: f64, span: f64) -> f64 {
     h0.min(span)
 }
 
-/// What the rule finds there: `largest` is the larger one of the scaled norms of the first and the second derivative.
+/// What the rule finds there: `largest` is what [`larger`] says.
 pub(crate) fn first_size(h0: f64, largest: f64, order: usize, span: f64) -> f64 {
     let h1 = if largest <= 1e-15 {
         f64::max(1e-6, 1e-3 * h0)

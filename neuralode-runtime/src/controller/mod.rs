@@ -3,7 +3,7 @@
 mod initial_step;
 mod power;
 
-pub(crate) use initial_step::{first_size, initial_step, probe_size};
+pub(crate) use initial_step::{first_size, initial_step, larger, probe_size};
 
 use crate::options::Controller;
 

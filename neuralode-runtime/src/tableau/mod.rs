@@ -222,24 +222,14 @@ impl<const S: usize> ButcherTableau<S> {
     /// The weights `b_i(theta)` of the interpolant.
     pub fn dense_weights(&self, theta: f64) -> [f64; S] {
         let mut weights = [0.0; S];
-        for row in self.dense.iter().rev() {
-            for (weight, coefficient) in weights.iter_mut().zip(row) {
-                *weight = theta.mul_add(*weight, *coefficient);
-            }
-        }
-        weights.map(|weight| weight * theta)
+        view::interpolate(self.dense.as_flattened(), theta, &mut weights);
+        weights
     }
 
     /// The weights `b_i'(theta)` of the interpolant's derivative: `dy/dt = sum_i b_i'(theta) k_i`.
     pub fn dense_derivative_weights(&self, theta: f64) -> [f64; S] {
         let mut weights = [0.0; S];
-        #[allow(clippy::cast_precision_loss, reason = "powers are small")]
-        for (power, row) in self.dense.iter().enumerate().rev() {
-            let power = (power + 1) as f64;
-            for (weight, coefficient) in weights.iter_mut().zip(row) {
-                *weight = theta.mul_add(*weight, power * coefficient);
-            }
-        }
+        view::differentiate(self.dense.as_flattened(), theta, &mut weights);
         weights
     }
 }

@@ -75,14 +75,49 @@ impl TableauView {
 
     /// Writes [`ButcherTableau::dense_weights`] into `weights`, one per stage.
     pub(crate) fn dense_weights(&self, theta: f64, weights: &mut [f64]) {
-        weights.fill(0.0);
-        for row in self.dense.rchunks_exact(self.stages) {
-            for (weight, coefficient) in weights.iter_mut().zip(row) {
-                *weight = theta.mul_add(*weight, *coefficient);
-            }
+        interpolate(self.dense, theta, weights);
+    }
+
+    /// Writes [`ButcherTableau::dense_derivative_weights`] into `weights`, one per stage.
+    pub(crate) fn dense_derivative_weights(&self, theta: f64, weights: &mut [f64]) {
+        differentiate(self.dense, theta, weights);
+    }
+}
+
+/// The weights of an interpolant with the coefficients `rows`, by ascending power of `theta` from 1, at `theta`.
+///
+/// A constant field takes the solution along a line: the weights' sum is `theta`. The coefficients are rounded, and miss that
+/// by 40 units in the last place; the first stage takes up the difference.
+pub(super) fn interpolate(rows: &[f64], theta: f64, weights: &mut [f64]) {
+    weights.fill(0.0);
+    for row in rows.rchunks_exact(weights.len().max(1)) {
+        for (weight, coefficient) in weights.iter_mut().zip(row) {
+            *weight = theta * *weight + coefficient;
         }
-        for weight in weights {
-            *weight *= theta;
+    }
+    for weight in weights.iter_mut() {
+        *weight *= theta;
+    }
+    make_sum(weights, theta);
+}
+
+/// The weights of its derivative, whose sum is 1.
+pub(super) fn differentiate(rows: &[f64], theta: f64, weights: &mut [f64]) {
+    weights.fill(0.0);
+    let stages = weights.len().max(1);
+    #[allow(clippy::cast_precision_loss, reason = "powers are small")]
+    for (index, row) in rows.chunks_exact(stages).enumerate().rev() {
+        let power = (index + 1) as f64;
+        for (weight, coefficient) in weights.iter_mut().zip(row) {
+            *weight = theta * *weight + power * coefficient;
         }
+    }
+    make_sum(weights, 1.0);
+}
+
+/// Changes the first weight so that all have this sum.
+fn make_sum(weights: &mut [f64], sum: f64) {
+    if let Some((first, others)) = weights.split_first_mut() {
+        *first += (sum - *first) - others.iter().sum::<f64>();
     }
 }

@@ -60,6 +60,8 @@ template <class R> NEURALODE_DEVICE R magnitude(R x) { return x < R(0) ? -x : x;
 template <class R> NEURALODE_DEVICE R larger(R a, R b) { return a > b || a != a ? a : b; }
 template <class R> NEURALODE_DEVICE R smaller(R a, R b) { return a < b || a != a ? a : b; }
 NEURALODE_DEVICE bool finite(double x) { return x - x == 0.0; }
+// Larger than any size of a step.
+constexpr double HUGE_SIZE = 1.7976931348623157e308;
 
 // Activations: `value(x)`, and `derivative(x, y)` from the argument (only where FROM_ARGUMENT) or the value.
 
@@ -457,16 +459,27 @@ struct Options {
     int record;
 };
 
+// The smallest step from t, 8 to 16 units in its last place; `resolution` of the host.
+NEURALODE_DEVICE double resolution(double t) { return 8.0 * 2.220446049250313e-16 * magnitude(t); }
+
+// How far a step of some size may go along a solve's span; `Reach` of the host.
+struct Reach {
+    double slack, share;
+    NEURALODE_DEVICE Reach(double t0, double t1, bool adaptive)
+        : slack(0.5 * resolution(larger(magnitude(t0), magnitude(t1)))), share(adaptive ? 1.0 / 16.0 : 0.5) {}
+    NEURALODE_DEVICE double of(double size) const { return (1.0 + 1e-10) * size + smaller(slack, share * size); }
+};
+
 // What a tile's solve reports of each of its samples.
 struct Report {
     int status, accepted, rejected;
-    double t, h, error;
+    double t, h, error, decay;
 };
 
 // Shared by the threads of a block: numbers of each sample.
 template <int T> struct Lanes {
     double t[T], at[T], h[T], size[T], error[T], sum[T];
-    double previous[T], log1[T], log2[T];
+    double previous[T], log1[T], log2[T], decay[T];
     int active[T], accepted[T], rejected[T], status[T], last[T], first[T];
     int any;
     double total;
@@ -527,8 +540,11 @@ NEURALODE_DEVICE void mean_square(
                 const R scale = R(options.atol) + R(options.rtol) * larger(magnitude(y0[e]), magnitude(y1[e]));
                 const double scaled = (double)(error[e] / scale);
                 sum += scaled * scaled;
+                if (!finite((double)error[e])) sum = (double)error[e] - (double)error[e];
                 if (!finite((double)y1[e])) sum = (double)y1[e] - (double)y1[e];
             }
+            // Squares too large for a double, of numbers that are not: sums of many of them are finite.
+            if (sum > 1e300) sum = 1e300;
         }
         lanes.sum[s] = sum;
     }
@@ -574,6 +590,44 @@ NEURALODE_DEVICE void combine(
     block.sync();
 }
 
+// The size of each sample's last step times the rate of the fastest decay that it saw; `stiffness` of the host.
+template <class F, int T, class R>
+NEURALODE_DEVICE void see_decay(
+    const Block& block, Lanes<T>& lanes, const Method& method, const Options& options, const R* theta, const R* y, const R* y1,
+    const R* k, R* aside, R* there, R* field_work) {
+    constexpr int N = F::N;
+    int earlier = 0;
+    for (int i = 1; i + 1 < method.stages; ++i)
+        if (method.has[i]) earlier = i;
+    const R* before = k + earlier * N * T;
+    const R* last = k + (method.stages - 1) * N * T;
+    const auto scale = [&](int e) {
+        return options.atol + options.rtol * larger(magnitude((double)y[e]), magnitude((double)y1[e]));
+    };
+    for (int s = block.thread; s < T; s += block.threads) {
+        double square = 0.0;
+        for (int e = s; e < N * T; e += T) {
+            const double change = lanes.h[s] * ((double)last[e] - (double)before[e]) / scale(e);
+            square += change * change;
+        }
+        const double size = sqrt(square);
+        for (int e = s; e < N * T; e += T) aside[e] = y1[e] + R(lanes.h[s] * ((double)last[e] - (double)before[e]) / size);
+        lanes.at[s] = lanes.t[s] + lanes.h[s];
+    }
+    block.sync();
+    F::template eval<T>(block, theta, lanes.at, aside, there, field_work);
+    for (int s = block.thread; s < T; s += block.threads) {
+        double product = 0.0, square = 0.0;
+        for (int e = s; e < N * T; e += T) {
+            const double d = ((double)aside[e] - (double)y1[e]) / scale(e);
+            product += d * lanes.h[s] * ((double)there[e] - (double)last[e]) / scale(e);
+            square += d * d;
+        }
+        lanes.decay[s] = -product / square;
+    }
+    block.sync();
+}
+
 // Numbers of R in the workspace of a block: the state, the new one, its error, a stage's state, the stages and their
 // cotangents, and what the field needs.
 template <class F, int T> NEURALODE_DEVICE constexpr int workspace() {
@@ -598,9 +652,15 @@ NEURALODE_DEVICE void solve(
     R* field_work = k + 2 * STAGES * TILE_SIZE;
     const int last_stage = method.stages - 1;
     R* k_last = k + last_stage * TILE_SIZE;
-    const double span = options.t1 - options.t0, direction = span < 0.0 ? -1.0 : 1.0, length = magnitude(span);
-    const double smallest =
-        larger(16.0 * 2.220446049250313e-16 * larger(magnitude(options.t0), magnitude(options.t1)), options.dt_min);
+    const bool adaptive = options.control != EQUAL;
+    const double span = options.t1 - options.t0, direction = span < 0.0 ? -1.0 : 1.0;
+    // No step goes farther, and so nothing is looked at beyond.
+    const double length = smaller(magnitude(span), options.dt_max);
+    // The least size of a step at any time, the largest that the error may ask for, and the size of equal steps.
+    const double floor = larger(options.dt_min, 2.2250738585072014e-308);
+    const double largest = adaptive ? options.dt_max : HUGE_SIZE, equal = smaller(options.dt, options.dt_max);
+    const Reach reach(options.t0, options.t1, adaptive);
+    const double farthest = reach.of(largest);
 
     for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
         const int n = e / T, s = e % T;
@@ -615,14 +675,15 @@ NEURALODE_DEVICE void solve(
         lanes.previous[s] = 1e-4;
         lanes.log1[s] = lanes.log2[s] = 0.0;
         lanes.first[s] = 1;
-        lanes.size[s] = options.control == EQUAL ? options.dt : options.dt0;
+        lanes.decay[s] = 0.0;
+        lanes.size[s] = adaptive ? options.dt0 : equal;
         lanes.h[s] = 0.0;
         lanes.last[s] = 0;
     }
     block.sync();
     F::template eval<T>(block, theta, lanes.at, y, k, field_work);
 
-    if (options.control != EQUAL && options.dt0 == 0.0) {
+    if (adaptive && options.dt0 == 0.0) {
         // The first step of Hairer, Norsett and Wanner; `previous` holds d0 and then h0 for a while.
         mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, y, y, y);
         for (int s = block.thread; s < T; s += block.threads) lanes.log1[s] = sqrt(lanes.error[s]);
@@ -644,16 +705,17 @@ NEURALODE_DEVICE void solve(
         mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, error, y, y);
         for (int s = block.thread; s < T; s += block.threads) {
             const double h0 = lanes.h[s], d1 = lanes.log2[s], d2 = sqrt(lanes.error[s]) / h0;
-            const double most = d1 > d2 || d2 != d2 ? d1 : d2;
+            const double most = larger(d1, d2);
             const double h1 = most <= 1e-15 ? larger(1e-6, 1e-3 * h0) : pow(0.01 / most, 1.0 / method.order);
             double h = smaller(smaller(100.0 * h0, h1), length);
-            if (!(finite(h) && h > 0.0)) h = h0;
+            if (!(finite(d2) && finite(h) && h > 0.0)) h = h0;
             lanes.size[s] = h;
             lanes.log1[s] = lanes.log2[s] = 0.0;
         }
         block.sync();
     }
 
+    int attempts = 0;
     for (;;) {
         // Which samples go on, and how far.
         for (int s = block.thread; s < T; s += block.threads) {
@@ -665,18 +727,18 @@ NEURALODE_DEVICE void solve(
             if (lanes.accepted[s] + lanes.rejected[s] == options.max_steps) {
                 lanes.status[s] = MAX_STEPS;
                 lanes.previous[s] = lanes.error[s];
+                lanes.size[s] = magnitude(lanes.h[s]);
                 lanes.active[s] = 0;
                 lanes.h[s] = 0.0;
                 continue;
             }
-            if (options.control != EQUAL) lanes.size[s] = larger(lanes.size[s], smallest);
-            // What ends in rounding noise takes it along.
-            const double remaining = magnitude(options.t1 - lanes.t[s]), noise = 1.0 + 1e-10;
-            const double limit = remaining > options.dt_max * noise ? options.dt_max : remaining;
+            if (adaptive) lanes.size[s] = larger(lanes.size[s], larger(resolution(lanes.t[s]), floor));
+            const double remaining = magnitude(options.t1 - lanes.t[s]);
+            const bool cut = remaining > farthest;
             double h = lanes.size[s];
-            if (h * noise >= limit) {
-                h = limit;
-                lanes.last[s] = limit == remaining;
+            if (reach.of(h) >= (cut ? largest : remaining)) {
+                h = cut ? remaining / ceil(remaining / farthest) : remaining;
+                lanes.last[s] = !cut;
             }
             lanes.h[s] = lanes.last[s] ? options.t1 - lanes.t[s] : direction * h;
         }
@@ -700,6 +762,9 @@ NEURALODE_DEVICE void solve(
         }
         combine<F, T>(block, lanes, method, method.b_err, method.stages, (const R*)nullptr, k, error);
         mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, error, y, y1);
+        // All samples that go on have as many attempts behind them.
+        if (adaptive && ++attempts == options.max_steps)
+            see_decay<F, T>(block, lanes, method, options, theta, y, y1, k, stage, error, field_work);
 
         for (int s = block.thread; s < T; s += block.threads) {
             if (!lanes.active[s]) continue;
@@ -707,7 +772,7 @@ NEURALODE_DEVICE void solve(
             bool accepted;
             const double factor = judge(lanes, s, options, method.order, square, accepted);
             const double tried = magnitude(lanes.h[s]);
-            lanes.size[s] = options.control == EQUAL ? options.dt : tried * factor;
+            lanes.size[s] = adaptive ? tried * factor : equal;
             // 1: accepted; 2: rejected; from here on `active` says what becomes of the step.
             lanes.active[s] = accepted ? 1 : 2;
             if (accepted) {
@@ -718,7 +783,7 @@ NEURALODE_DEVICE void solve(
             } else {
                 lanes.rejected[s] += 1;
                 // A size that is NaN, from a state that is, is none.
-                if (options.control == EQUAL || !(lanes.size[s] >= smallest)) {
+                if (!adaptive || !(lanes.size[s] >= larger(resolution(lanes.t[s]), floor))) {
                     lanes.status[s] = finite(square) ? TOO_SMALL : NOT_FINITE;
                     lanes.size[s] = tried;
                     lanes.previous[s] = square;
@@ -743,8 +808,8 @@ NEURALODE_DEVICE void solve(
                 }
                 lanes.accepted[s] += 1;
                 lanes.t[s] = lanes.last[s] ? options.t1
-                    : options.control == EQUAL ? options.t0 + lanes.accepted[s] * (direction * options.dt)
-                                               : lanes.t[s] + lanes.h[s];
+                    : adaptive               ? lanes.t[s] + lanes.h[s]
+                                             : options.t0 + lanes.accepted[s] * (direction * equal);
                 if (lanes.last[s]) lanes.active[s] = 0;
             } else if (lanes.active[s] == 2) {
                 lanes.active[s] = 1;
@@ -763,9 +828,10 @@ NEURALODE_DEVICE void solve(
         report.accepted = lanes.accepted[s];
         report.rejected = lanes.rejected[s];
         report.t = lanes.t[s];
-        // Of a sample that failed: the size that failed or would have been next, and the last error.
+        // Of a sample that failed: the size and the error of its last step.
         report.h = direction * lanes.size[s];
         report.error = sqrt(lanes.previous[s]);
+        report.decay = lanes.decay[s];
     }
     block.sync();
 }

@@ -16,13 +16,17 @@ use cudarc::{
 use dfdx::shapes::Dtype;
 
 use super::{
-    layout::{int, method, Options, Summary, MAX_STEPS, RECORD_FULL, REPORT, SUMMARY, TOO_SMALL},
+    layout::{
+        int, method, Options, Summary, DECAY, MAX_STEPS, RECORD_FULL, REPORT, SUMMARY, TOO_SMALL,
+    },
     source::{Precision, Program},
 };
 use crate::{
     error::{Quantity, SolveError},
     options::{Controller, SolveOptions, StepSizes},
+    resolution::resolution,
     stats::Stats,
+    stiffness::{is_stiff, stable_up_to},
     tableau::{ButcherTableau, WithTableau},
 };
 
@@ -264,7 +268,7 @@ impl Kernels {
             let mut arrivals = self.zeros::<u32>(1)?;
             // SAFETY: `neuralode_solve(const Method*, Options, int batch, const Real* theta, const Real* y0, Real* y1,
             // Real* work, double* partial, unsigned* arrivals, Report* reports, double* record_times, Real* record_y)`.
-            // It reads `features` numbers per sample of y0, writes as many to y1, and a report of five words per sample;
+            // It reads `features` numbers per sample of y0, writes as many to y1, and a report of six words per sample;
             // a tile uses its `workspace` numbers of `work`, one of `partial`, and `room` times, sizes and states
             // of its samples, which it never passes (the status RECORD_FULL). All of these were made that long above. Tiles
             // that wait for each other are resident together. Buffers freed below are freed in the order of the stream.
@@ -294,7 +298,7 @@ impl Kernels {
                     self.room.set(room.saturating_mul(4));
                     continue;
                 }
-                return Err(self.failure(&summary, options, y0)?);
+                return Err(self.failure(&summary, options, y0, &reports)?);
             }
             let calls = calls(options);
             let share = if shared { batch } else { 1 };
@@ -345,6 +349,7 @@ impl Kernels {
         summary: &Summary,
         options: &SolveOptions,
         y0: &CudaSlice<R>,
+        reports: &CudaSlice<u64>,
     ) -> Result<SolveError, SolveError> {
         let &Summary {
             failed,
@@ -355,20 +360,36 @@ impl Kernels {
             ..
         } = summary;
         let sample = (options.steps == StepSizes::PerSample).then_some(failed);
-        let smallest = 16.0 * f64::EPSILON * options.t0.abs().max(options.t1.abs());
         Ok(match status {
-            MAX_STEPS => SolveError::MaxSteps {
-                t,
-                t1: options.t1,
-                h,
-                error,
-                steps: options.max_steps,
-                sample,
-            },
+            MAX_STEPS => {
+                let (t1, steps) = (options.t1, options.max_steps);
+                let decay = self.decay(reports, sample)?;
+                let limit = stable_up_to(&options.solver.view());
+                if is_stiff(decay, limit, (t, t1), h, steps) {
+                    SolveError::Stiff {
+                        t,
+                        t1,
+                        h,
+                        decay,
+                        limit,
+                        steps,
+                        sample,
+                    }
+                } else {
+                    SolveError::MaxSteps {
+                        t,
+                        t1,
+                        h,
+                        error,
+                        steps,
+                        sample,
+                    }
+                }
+            }
             TOO_SMALL => SolveError::StepTooSmall {
                 t,
                 h,
-                minimum: smallest.max(options.dt_min.unwrap_or(0.0)),
+                minimum: resolution(t).max(options.smallest_floor()),
                 error,
                 sample,
             },
@@ -394,6 +415,15 @@ impl Kernels {
                 },
             },
         })
+    }
+
+    /// The fastest decay that one sample's last step saw, or those of all samples together.
+    fn decay(&self, reports: &CudaSlice<u64>, sample: Option<usize>) -> Result<f64, SolveError> {
+        let words = self.device.dtoh_sync_copy(reports).map_err(driver)?;
+        let decays = words.chunks_exact(REPORT).enumerate();
+        let wanted = decays.filter(|(index, _)| sample.is_none_or(|sample| sample == *index));
+        let decays = wanted.map(|(_, words)| f64::from_bits(words[DECAY]));
+        Ok(decays.fold(0.0, f64::max))
     }
 
     /// The index of the first number that is infinite or NaN.

@@ -112,8 +112,9 @@ pub(super) fn method(options: &SolveOptions, stages: usize) -> Vec<u64> {
     options.solver.with_tableau(Words { stages })
 }
 
-/// Words of a `Report` and of the `Summary` of all.
-pub(super) const REPORT: usize = 5;
+/// Words of a `Report`, the one of them that is its `decay`, and words of the `Summary` of all.
+pub(super) const REPORT: usize = 6;
+pub(super) const DECAY: usize = 5;
 pub(super) const SUMMARY: usize = 6;
 
 /// What all samples reported together.

@@ -42,10 +42,14 @@ fn line_start<E>(numbers: &[E]) -> usize {
 }
 
 /// Memory for `len` numbers that start on a cache line, and where they do; it stays there while it is not made longer.
-pub(crate) fn aligned<E: Copy + Default>(len: usize) -> (Vec<E>, usize) {
-    let memory = vec![E::default(); len + padding::<E>()];
+/// `None` where there is not as much.
+pub(crate) fn aligned<E: Copy + Default>(len: usize) -> Option<(Vec<E>, usize)> {
+    let room = len.checked_add(padding::<E>())?;
+    // Memory that the system has set to zero costs less than memory that is filled, but only the latter can be asked for.
+    Vec::<E>::new().try_reserve_exact(room).ok()?;
+    let memory = vec![E::default(); room];
     let start = line_start(&memory);
-    (memory, start)
+    Some((memory, start))
 }
 
 /// `len` numbers in memory that goes back to the thread's store at the end; they start on a cache line.

@@ -12,7 +12,7 @@ use crate::{
     },
     error::SolveError,
     options::Tolerances,
-    state::{exact_square_sum, random_sign, worst_of, State},
+    state::{exact_square_sum, random_sign, worst_of, Scaled, State},
     step::{Attempt, Step},
     tableau::ButcherTableau,
     vector_field::{Differentiable, VectorField},
@@ -448,21 +448,17 @@ impl<G: PointKernel<E, N>, E: Real, const N: usize, const STAGES: usize> WithSim
     }
 }
 
-/// Every number's error over its scale, with the number of `y1`.
+/// Every number's error with its scale.
 fn scaled_errors<'a, E: Real>(
     error: &'a [E],
     y0: &'a [E],
     y1: &'a [E],
     tolerances: &'a Tolerances,
-) -> impl Iterator<Item = (f64, f64)> + 'a {
-    error
-        .iter()
-        .zip(y0.iter().zip(y1))
-        .map(|(error, (y0, y1))| {
-            let (error, y0, y1) = (error.to_f64(), y0.to_f64(), y1.to_f64());
-            let scale = tolerances.atol + tolerances.rtol * y0.abs().max(y1.abs());
-            (error.abs() / scale, y1)
-        })
+) -> impl Iterator<Item = Scaled> + 'a {
+    let states = y0.iter().zip(y1);
+    error.iter().zip(states).map(|(error, (y0, y1))| {
+        Scaled::new(error.to_f64(), (y0.to_f64(), y1.to_f64()), tolerances)
+    })
 }
 
 /// One small system: a state without a buffer.

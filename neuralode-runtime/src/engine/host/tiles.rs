@@ -6,7 +6,7 @@ use crate::{
     error::SolveError,
     options::Tolerances,
     pool,
-    state::{exact_square_sum, random_sign, worst_of, State},
+    state::{exact_square_sum, random_sign, worst_of, Scaled, State},
 };
 
 use super::{kernel::Row, parallel, real::Real};
@@ -394,19 +394,18 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
     }
 }
 
-/// Every scalar's error over its scale, with the scalar of `y1`, in f64 and in the order of samples.
+/// Every scalar's error with its scale, in f64 and in the order of samples.
 fn scaled_errors<E: Real, const N: usize, const L: usize>(
     error: &Tiles<E, N, L>,
     y0: &Tiles<E, N, L>,
     y1: &Tiles<E, N, L>,
     tolerances: &Tolerances,
-) -> impl Iterator<Item = (f64, f64)> {
-    let Tolerances { rtol, atol } = *tolerances;
+) -> impl Iterator<Item = Scaled> {
+    let tolerances = *tolerances;
     let y = y0.to_rows().into_iter().zip(y1.to_rows());
     let errors = error.to_rows().into_iter().zip(y);
     errors.map(move |(error, (y0, y1))| {
-        let (error, y0, y1) = (error.to_f64(), y0.to_f64(), y1.to_f64());
-        (error.abs() / (atol + rtol * y0.abs().max(y1.abs())), y1)
+        Scaled::new(error.to_f64(), (y0.to_f64(), y1.to_f64()), &tolerances)
     })
 }
 
@@ -460,14 +459,11 @@ impl<E: Real> State for Params<E> {
         y1: &Self,
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
-        let mut sum = 0.0;
-        for ((error, y0), y1) in error.0.iter().zip(&y0.0).zip(&y1.0) {
-            let (y0, y1) = (y0.to_f64(), y1.to_f64());
-            let scale = tolerances.atol + tolerances.rtol * y0.abs().max(y1.abs());
-            let scaled = error.to_f64() / scale;
-            sum += scaled * scaled + y1 * 0.0;
-        }
-        Ok(sum)
+        let y = y0.0.iter().zip(&y1.0);
+        let errors = error.0.iter().zip(y).map(|(error, (y0, y1))| {
+            Scaled::new(error.to_f64(), (y0.to_f64(), y1.to_f64()), tolerances)
+        });
+        Ok(exact_square_sum(errors))
     }
 
     fn worst_sample(_: &Self, _: &Self, _: &Self, _: &Tolerances) -> Option<usize> {

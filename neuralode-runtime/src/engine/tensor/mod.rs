@@ -30,7 +30,7 @@ use crate::{
     },
     error::SolveError,
     options::Tolerances,
-    state::{exact_square_sum, random_sign, worst_of, State},
+    state::{exact_square_sum, random_sign, worst_of, Scaled, State},
     vector_field::{Differentiable, VectorField},
 };
 
@@ -324,22 +324,21 @@ impl<S: Shape, E: Dtype, D: Device<E>> State for Tensor<S, E, D> {
     }
 }
 
-/// Every scalar's error over its scale, with the scalar of `y1`, on the host and in f64.
+/// Every scalar's error with its scale, on the host and in f64.
 fn scaled_errors<S: Shape, E: Dtype, D: Device<E>>(
     error: &Tensor<S, E, D>,
     y0: &Tensor<S, E, D>,
     y1: &Tensor<S, E, D>,
     tolerances: &Tolerances,
-) -> impl Iterator<Item = (f64, f64)> {
-    let Tolerances { rtol, atol } = *tolerances;
+) -> impl Iterator<Item = Scaled> {
+    let tolerances = *tolerances;
     let y = y0.as_vec().into_iter().zip(y1.as_vec());
     error
         .as_vec()
         .into_iter()
         .zip(y)
         .map(move |(error, (y0, y1))| {
-            let (error, y0, y1) = (to_f64(error), to_f64(y0), to_f64(y1));
-            (error.abs() / (atol + rtol * y0.abs().max(y1.abs())), y1)
+            Scaled::new(to_f64(error), (to_f64(y0), to_f64(y1)), &tolerances)
         })
 }
 

@@ -2,7 +2,10 @@
 
 use pulp::Simd;
 
-use crate::options::SolveOptions;
+use crate::{
+    options::SolveOptions,
+    state::{exact_square_sum, Scaled},
+};
 
 use super::{
     super::{
@@ -106,18 +109,21 @@ pub(super) fn careful_mean<S: Simd, E: Real, const N: usize>(
     (y0, y1): (impl Fn(usize) -> E, impl Fn(usize) -> E),
 ) -> f64 {
     let mut sum = E::default();
-    let mut exact = 0.0;
     for n in 0..N {
         let (error, y0, y1) = (error(n), y0(n), y1(n));
         let scaled = error / rtol.mul_add::<S>(y0.abs().max(y1.abs()), atol);
         sum = scaled.mul_add::<S>(scaled, sum + y1 * E::default());
-        let (error, y0, y1) = (error.to_f64(), y0.to_f64(), y1.to_f64());
-        let scaled = error.abs() / (options.atol + options.rtol * y0.abs().max(y1.abs()));
-        // NaN where `y1` is not finite.
-        exact += scaled * scaled + y1 * 0.0;
     }
     let sum = sum.to_f64();
-    mean::<N>(if sum.is_finite() { sum } else { exact })
+    if sum.is_finite() {
+        return mean::<N>(sum);
+    }
+    let tolerances = options.tolerances();
+    let errors = (0..N).map(|n| {
+        let (y0, y1) = (y0(n).to_f64(), y1(n).to_f64());
+        Scaled::new(error(n).to_f64(), (y0, y1), &tolerances)
+    });
+    mean::<N>(exact_square_sum(errors))
 }
 
 #[inline(always)]

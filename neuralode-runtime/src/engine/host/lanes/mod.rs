@@ -18,7 +18,13 @@ pub(super) use plan::{group_size, Plan};
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::{error::SolveError, pool, stats::Stats};
+use crate::{
+    error::{Quantity, SolveError},
+    pool,
+    state::Scaled,
+    stats::Stats,
+    stiffness,
+};
 
 use arithmetic::{careful_mean, combine, error_row, lane_squares, mean};
 use numbers::Lanes;
@@ -203,6 +209,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
             return;
         };
         let mut lanes = Lanes::<L>::IDLE;
+        let mut attempts = 0;
         let mut queue = 0..group.wanted();
         let mut busy = 0;
         for lane in 0..L {
@@ -257,14 +264,17 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
             if !finite {
                 look_again::<S, E, N, L>(plan, &mut lanes, (y, y1, k));
             }
+            attempts += 1;
+            if attempts >= plan.options.max_steps {
+                let with = (field, scratch.as_mut_slice());
+                see_decay(simd, with, plan, &mut lanes, (y, y1, k), argument);
+            }
             let saves = lanes.judge(plan);
             let mut keep = Row::<E, L>::default();
             for l in 0..L {
                 keep[l] = E::from_f64(lanes.accepts[l]);
             }
-            if saves {
-                save::<S, E, N, L>(group, plan, &mut lanes, tiles);
-            }
+            let saved = !saves || save::<S, E, N, L>(group, plan, &mut lanes, tiles);
             if let Some(record) = &mut group.record {
                 record.push(stock, tiles, &keep, (&lanes.t, &lanes.h));
             }
@@ -273,7 +283,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
             };
             select(&keep, y1, y);
             select(&keep, last, first);
-            if lanes.advance(plan) {
+            if lanes.advance(plan) || !saved {
                 busy = turn_over(group, plan, &mut lanes, tiles, (&mut queue, busy));
             }
         }
@@ -339,21 +349,74 @@ fn look_again<S: Simd, E: Real, const N: usize, const L: usize>(
     }
 }
 
-/// Writes the values at the saved times inside of accepted attempts.
+/// What decays in the attempts that are the last ones of their samples; as [`crate::stiffness::decay`] does.
+#[cold]
+fn see_decay<S: Simd, G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
+    simd: S,
+    (field, scratch): (&G, &mut [Row<E, L>]),
+    plan: &Plan<'_, E>,
+    lanes: &mut Lanes<L>,
+    (y, y1, k): (&Tile<E, N, L>, &Tile<E, N, L>, &[Tile<E, N, L>]),
+    aside: &mut Tile<E, N, L>,
+) {
+    let tries: [bool; L] = core::array::from_fn(|l| lanes.is_last_try(l, plan));
+    let earlier = stiffness::earlier_stage(plan.tableau.evaluations);
+    let (Some(before), Some(last)) = (k.get(earlier), k.last()) else {
+        return;
+    };
+    if !tries.contains(&true) {
+        return;
+    }
+    let tolerances = plan.options.tolerances();
+    let scale = |n: usize, l: usize| {
+        Scaled::new(0.0, (y[n][l].to_f64(), y1[n][l].to_f64()), &tolerances).scale
+    };
+    let change = |n: usize, l: usize, from: &Tile<E, N, L>, to: &Tile<E, N, L>| {
+        lanes.h[l] * (to[n][l] - from[n][l]).to_f64()
+    };
+    *aside = *y1;
+    let mut t = [0.0; L];
+    for l in (0..L).filter(|l| tries[*l]) {
+        t[l] = lanes.t[l] + lanes.h[l];
+        let squares = (0..N).map(|n| (change(n, l, before, last) / scale(n, l)).powi(2));
+        let size = squares.sum::<f64>().sqrt();
+        for n in 0..N {
+            aside[n][l] += E::from_f64(change(n, l, before, last) / size);
+        }
+    }
+    let mut there: Vec<Tile<E, N, L>> = pool::filled::<pool::Scratch, _>(1, *y1);
+    for there in &mut there {
+        field.eval(simd, &t, aside, there, scratch);
+        for l in (0..L).filter(|l| tries[*l]) {
+            let products = (0..N).map(|n| {
+                let d = (aside[n][l] - y1[n][l]).to_f64() / scale(n, l);
+                (d * change(n, l, last, there) / scale(n, l), d * d)
+            });
+            let (product, square) = products.fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
+            lanes.decay[l] = -product / square;
+        }
+    }
+    pool::give::<pool::Scratch, _>(there);
+}
+
+/// Writes the values at the saved times inside of accepted attempts; returns whether all are finite, and fails the samples
+/// with those that are not.
 #[inline(always)]
 fn save<S: Simd, E: Real, const N: usize, const L: usize>(
     group: &mut Group<E, N, L>,
     plan: &Plan<'_, E>,
     lanes: &mut Lanes<L>,
     tiles: &[Tile<E, N, L>],
-) {
+) -> bool {
     let Some((y, k)) = tiles.split_first() else {
-        return;
+        return true;
     };
+    let mut all_finite = true;
     for l in 0..L {
         let mut inside = false;
         while lanes.accepts[l] > 0.0 {
-            let theta = (lanes.saves_at[l] - lanes.t[l]) / lanes.h[l];
+            // A time that rounding has taken before the start is the start.
+            let theta = ((lanes.saves_at[l] - lanes.t[l]) / lanes.h[l]).max(0.0);
             if theta >= 1.0 {
                 // The end of this step is the start of the next, or of nothing.
                 break;
@@ -374,6 +437,16 @@ fn save<S: Simd, E: Real, const N: usize, const L: usize>(
                         }
                     }
                 }
+                if value.iter().any(|value| !value.to_f64().is_finite()) {
+                    all_finite = false;
+                    let error = SolveError::NonFinite {
+                        quantity: Quantity::Interpolant,
+                        t: lanes.saves_at[l],
+                        h: lanes.h[l],
+                        sample: Some(group.first + sample),
+                    };
+                    group.fail(sample, error);
+                }
             }
             if let Some(record) = &mut group.record {
                 record.note(l, sample, What::Saved { time, theta });
@@ -382,6 +455,7 @@ fn save<S: Simd, E: Real, const N: usize, const L: usize>(
         }
         lanes.dense_steps[l] += usize::from(inside);
     }
+    all_finite
 }
 
 /// Takes samples that have come to an end out of their lanes and puts the next ones in; returns how many lanes are

@@ -3,13 +3,12 @@
 use crate::{
     controller::Memory,
     error::{Quantity, SolveError},
+    resolution::{equal_part, resolution},
     stats::Stats,
+    stiffness::{is_stiff, stable_up_to},
 };
 
 use super::{super::real::Real, Plan};
-
-/// How much of a step is rounding noise.
-const NOISE: f64 = 1.0 + 1e-10;
 
 /// The numbers of every lane that are not state. Answers are 1 or 0, as wide as the numbers that they come from:
 /// vectors of bytes would have to be put together from pieces.
@@ -27,6 +26,8 @@ pub(super) struct Lanes<const L: usize> {
     pub(super) last: [f64; L],
     pub(super) memory: [Memory; L],
     pub(super) square: [f64; L],
+    /// Size times rate of the fastest decay in the last attempt that a sample has.
+    pub(super) decay: [f64; L],
     pub(super) accepts: [f64; L],
     pub(super) factor: [f64; L],
     /// Accepted steps.
@@ -60,6 +61,7 @@ impl<const L: usize> Lanes<L> {
         last: [0.0; L],
         memory: [Memory::NONE; L],
         square: [1.0; L],
+        decay: [f64::NAN; L],
         accepts: [0.0; L],
         factor: [1.0; L],
         accepted: [0.0; L],
@@ -106,16 +108,24 @@ impl<const L: usize> Lanes<L> {
     #[inline(always)]
     pub(super) fn choose<E: Real>(&mut self, plan: &Plan<'_, E>) {
         let t1 = plan.options.t1;
-        let floor = if plan.adaptive { plan.smallest } else { 0.0 };
+        let most = plan.reach.of(plan.largest);
         for l in 0..L {
             let remaining = (t1 - self.t[l]).abs();
             // Below this the sum `t + h` may not differ from `t`.
-            let size = self.size[l].max(floor);
-            // A step that would leave only rounding noise behind takes it along.
-            let cut = remaining > plan.largest * NOISE;
-            let limit = if cut { plan.largest } else { remaining };
-            let limited = size * NOISE >= limit;
-            let size = if limited { limit } else { size };
+            let smallest = if plan.adaptive {
+                resolution(self.t[l]).max(plan.floor)
+            } else {
+                0.0
+            };
+            let size = self.size[l].max(smallest);
+            let cut = remaining > most;
+            let limited = plan.reach.of(size) >= if cut { plan.largest } else { remaining };
+            let part = if cut {
+                equal_part(remaining, most)
+            } else {
+                remaining
+            };
+            let size = if limited { part } else { size };
             self.last[l] = one_if(limited && !cut);
             self.h[l] = if self.busy[l] > 0.0 {
                 plan.direction * size
@@ -123,6 +133,13 @@ impl<const L: usize> Lanes<L> {
                 0.0
             };
         }
+    }
+
+    /// Whether the attempt in a lane is the last one that its sample has.
+    pub(super) fn is_last_try<E: Real>(&self, lane: usize, plan: &Plan<'_, E>) -> bool {
+        #[allow(clippy::cast_precision_loss, reason = "no solve takes 2^53 steps")]
+        let most = plan.options.max_steps as f64;
+        self.is_busy(lane) && self.tries[lane] + 1.0 >= most
     }
 
     /// Judges the attempts by their squares; returns whether there is a saved time in an accepted one.
@@ -162,12 +179,6 @@ impl<const L: usize> Lanes<L> {
             self.tries[l] += self.busy[l];
             self.accepted[l] += self.accepts[l];
         }
-        // A rejected step cannot be tried again below the smallest size, nor where sizes are given.
-        let hopeless = if plan.adaptive {
-            plan.smallest
-        } else {
-            f64::INFINITY
-        };
         let mut any_over = false;
         for l in 0..L {
             // Equal steps stand at multiples of their size, however many there are.
@@ -175,6 +186,12 @@ impl<const L: usize> Lanes<L> {
                 self.t[l] + self.h[l]
             } else {
                 t0 + self.accepted[l] * self.h[l]
+            };
+            // A rejected step cannot be tried again below the smallest size, nor where sizes are given.
+            let hopeless = if plan.adaptive {
+                resolution(self.t[l]).max(plan.floor)
+            } else {
+                f64::INFINITY
             };
             let accepts = self.accepts[l] > 0.0;
             let last = self.last[l] > 0.0;
@@ -200,17 +217,18 @@ impl<const L: usize> Lanes<L> {
         }
         let sample = Some(first + self.sample[lane]);
         let (t, h, error) = (self.t[lane], self.h[lane], self.square[lane].sqrt());
+        let smallest = resolution(t).max(plan.floor);
         if self.accepts[lane] > 0.0 {
             if self.last[lane] > 0.0 {
                 return Some(Ok(()));
             }
-        } else if self.size[lane] < plan.smallest || !plan.adaptive {
+        } else if self.size[lane] < smallest || !plan.adaptive {
             return Some(Err(if error.is_finite() {
                 SolveError::StepTooSmall {
                     t,
                     h,
                     error,
-                    minimum: plan.smallest,
+                    minimum: smallest,
                     sample,
                 }
             } else {
@@ -222,12 +240,25 @@ impl<const L: usize> Lanes<L> {
                 }
             }));
         }
+        let (t1, steps) = (plan.options.t1, plan.options.max_steps);
+        let (decay, limit) = (self.decay[lane], stable_up_to(&plan.tableau));
+        if plan.adaptive && is_stiff(decay, limit, (t, t1), h, steps) {
+            return Some(Err(SolveError::Stiff {
+                t,
+                t1,
+                h,
+                decay,
+                limit,
+                steps,
+                sample,
+            }));
+        }
         Some(Err(SolveError::MaxSteps {
             t,
-            t1: plan.options.t1,
-            h: plan.direction * self.size[lane],
+            t1,
+            h,
             error,
-            steps: plan.options.max_steps,
+            steps,
             sample,
         }))
     }

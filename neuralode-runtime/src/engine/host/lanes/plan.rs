@@ -3,6 +3,7 @@
 use crate::{
     controller::Law,
     options::{Controller, SolveOptions},
+    resolution::Reach,
     tableau::TableauView,
 };
 
@@ -48,8 +49,11 @@ pub(in crate::engine::host) struct Plan<'a, E> {
     pub(super) options: &'a SolveOptions,
     pub(super) adaptive: bool,
     pub(super) direction: f64,
-    pub(super) smallest: f64,
+    /// The least size of a step at any time.
+    pub(super) floor: f64,
+    /// The largest size that the error may ask for.
     pub(super) largest: f64,
+    pub(super) reach: Reach,
     /// Rows of features of all samples.
     pub(super) y0: &'a [E],
     pub(super) times: &'a [f64],
@@ -64,6 +68,7 @@ impl<'a, E: Real> Plan<'a, E> {
     ) -> Self {
         let stages = (1..tableau.stages).filter(|i| tableau.has_stage(*i));
         let (t0, t1) = (options.t0, options.t1);
+        let adaptive = !matches!(options.controller, Controller::Constant { .. });
         Self {
             stages: stages
                 .map(|index| Stage {
@@ -76,13 +81,11 @@ impl<'a, E: Real> Plan<'a, E> {
             law: Law::new(options.controller, tableau.order),
             tolerances: (E::from_f64(options.rtol), E::from_f64(options.atol)),
             options,
-            adaptive: !matches!(options.controller, Controller::Constant { .. }),
+            adaptive,
             direction: (t1 - t0).signum(),
-            smallest: f64::max(
-                16.0 * f64::EPSILON * t0.abs().max(t1.abs()),
-                options.dt_min.unwrap_or(0.0),
-            ),
-            largest: options.dt_max.unwrap_or(f64::INFINITY),
+            floor: options.smallest_floor(),
+            largest: options.dt_max.filter(|_| adaptive).unwrap_or(f64::INFINITY),
+            reach: Reach::new(t0, t1, adaptive),
             tableau,
             y0,
             times,
@@ -92,7 +95,7 @@ impl<'a, E: Real> Plan<'a, E> {
     /// The size of the first step where it does not depend on the sample.
     pub(super) fn given_size(&self) -> Option<f64> {
         match self.options.controller {
-            Controller::Constant { dt } => Some(dt),
+            Controller::Constant { dt } => Some(dt.min(self.options.dt_max.unwrap_or(dt))),
             _ => self.options.dt0,
         }
     }

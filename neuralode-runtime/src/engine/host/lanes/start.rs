@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::{
-    controller::{first_size, probe_size},
+    controller::{first_size, larger, probe_size},
     error::{Quantity, SolveError},
 };
 
@@ -31,6 +31,8 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
         let options = plan.options;
         let given = plan.given_size();
         let span = (options.t1 - options.t0).abs();
+        // No step goes farther, and so nothing is looked at beyond.
+        let span = span.min(options.dt_max.unwrap_or(span));
         let mut tiles = core::mem::take(&mut group.tiles);
         let mut scratch = core::mem::take(&mut group.scratch);
         // As there are two stages at least, these are there.
@@ -94,7 +96,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
                 }
                 let changes = norms::<S, E, N, L>(plan, change, y);
                 for (l, size) in group.sizes[first..first + count].iter_mut().enumerate() {
-                    let largest = d1[l].max(changes[l] / looks[l]);
+                    let largest = larger(d1[l], changes[l] / looks[l]);
                     *size = first_size(looks[l], largest, plan.tableau.order, span);
                 }
             }
