@@ -42,6 +42,9 @@ pub use neuralode_macros::OdeModel;
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
 
+#[doc = include_str!("../docs/numerics.md")]
+pub mod numerics {}
+
 /// What a program that declares and trains models uses: this crate's names, and all of dfdx's prelude with
 /// its optimizers.
 ///

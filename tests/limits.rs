@@ -44,7 +44,7 @@ fn lane(
     y0: One,
     options: &SolveOptions,
 ) -> Result<PerSample<f64>, SolveError> {
-    let engine = FnField::new(f).batch::<16>();
+    let engine = FnField::new(f).batch::<32>();
     solve_per_sample(&engine, &TSIT5, &y0, &[options.t1], options)
 }
 
@@ -167,7 +167,7 @@ fn a_solution_that_is_not_finite_inside_a_step_is_a_typed_error_wherever_it_is_a
     ));
     assert_eq!(failure.partial.times, [0.5]);
 
-    let engine = FnField::new(f).batch::<16>();
+    let engine = FnField::new(f).batch::<32>();
     let y0 = [0.1, 0.2, 1.43, 0.3, 1.43];
     let error = solve_per_sample(&engine, &RK4, &y0, &[0.5, 0.9, 1.0], &options).unwrap_err();
     assert_eq!(
@@ -179,7 +179,7 @@ fn a_solution_that_is_not_finite_inside_a_step_is_a_typed_error_wherever_it_is_a
             sample: Some(2)
         }
     );
-    let mut batch = FnField::new(f).batch::<16>();
+    let mut batch = FnField::new(f).batch::<32>();
     let error = solve_at(
         &mut batch,
         &RK4,
@@ -312,7 +312,7 @@ fn a_stiff_field_is_called_stiff_and_no_other_is() {
 fn a_stiff_sample_in_a_lane_sees_what_it_sees_alone_and_equal_steps_say_nothing() {
     let f = |t: f64, y: &One| [-1e6 * (y[0] - t.cos())];
     let options = SolveOptions::new(0.0, 10.0, 1e-3, 1e-3);
-    let mut alone = FnField::new(f).batch::<16>();
+    let mut alone = FnField::new(f).batch::<32>();
     let alone = solve(
         &mut alone,
         &TSIT5,

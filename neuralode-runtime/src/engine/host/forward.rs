@@ -7,7 +7,7 @@ use crate::{options::Tolerances, step::Attempt, tableau::ButcherTableau};
 use super::{
     field::{Generated, TileKernel},
     isa::dispatch,
-    kernel::{assert_whole_blocks, carve, in_blocks, Row, Tile, TileField, SPAN},
+    kernel::{carve, in_blocks, Row, Tile, TileField, SPAN},
     parallel::first_half,
     real::Real,
     tiles::{tile_square_sum, Params, Tiles},
@@ -193,7 +193,6 @@ fn sum_block<S: Simd, E: Real, const N: usize, const L: usize, const K: usize>(
 macro_rules! sums {
     ($simd:ident, $terms:ident, |$sum:ident, $n:ident, $r:ident| $value:expr => $out:ident) => {
         in_blocks!(N, |at, K| {
-            const { assert_whole_blocks::<E, L>() };
             let mut register = 0;
             while register + SPAN <= L / E::lanes::<S>() {
                 let sums = sum_block::<S, E, N, L, K>($simd, $terms, at, register);

@@ -9,7 +9,7 @@ use crate::{
 
 use super::{
     super::{
-        kernel::{assert_whole_blocks, in_blocks, Row, Tile, SPAN},
+        kernel::{in_blocks, Row, Tile, SPAN},
         real::Real,
         tiles::add_squares,
     },
@@ -48,7 +48,6 @@ pub(super) fn combine<S: Simd, E: Real, const N: usize, const L: usize>(
 ) {
     let h = E::registers::<S>(&**h);
     in_blocks!(N, |at, K| {
-        const { assert_whole_blocks::<E, L>() };
         let mut register = 0;
         while register + SPAN <= L / E::lanes::<S>() {
             let sums = sum_block::<S, E, N, L, K>(simd, terms, k, (at, register));
