@@ -812,7 +812,7 @@ fn a_field_with_state_has_kernels_in_inference_alone() {
     let state = StatefulField::try_initial_state(&field, 0).unwrap();
     let frozen = |mode| Frozen {
         field: field.clone(),
-        state: state.clone(),
+        state,
         mode,
     };
     assert!(frozen(Mode::Inference)
