@@ -544,15 +544,15 @@ fn weights_start_by_the_fans_of_the_window() {
     assert!(model.zeros.weight.as_vec().iter().all(|x| *x == 0.0));
 }
 
-/// Batch normalisation makes a field one with state: it runs through operations, with these layers by kernels.
+/// Dropout makes a field one with state: in training it runs through operations, with these layers by kernels.
 #[test]
 fn fields_with_state_may_have_convolutions() {
     neural_ode! {
         #[derive(Clone, Debug)]
-        struct Normed {
+        struct Noisy {
             input: [2, 4, 4],
             ode: Ode {
-                field(t, y): [Conv2d(3, tanh, kernel: 3, padding: 1), BatchNorm, Conv2d(2, kernel: 3, padding: 1)],
+                field(t, y): [Conv2d(3, tanh, kernel: 3, padding: 1), Dropout(0.3), Conv2d(2, kernel: 3, padding: 1)],
                 span: 0.0..1.0,
                 solver: Rk4 { dt: 0.5 },
             },
@@ -561,14 +561,14 @@ fn fields_with_state_may_have_convolutions() {
     }
 
     let dev = Cpu::seed_from_u64(0);
-    let model = Normed::<f64, _>::build(&dev);
+    let model = Noisy::<f64, _>::build(&dev);
     let state = model.initial_state(0).unwrap();
     let x: Tensor<Rank4<5, 2, 4, 4>, f64, _> = dev.sample_normal();
     let (y, state, _) = model
         .try_forward_traced_with_state(x, model.alloc_grads(), &state)
         .unwrap();
     assert_eq!(y.shape(), &(Const::<5>, Const::<2>));
-    assert_eq!(state.ode.batches, 1);
+    assert_eq!(state.ode.calls, 1);
     let (gradients, _) = try_backward(y.square().sum::<Rank0, _>()).unwrap();
     for gradient in gradients_of(&model, &gradients) {
         assert!(gradient.iter().all(|x| x.is_finite()));

@@ -32,10 +32,10 @@ neural_ode! {
 
 neural_ode! {
     #[derive(Clone, Debug)]
-    struct Normalised {
+    struct Noisy {
         input: [4],
         ode: Ode {
-            field(t, y): [Dense(4 => 6, tanh), BatchNorm, Dropout(0.3), Append(t), Dense(7 => 4)],
+            field(t, y): [Dense(4 => 6, tanh), LayerNorm, Dropout(0.3), Append(t), Dense(7 => 4)],
             span: 0.0..1.0,
             solver: Tsit5 { rtol: 1e-6, atol: 1e-6 },
         },
@@ -193,19 +193,17 @@ fn a_block_says_in_the_summary_whether_kernels_solve_it() {
     });
 }
 
-type FrozenField<D> = Frozen<
-    NormalisedOdeField<f64, D>,
-    <NormalisedOdeField<f64, D> as StatefulField<4, f64, D>>::State,
->;
+type FrozenField<D> =
+    Frozen<NoisyOdeField<f64, D>, <NoisyOdeField<f64, D> as StatefulField<4, f64, D>>::State>;
 
-/// The same with layers that have state, in inference, where they are folded into layers without.
+/// The same with a layer that has state, in inference, where it does nothing.
 fn frozen_start<D: Device<f64>>(device: &D) -> Start<4, f64, D, FrozenField<D>>
 where
-    NormalisedOdeField<f64, D>: StatefulField<4, f64, D> + BuildModule<D, f64>,
+    NoisyOdeField<f64, D>: StatefulField<4, f64, D> + BuildModule<D, f64>,
 {
-    let mut start: NormalisedOdeField<f64, Cpu> = BuildModule::build(&Cpu::seed_from_u64(3));
+    let mut start: NoisyOdeField<f64, Cpu> = BuildModule::build(&Cpu::seed_from_u64(3));
     shift_biases(&mut start);
-    let mut field: NormalisedOdeField<f64, D> = BuildModule::build(device);
+    let mut field: NoisyOdeField<f64, D> = BuildModule::build(device);
     set_parameters(&mut field, &parameters_of(&start));
     let state = field.try_initial_state(0).expect("a state");
     let options = SolveOptions::new(0.0, 1.0, 1e-6, 1e-6);
@@ -216,7 +214,7 @@ where
 
 fn frozen_gradient_on<D: Device<f64>>(device: &D) -> Gradient
 where
-    NormalisedOdeField<f64, D>: StatefulField<4, f64, D> + BuildModule<D, f64>,
+    NoisyOdeField<f64, D>: StatefulField<4, f64, D> + BuildModule<D, f64>,
 {
     let (block, y0, cotangent) = frozen_start(device);
     differentiate(&block, &y0, &cotangent).expect("a solve")
@@ -403,9 +401,9 @@ fn a_failing_gpu_leaves_no_gradient_that_looks_right() {
         let options = SolveOptions::new(0.0, 1.0, 1e-7, 1e-7).with_controller(few);
         let plain = start::<f64, _>(&gpu, &options);
         assert!(fail_each_call(&plain, fail_at, is_left) > 0);
-        let mut folded = frozen_start(&gpu);
-        folded.0.options.controller = few;
-        assert!(fail_each_call(&folded, fail_at, is_left) > 0);
+        let mut frozen = frozen_start(&gpu);
+        frozen.0.options.controller = few;
+        assert!(fail_each_call(&frozen, fail_at, is_left) > 0);
     });
 }
 

@@ -129,7 +129,7 @@ neural_ode! {
         norm: BatchNorm,
         lift: [Dense(3 => 4, tanh), Residual[Dense(4 => 4), BatchNorm(momentum: 0.2, epsilon: 1e-3), Dropout(RATE)]],
         ode: Ode {
-            field(t, y): [Dense(4 => 6, tanh), BatchNorm, Dropout(0.3), Append(t), Dense(_ => 4)],
+            field(t, y): [Dense(4 => 6, tanh), LayerNorm, Dropout(0.3), Append(t), Dense(_ => 4)],
             span: 0.5..1.0,
             solver: Tsit5 { rtol: 1e-8, atol: 1e-8 },
         },
@@ -571,14 +571,7 @@ fn a_field_is_frozen_for_a_solve_and_advances_once() {
         .unwrap();
     // Many evaluations, one step of the state.
     assert!(stats.field_calls > 10);
-    assert_eq!((next.0.batches, next.1.calls), (1, 1));
-    // The statistics are those at the start.
-    let (_, behind) = model
-        .ode
-        .field
-        .try_eval_with_state(0.5, Mode::Training, &state.ode, y0.clone())
-        .unwrap();
-    assert_eq!(next.0.mean.as_vec(), behind.0.mean.as_vec());
+    assert_eq!((state.ode.calls, next.calls), (0, 1));
     // The solve is that of the frozen field, which is a function: again the same.
     let frozen = model.ode.frozen(&state.ode, Mode::Training);
     let (again, frozen_stats) = frozen.try_forward_with_stats(y0.clone()).unwrap();
@@ -698,12 +691,11 @@ fn fields_and_states_are_concrete_values_of_known_size_that_may_change_threads()
     const fn is_value<T: Send + Sync + Sized + 'static>() -> usize {
         size_of::<T>()
     }
-    type Norm = BatchNormState<6, f32, Cpu>;
     type Lift = (BatchNormState<4, f32, Cpu>, DropoutState);
     // Settled while compiling.
     const FIELD: usize = is_value::<FullOdeField<f32, Cpu>>();
     const STATE: usize = is_value::<FullState<f32, Cpu>>();
-    const FROZEN: usize = is_value::<Frozen<FullOdeField<f32, Cpu>, (Norm, DropoutState)>>();
+    const FROZEN: usize = is_value::<Frozen<FullOdeField<f32, Cpu>, DropoutState>>();
     const _: () = assert!(is_value::<DropoutState>() == 16);
     const _: () = assert!(is_value::<DroppedState<f32, Cpu>>() == 32);
     const _: () = assert!(is_value::<GainedState<f32, Cpu>>() == 0);
@@ -712,11 +704,11 @@ fn fields_and_states_are_concrete_values_of_known_size_that_may_change_threads()
         STATE
             == size_of::<BatchNormState<3, f32, Cpu>>()
                 + size_of::<Lift>()
-                + size_of::<(Norm, DropoutState)>()
+                + size_of::<DropoutState>()
     );
-    const _: () = assert!(FROZEN >= FIELD + size_of::<(Norm, DropoutState)>());
+    const _: () = assert!(FROZEN >= FIELD + size_of::<DropoutState>());
 
-    let same: fn(&FullState<f32, Cpu>) -> (&Lift, &(Norm, DropoutState)) =
+    let same: fn(&FullState<f32, Cpu>) -> (&Lift, &DropoutState) =
         |state| (&state.lift, &state.ode);
     let state = Full::<f32, _>::build(&Cpu::default())
         .initial_state(0)
@@ -745,7 +737,7 @@ fn the_summary_says_what_state_is_made_of() {
     for line in [
         "  norm: state BatchNormState<3, f32, Cpu>",
         "  lift.1.0.2: state DropoutState",
-        "  ode.field.1: state BatchNormState<6, f32, Cpu>",
+        "  ode.field.2: state DropoutState",
         // Generic parameters that are the defaults are not written.
         "  ode.field: FullOdeField",
     ] {
@@ -770,61 +762,32 @@ fn the_summary_says_what_state_is_made_of() {
 // Kernels.
 
 neural_ode! {
-    /// Batch normalisation by channel, inside of a residual layer and as the last layer.
+    /// Two states in a field, of which one is inside of a residual layer and one is the last.
     #[derive(Clone, Debug)]
-    struct Channels {
+    struct Twice {
         input: [2, 3, 2],
         ode: Ode {
-            field(t, y): [Residual[BatchNorm(epsilon: 1e-2), Dropout(0.3), tanh], Dropout(0.5), BatchNorm],
+            field(t, y): [Residual[Scale, Dropout(0.3), tanh], LayerNorm, Dropout(0.5)],
             span: 0.0..1.0,
             solver: Tsit5 { rtol: 1e-6, atol: 1e-6 },
         },
     }
-}
-
-neural_ode! {
-    /// One state in a field, which is no tuple.
-    #[derive(Clone, Debug)]
-    struct Sole {
-        input: [5],
-        ode: Ode {
-            field(t, y): [Dense(5 => 5, tanh), BatchNorm],
-            span: 0.0..1.0,
-            solver: Tsit5 { rtol: 1e-6, atol: 1e-6 },
-        },
-    }
-}
-
-/// Running statistics of a field that has seen something.
-fn wander<const C: usize>(state: &mut BatchNormState<C, f64, Cpu>, dev: &Cpu) {
-    let spread: Tensor<Rank1<C>, f64, _> = dev.sample_uniform();
-    state.mean = dev.sample_normal();
-    state.variance = spread + 0.1;
 }
 
 #[test]
 fn kernels_of_fields_with_state_agree_with_their_operations_in_inference() {
+    let mode = Mode::Inference;
     for seed in 0..10 {
-        let dev = Cpu::seed_from_u64(seed);
         let field: FullOdeField<f64, Cpu> = random_module(seed);
-        let mut state = StatefulField::try_initial_state(&field, seed).unwrap();
-        wander(&mut state.0, &dev);
-        let mode = Mode::Inference;
+        let state = StatefulField::try_initial_state(&field, seed).unwrap();
         let field = Frozen { field, state, mode };
         instance_of::<4, f64, _, 16>(field, "Full", seed, 1e-12);
 
-        let field: ChannelsOdeField<f64, Cpu> = random_module(seed);
-        let mut state = StatefulField::try_initial_state(&field, seed).unwrap();
-        wander(&mut state.0, &dev);
-        wander(&mut state.3, &dev);
+        let field: TwiceOdeField<f64, Cpu> = random_module(seed);
+        let state: (DropoutState, DropoutState) =
+            StatefulField::try_initial_state(&field, seed).unwrap();
         let field = Frozen { field, state, mode };
-        instance_of::<12, f64, _, 16>(field, "Channels", seed, 1e-12);
-
-        let field: SoleOdeField<f64, Cpu> = random_module(seed);
-        let mut state = StatefulField::try_initial_state(&field, seed).unwrap();
-        wander(&mut state, &dev);
-        let field = Frozen { field, state, mode };
-        instance_of::<5, f64, _, 16>(field, "Sole", seed, 1e-12);
+        instance_of::<12, f64, _, 16>(field, "Twice", seed, 1e-12);
     }
 }
 
@@ -833,22 +796,14 @@ fn settings_outside_of_their_domains_are_errors_of_kernels_too() {
     let dev = Cpu::seed_from_u64(1);
     let mut model = Full::<f64, _>::build(&dev);
     let state = model.initial_state(0).unwrap();
-    model.ode.field.1.epsilon = -1.0;
-    let y0 = normal::<3, 4>(&dev);
-    let solved = model
-        .ode
-        .try_forward_with_state(y0, &state.ode, Mode::Inference);
-    let error = solved.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            SolveError::InvalidSetting {
-                name: "epsilon",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    model.ode.field.2.probability = 1.0;
+    let frozen = model.ode.frozen(&state.ode, Mode::Inference);
+    let error = frozen.try_forward_with_stats(normal::<3, 4>(&dev));
+    let error = error.unwrap_err();
+    let SolveError::InvalidSetting { layer, name, .. } = error else {
+        panic!("another error: {error}");
+    };
+    assert_eq!((layer, name), ("Dropout", "probability"));
 }
 
 #[test]
@@ -857,7 +812,7 @@ fn a_field_with_state_has_kernels_in_inference_alone() {
     let state = StatefulField::try_initial_state(&field, 0).unwrap();
     let frozen = |mode| Frozen {
         field: field.clone(),
-        state: state.clone(),
+        state,
         mode,
     };
     assert!(frozen(Mode::Inference)
@@ -895,15 +850,12 @@ fn a_saved_state_goes_on_where_it_was() {
     let norms = [
         (state.norm.mean.as_vec(), state.norm.variance.as_vec()),
         (state.lift.0.mean.as_vec(), state.lift.0.variance.as_vec()),
-        (state.ode.0.mean.as_vec(), state.ode.0.variance.as_vec()),
     ];
     restored.norm.mean.copy_from(&norms[0].0);
     restored.norm.variance.copy_from(&norms[0].1);
     restored.lift.0.mean.copy_from(&norms[1].0);
     restored.lift.0.variance.copy_from(&norms[1].1);
-    restored.ode.0.mean.copy_from(&norms[2].0);
-    restored.ode.0.variance.copy_from(&norms[2].1);
-    (restored.lift.1, restored.ode.1) = (state.lift.1, state.ode.1);
+    (restored.lift.1, restored.ode) = (state.lift.1, state.ode);
     let x = normal::<6, 3>(&dev);
     for mode in [Mode::Training, Mode::Inference] {
         let (a, ..) = model
@@ -961,5 +913,58 @@ fn training_with_batch_norm_and_dropout_lowers_the_loss() {
     }
     let after = loss(&model, &state);
     assert!(after < 0.6 * before, "{before} {after}");
-    assert_eq!(state.ode.0.batches, 150);
+    assert_eq!((state.norm.batches, state.ode.calls), (150, 150));
+}
+
+neural_ode! {
+    /// Two classes, with batch normalisation before and after a block, and none in its field.
+    #[derive(Clone, Debug)]
+    struct Classes {
+        input: [2],
+        lift: [Dense(2 => 8), BatchNorm(momentum: 0.3)],
+        ode: Ode {
+            field(t, y): [Dense(8 => 8, tanh), LayerNorm, Dense(8 => 8)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+        head: [BatchNorm(momentum: 0.3), Dense(8 => 2)],
+    }
+}
+
+#[test]
+fn inference_agrees_with_training_where_batch_norm_stands_before_and_after_a_block() {
+    let dev = Cpu::seed_from_u64(11);
+    let mut model = Classes::<f64, _>::build(&dev);
+    // A disc and a ring around it.
+    let x: Tensor<Rank2<64, 2>, f64, _> = dev.tensor(core::array::from_fn(|index| {
+        let angle = 0.7 * f64::from(u8::try_from(index).unwrap());
+        let radius = if index % 2 == 0 { 0.4 } else { 1.4 };
+        [radius * angle.cos(), radius * angle.sin()]
+    }));
+    let labels = core::array::from_fn(|index| index % 2);
+    let targets: Tensor<Rank2<64, 2>, f64, _> = dev.one_hot_encode(Const::<2>, labels);
+    let mut state = model.initial_state(0).unwrap();
+    let config = AdamConfig {
+        lr: 1e-2,
+        ..Default::default()
+    };
+    let mut optimizer = Adam::new(&model, config);
+    for _ in 0..150 {
+        let (y, next, _) = model
+            .try_forward_traced_with_state(x.clone(), model.alloc_grads(), &state)
+            .unwrap();
+        let gradients = try_backward(cross_entropy_with_logits_loss(y, targets.clone())).unwrap();
+        optimizer.update(&mut model, &gradients.0).unwrap();
+        state = next;
+    }
+    let value = |mode| {
+        let (y, ..) = model
+            .try_forward_with_state(x.clone(), &state, mode)
+            .unwrap();
+        cross_entropy_with_logits_loss(y, targets.clone()).array()
+    };
+    let (training, inference) = (value(Mode::Training), value(Mode::Inference));
+    // Chance is 0.69.
+    assert!(training < 0.05, "{training}");
+    assert!(inference < 0.05, "{inference}");
 }

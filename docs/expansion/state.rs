@@ -46,7 +46,7 @@ struct __NoisyOdeField<Elem: Dtype = f32, Dev: Device<Elem> = Cpu>(
     /// Layer 0.
     Dense<4, 4, Tanh, Elem, Dev>,
     /// Layer 1.
-    BatchNorm<4, Elem, Dev>,
+    Dropout,
 );
 #[doc(hidden)]
 #[allow(non_upper_case_globals)]
@@ -71,7 +71,7 @@ struct NoisyState<Elem: Dtype = f32, Dev: Device<Elem> = Cpu> {
         > as Checked<{ __Noisy_LAYER_0 }, 6, 4, Elem, Dev>>::State,
     ),
     /// State of stage `ode`.
-    ode: BatchNormState<4, Elem, Dev>,
+    ode: DropoutState,
 }
 #[allow(
     dead_code,
@@ -156,7 +156,11 @@ const _: () = {
                         Self::module("0", |this| &this.0, |this| &mut this.0),
                         Self::module("1", |this| &this.1, |this| &mut this.1),
                     ),
-                    |(layer_0, layer_1)| __NoisyOdeField(layer_0, layer_1),
+                    |(layer_0, layer_1)| {
+                        let mut built = __NoisyOdeField(layer_0, layer_1);
+                        built.1.probability = 0.1;
+                        built
+                    },
                 )
         }
     }
@@ -178,12 +182,9 @@ const _: () = {
             + <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::SUMS;
         const PRODUCTS_1: usize = Self::PRODUCTS_0
             + <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::PRODUCTS;
-        const AT_2: usize = Self::AT_1
-            + <kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::PARAMS;
-        const SUMS_2: usize = Self::SUMS_1
-            + <kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::SUMS;
-        const PRODUCTS_2: usize = Self::PRODUCTS_1
-            + <kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::PRODUCTS;
+        const AT_2: usize = Self::AT_1;
+        const SUMS_2: usize = Self::SUMS_1;
+        const PRODUCTS_2: usize = Self::PRODUCTS_1;
         const LAYOUT: kernel::Layout<2usize> = kernel::Layout::new(
             kernel::rows::<4>(),
             kernel::rows::<4>(),
@@ -196,8 +197,8 @@ const _: () = {
                 },
                 kernel::LayerRows {
                     entering: 0,
-                    forth: kernel::rows::<4>(),
-                    back: kernel::rows::<4>(),
+                    forth: 0,
+                    back: 0,
                     leaving: 0,
                 },
             ],
@@ -210,17 +211,12 @@ const _: () = {
         const PRODUCTS: usize = Self::PRODUCTS_2;
         const RECORD: usize = Self::LAYOUT.record;
         const SCRATCH: usize = 0 + 0 + kernel::rows::<4>()
-            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::KEPT + 0
-            + kernel::rows::<4>()
-            + <kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::KEPT;
+            + <kernel::DenseLayer<Tanh> as kernel::TileLayer<4, 4>>::KEPT + 0;
         fn gather_scratch(samples: usize) -> usize {
             0
                 + <kernel::DenseLayer<
                     Tanh,
-                > as kernel::TileLayer<4, 4>>::gather_scratch(samples)
-                + <kernel::ScaleLayer<
-                    4,
-                > as kernel::TileLayer<4, 4>>::gather_scratch(samples)
+                > as kernel::TileLayer<4, 4>>::gather_scratch(samples) + 0
         }
         fn transpose<Num: Real>(params: &[Num]) -> Vec<Num> {
             let mut transposed = params.to_vec();
@@ -232,15 +228,6 @@ const _: () = {
             >>::transpose(
                 &params[Self::AT_0..Self::AT_1],
                 &mut transposed[Self::AT_0..Self::AT_1],
-            );
-            <kernel::ScaleLayer<
-                4,
-            > as kernel::TileLayer<
-                4,
-                4,
-            >>::transpose(
-                &params[Self::AT_1..Self::AT_2],
-                &mut transposed[Self::AT_1..Self::AT_2],
             );
             transposed
         }
@@ -265,15 +252,7 @@ const _: () = {
                 4,
                 4,
             >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
-            let (x_2, record) = kernel::carve::<Num, 4, LANES>(record);
-            let (kept_1, scratch) = scratch
-                .split_at_mut(<kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::KEPT);
-            <kernel::ScaleLayer<
-                4,
-            > as kernel::TileLayer<
-                4,
-                4,
-            >>::forward(simd, &params[Self::AT_1..Self::AT_2], t, x_1, kept_1, x_2);
+            let x_2 = &*x_1;
             kernel::copy(x_2, dy);
         }
         #[inline(always)]
@@ -301,41 +280,10 @@ const _: () = {
                 4,
                 4,
             >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
-            let (x_2, record) = kernel::carve::<Num, 4, LANES>(record);
-            let (kept_1, scratch) = scratch
-                .split_at_mut(<kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::KEPT);
-            <kernel::ScaleLayer<
-                4,
-            > as kernel::TileLayer<
-                4,
-                4,
-            >>::recall(
-                simd,
-                &params[Self::AT_1..Self::AT_2],
-                t,
-                x_1,
-                value,
-                kept_1,
-                x_2,
-            );
+            let x_2 = &*x_1;
             let (c_2, record) = kernel::carve::<Num, 4, LANES>(record);
             kernel::copy(c, c_2);
-            let (c_1, record) = kernel::carve::<Num, 4, LANES>(record);
-            <kernel::ScaleLayer<
-                4,
-            > as kernel::TileLayer<
-                4,
-                4,
-            >>::backward(
-                simd,
-                &params[Self::AT_1..Self::AT_2],
-                &transposed[Self::AT_1..Self::AT_2],
-                x_1,
-                kept_1,
-                x_2,
-                c_2,
-                c_1,
-            );
+            let c_1 = c_2;
             let (c_0, record) = kernel::carve::<Num, 4, LANES>(record);
             <kernel::DenseLayer<
                 Tanh,
@@ -372,17 +320,6 @@ const _: () = {
                 &mut sums[Self::SUMS_0..Self::SUMS_1],
                 scratch,
             );
-            <kernel::ScaleLayer<
-                4,
-            > as kernel::TileLayer<
-                4,
-                4,
-            >>::gather(
-                simd,
-                Self::LAYOUT.records(records, 1usize),
-                &mut sums[Self::SUMS_1..Self::SUMS_2],
-                scratch,
-            );
         }
         #[inline(always)]
         fn eval_with_jvps<'d, Set: Simd, Num: Real, const LANES: usize>(
@@ -408,15 +345,7 @@ const _: () = {
                 4,
                 4,
             >>::forward(simd, &params[Self::AT_0..Self::AT_1], t, x_0, kept_0, x_1);
-            let (x_2, record) = kernel::carve::<Num, 4, LANES>(record);
-            let (kept_1, scratch) = scratch
-                .split_at_mut(<kernel::ScaleLayer<4> as kernel::TileLayer<4, 4>>::KEPT);
-            <kernel::ScaleLayer<
-                4,
-            > as kernel::TileLayer<
-                4,
-                4,
-            >>::forward(simd, &params[Self::AT_1..Self::AT_2], t, x_1, kept_1, x_2);
+            let x_2 = &*x_1;
             kernel::copy(x_2, dy);
             for (v_0, theta_dot, out) in directions {
                 let (v_1, scratch) = kernel::carve::<Num, 4, LANES>(scratch);
@@ -435,30 +364,61 @@ const _: () = {
                     x_1,
                     v_1,
                 );
-                let (v_2, scratch) = kernel::carve::<Num, 4, LANES>(scratch);
-                <kernel::ScaleLayer<
-                    4,
-                > as kernel::TileLayer<
-                    4,
-                    4,
-                >>::tangent(
-                    simd,
-                    &params[Self::AT_1..Self::AT_2],
-                    &theta_dot[Self::AT_1..Self::AT_2],
-                    x_1,
-                    v_1,
-                    kept_1,
-                    x_2,
-                    v_2,
-                );
+                let v_2 = &*v_1;
                 kernel::copy(v_2, out);
             }
+        }
+        const POINT: bool = true;
+        #[inline(always)]
+        fn eval_one<Set: Simd, Num: Real>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            _t: f64,
+            x_0: &[Num; 4],
+        ) -> [Num; 4] {
+            let x_0 = *x_0;
+            let layer_0 = DenseParams::<Num, 4, 4>::at(params, Self::AT_0);
+            let (z_0, x_1) = layer_0
+                .forward_one::<Tanh, Set>(&transposed[Self::AT_0..Self::AT_1], &x_0);
+            let x_2 = x_1;
+            vector::meet(&x_2)
+        }
+        #[inline(always)]
+        fn vjp_one<Set: Simd, Num: Real>(
+            simd: Set,
+            params: &[Num],
+            transposed: &[Num],
+            _t: f64,
+            x_0: &[Num; 4],
+            c: &[Num; 4],
+            theta_bar: &mut [Num],
+        ) -> [Num; 4] {
+            let x_0 = *x_0;
+            let layer_0 = DenseParams::<Num, 4, 4>::at(params, Self::AT_0);
+            let (z_0, x_1) = layer_0
+                .forward_one::<Tanh, Set>(&transposed[Self::AT_0..Self::AT_1], &x_0);
+            let x_2 = x_1;
+            let c_2: [Num; 4] = vector::meet(c);
+            let c_1 = c_2;
+            let c_0 = layer_0
+                .backward_one::<
+                    Tanh,
+                    Set,
+                >(
+                    &transposed[Self::AT_0..Self::AT_1],
+                    &x_0,
+                    (&z_0, &x_1),
+                    c_1,
+                    &mut theta_bar[Self::AT_0..Self::AT_1],
+                );
+            vector::meet(&c_0)
         }
         fn cuda_source() -> Option<cuda::FieldSource> {
             Some(
                 cuda::FieldSource::new("NoisyOdeFieldKernel", 4)
                     .dense(4, 4, "Tanh", false)
-                    .scale(4, 4),
+                    .pass(),
             )
         }
         #[inline(always)]
@@ -472,52 +432,24 @@ const _: () = {
                 &sums[Self::SUMS_0..Self::SUMS_1],
                 &mut theta_bar[Self::AT_0..Self::AT_1],
             );
-            <kernel::ScaleLayer<
-                4,
-            > as kernel::TileLayer<
-                4,
-                4,
-            >>::join(
-                &sums[Self::SUMS_1..Self::SUMS_2],
-                &mut theta_bar[Self::AT_1..Self::AT_2],
-            );
         }
     }
     #[automatically_derived]
     impl<Elem: Dtype, Dev: Device<Elem>> StatefulField<4, Elem, Dev>
     for __NoisyOdeField<Elem, Dev> {
-        type State = BatchNormState<4, Elem, Dev>;
+        type State = DropoutState;
         fn with_kernel<Visitor: KernelVisitor<4>>(
             visitor: Visitor,
         ) -> Result<Visitor::Output, Visitor> {
             Ok(visitor.visit::<NoisyOdeFieldKernel>())
         }
-        fn try_fold(
-            &self,
-            state: &Self::State,
-            params: &mut [Elem],
-        ) -> Result<(), SolveError> {
-            Fold::try_fold(
-                &self.1,
-                &(*state),
-                &mut params[<NoisyOdeFieldKernel>::AT_1..<NoisyOdeFieldKernel>::AT_2],
-            )?;
+        fn check_settings(&self) -> Result<(), SolveError> {
+            Dropout::check_settings(self.1)?;
             Ok(())
-        }
-        fn unfold(&self, state: &Self::State, theta_bar: &mut [Elem]) {
-            Fold::unfold(
-                &self.1,
-                &(*state),
-                &mut theta_bar[<NoisyOdeFieldKernel>::AT_1..<NoisyOdeFieldKernel>::AT_2],
-            );
         }
         fn try_initial_state(&self, seed: u64) -> Result<Self::State, SolveError> {
             Ok(
-                <BatchNorm<
-                    4,
-                    Elem,
-                    Dev,
-                > as Layer<
+                <Dropout as Layer<
                     4,
                     4,
                     Elem,
@@ -540,11 +472,7 @@ const _: () = {
             let state_0 = &(*state);
             let next_0;
             let x = apply(&self.0, x)?;
-            let (x, next) = <BatchNorm<
-                4,
-                Elem,
-                Dev,
-            > as Layer<
+            let (x, next) = <Dropout as Layer<
                 4,
                 4,
                 Elem,
@@ -782,8 +710,8 @@ const _: () = {
                 .layer::<
                     Dense<4, 4, Tanh, Elem, Dev>,
                 >("ode.field.0", &[4], &[4], (4 + 1) * 4)
-                .layer::<BatchNorm<4, Elem, Dev>>("ode.field.1", &[4], &[4], 2 * 4)
-                .state::<BatchNormState<4, Elem, Dev>>()
+                .layer::<Dropout>("ode.field.1", &[4], &[4], 0)
+                .state::<DropoutState>()
                 .block::<
                     __NoisyOdeField<Elem, Dev>,
                 >(
@@ -814,8 +742,7 @@ const _: () = {
             self.norm.momentum = other.norm.momentum;
             self.norm.epsilon = other.norm.epsilon;
             self.body.1.0.0.probability = other.body.1.0.0.probability;
-            self.ode.field.1.momentum = other.ode.field.1.momentum;
-            self.ode.field.1.epsilon = other.ode.field.1.epsilon;
+            self.ode.field.1.probability = other.ode.field.1.probability;
         }
         /// A copy on another device, with the same options.
         ///

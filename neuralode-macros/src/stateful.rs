@@ -50,11 +50,11 @@ pub(crate) enum HasState {
     Surely,
 }
 
-/// Whether all layers of a chain have kernels where their state is constant.
-pub(crate) fn can_fold(chain: &Chain) -> bool {
-    chain.layers.iter().all(|layer| match &layer.kind {
-        LayerKind::Residual(inner) => can_fold(inner),
-        LayerKind::Stateful(stateful) => !matches!(stateful.kind, StatefulKind::Custom { .. }),
+/// Whether all layers of a field have kernels in inference, where `Dropout` does nothing.
+pub(crate) fn has_kernels(field: &Chain) -> bool {
+    field.layers.iter().all(|layer| match &layer.kind {
+        LayerKind::Residual(inner) => has_kernels(inner),
+        LayerKind::Stateful(stateful) => matches!(stateful.kind, StatefulKind::Dropout { .. }),
         _ => true,
     })
 }

@@ -48,7 +48,7 @@ pub use crate::{
         append_time, apply, apply_tiled, assert_sendable, branch, check_layer, check_name,
         init::{Dfdx, Glorot, Kaiming, Orthogonal, Zeros},
         reshape, resize, seed_of, sum, AppendTime, Augment, AvgPool2d, BatchNorm, BatchNormState,
-        Call, Checked, Conv2d, Dense, Dropout, DropoutState, Flatten, Fold, GlobalAvgPool, Layer,
+        Call, Checked, Conv2d, Dense, Dropout, DropoutState, Flatten, GlobalAvgPool, Layer,
         LayerNorm, MaxPool2d, Mode, Pow, Project, Reshape, Residual, Scale, Stateless,
     },
     options::{Adjoint, Control, Controller, SolveOptions, Solver, StepSizes},

@@ -66,14 +66,10 @@ fn chain_calls(chain: &Chain, calls: &mut Vec<TokenStream>) -> Option<()> {
                 quote!(.layer_norm(#taken, f64::from_bits(#bits)))
             }
             LayerKind::Spatial(spatial) => spatial_call(spatial),
-            // Folded, as in the kernels for the processor.
+            // Nothing in inference, as in the kernels for the processor.
             LayerKind::Stateful(stateful) => match &stateful.kind {
-                StatefulKind::BatchNorm { channels, .. } => {
-                    let channels = size_value(channels);
-                    quote!(.scale(#taken, #channels))
-                }
                 StatefulKind::Dropout { .. } => quote!(.pass()),
-                StatefulKind::Custom { .. } => return None,
+                StatefulKind::BatchNorm { .. } | StatefulKind::Custom { .. } => return None,
             },
         };
         calls.push(call);

@@ -619,8 +619,6 @@ pub(super) struct Kernels {
     pub(super) items: TokenStream,
     /// What the field's trait says of them.
     pub(super) members: TokenStream,
-    /// The name of the type.
-    pub(super) name: TokenStream,
 }
 
 impl Kernels {
@@ -657,7 +655,6 @@ impl Kernels {
                     #root::Ok(visitor.visit::<#name>())
                 }
             },
-            name,
         }
     }
 }
@@ -667,7 +664,7 @@ fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let field = &storage.layers_struct;
     let state = &ode.features();
     let (calls, tensor) = field_calls(storage, ode);
-    let Kernels { items, members, .. } = Kernels::of(storage, ode);
+    let Kernels { items, members } = Kernels::of(storage, ode);
     let generics = &storage.generics;
     let (introduced, named) = (generics.introduced(), generics.named());
     quote! {

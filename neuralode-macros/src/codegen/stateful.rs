@@ -9,13 +9,13 @@ use crate::{
     ast::plain,
     generics::Generics,
     model::{Chain, Layer, LayerKind, Model, Ode, StageKind},
-    stateful::{can_fold, HasState, Stateful, StatefulKind},
+    stateful::{has_kernels, HasState, Stateful, StatefulKind},
 };
 
 use super::{
     conditions,
     forward::{self, Kernels},
-    kernel, layers, nest, nested_places, options, root, size_value, Storage,
+    layers, nest, nested_places, options, root, size_value, Storage,
 };
 
 /// The type that holds a layer's parameters and settings.
@@ -464,39 +464,6 @@ pub(super) fn items(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
-/// How the layers of a field turn their parameters into those of its kernels, and their cotangents back.
-fn folds(storage: &Storage<'_>, ode: &Ode, kernels: &TokenStream) -> TokenStream {
-    let root = root();
-    let leaves = leaves_of(storage, &quote!(self));
-    let places: Vec<&TokenStream> = leaves.iter().map(|leaf| &leaf.place).collect();
-    let states = nested_places(places.len()).into_iter().map(|path| {
-        let path = path.into_iter().map(Literal::usize_unsuffixed);
-        quote!((*state) #(.#path)*)
-    });
-    let states: Vec<TokenStream> = states.collect();
-    let ranges = kernel::lines_with_state(&ode.field)
-        .into_iter()
-        .map(|line| {
-            let (at, at_next) = (format_ident!("AT_{line}"), format_ident!("AT_{}", line + 1));
-            quote!(<#kernels>::#at..<#kernels>::#at_next)
-        });
-    let ranges: Vec<TokenStream> = ranges.collect();
-    quote! {
-        fn try_fold(
-            &self,
-            state: &Self::State,
-            params: &mut [Elem],
-        ) -> #root::Result<(), #root::SolveError> {
-            #(#root::Fold::try_fold(&#places, &#states, &mut params[#ranges])?;)*
-            #root::Ok(())
-        }
-
-        fn unfold(&self, state: &Self::State, theta_bar: &mut [Elem]) {
-            #(#root::Fold::unfold(&#places, &#states, &mut theta_bar[#ranges]);)*
-        }
-    }
-}
-
 /// A vector field with state.
 pub(super) fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
     let root = root();
@@ -534,11 +501,18 @@ pub(super) fn vector_field(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
             }
         }
     });
-    let folded = can_fold(&ode.field).then(|| Kernels::of(storage, ode));
-    let (items, members) = folded.map_or_else(Default::default, |kernels| {
-        let folds = folds(storage, ode, &kernels.name);
-        let members = &kernels.members;
-        (kernels.items, quote!(#members #folds))
+    let kernels = has_kernels(&ode.field).then(|| Kernels::of(storage, ode));
+    let (items, members) = kernels.map_or_else(Default::default, |kernels| {
+        let leaves = leaves_of(storage, &quote!(self));
+        let places = leaves.iter().map(|leaf| &leaf.place);
+        let check = quote! {
+            fn check_settings(&self) -> #root::Result<(), #root::SolveError> {
+                #(#root::Dropout::check_settings(#places)?;)*
+                #root::Ok(())
+            }
+        };
+        let Kernels { items, members } = kernels;
+        (items, quote!(#members #check))
     });
     quote! {
         #items

@@ -158,7 +158,7 @@ impl Lowering<'_> {
             Some("Augment") => self.augment(name, arguments, current),
             Some("Project") => self.project(name, arguments, current),
             Some("Append") => self.append(name, arguments, current),
-            Some("BatchNorm") => self.batch_norm(arguments, current.as_ref()),
+            Some("BatchNorm") => self.batch_norm(name, arguments, current.as_ref()),
             Some("Dropout") => self.dropout(name, arguments, current.as_ref()),
             Some("Custom") => self.custom(name, arguments, current),
             Some("Residual") => {

@@ -45,12 +45,23 @@ impl Lowering<'_> {
         Some(self.stateful(StatefulKind::Dropout { probability }, shape.clone(), shape))
     }
 
-    /// `BatchNorm(momentum: 0.1, epsilon: 1e-5)`; the shape stays, whatever goes wrong.
+    /// `BatchNorm(momentum: 0.1, epsilon: 1e-5)`, outside of fields; the shape stays, whatever goes wrong.
     pub(super) fn batch_norm(
         &mut self,
-        arguments: Option<&[Expr]>,
+        name: &Ident,
+        mut arguments: Option<&[Expr]>,
         current: Option<&Shape>,
     ) -> Option<Layer> {
+        if self.time.is_some() {
+            self.diagnostics.error(
+                name,
+                "`BatchNorm` cannot stand in a field: training normalises each evaluation by its own batch, inference has \
+                 one mean and variance for all",
+                "write `LayerNorm`, or put `BatchNorm` in a stage before or after the block",
+            );
+            // Its settings go with it.
+            arguments = None;
+        }
         let arguments = self.arguments("BatchNorm", arguments, &["momentum", "epsilon"]);
         if let Some(surplus) = arguments.values.first() {
             if !matches!(surplus, Expr::Invalid) {

@@ -299,6 +299,27 @@ fn layers_with_state_are_judged_like_others() {
             ("`epsilon` must be positive, found `0`", "0"),
         ],
     );
+    let in_field = "`BatchNorm` cannot stand in a field: training normalises each evaluation by its own batch, inference \
+                    has one mean and variance for all";
+    for inside in [
+        "BatchNorm",
+        "BatchNorm(momentum: 2, 3)",
+        "Residual[BatchNorm, tanh]",
+    ] {
+        changed("sin, ", &format!("{inside}, "), &[(in_field, "BatchNorm")]);
+    }
+    changed(
+        "sin, Dense(20)",
+        "BatchNorm, Residual[BatchNorm], Dense(21)",
+        &[
+            (in_field, "BatchNorm"),
+            (in_field, "BatchNorm"),
+            (
+                "a field must return the shape of its state: the state has 20 features, but the last layer produces 21",
+                "21",
+            ),
+        ],
+    );
     changed(
         "Custom(own::Kind<2> => [3])",
         "Custom(own::Kind => 0)",

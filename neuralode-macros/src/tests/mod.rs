@@ -37,7 +37,7 @@ const DERIVED: &str = "
     pub struct Model<const N: usize, T: Clone, E: Dtype = f32, D: Device<E> = Cpu> where T: Debug {
         #[layers(Flatten, Dense(_ => N, tanh))]
         pub encoder: Dense<N, 20, Tanh, E, D>,
-        #[ode(field(t, y): [Dense(N => 8), BatchNorm, Dense(N)], span: 0..1, solver: Rk4 { dt: 0.5 })]
+        #[ode(field(t, y): [Dense(N => 8), Dropout(0.1), Dense(N)], span: 0..1, solver: Rk4 { dt: 0.5 })]
         ode: NeuralOde<ModelOdeField<N, E, D>>,
         #[layers(tanh, Dense(3))]
         head: (Tanh, Dense<N, 3, Identity, E, D>),

@@ -25,8 +25,8 @@ use crate::{
         cuda::launch::{stages, tile, Kernels, Pulled, Scalar},
         host::{kernel::TileField, storage::same},
         tensor::{
-            accumulate_kernel_parameters, accumulate_numbers, all_contiguous, as_gradient,
-            each_gradient, scalar, DeviceErr, TensorField,
+            accumulate_numbers, accumulate_params, all_contiguous, as_gradient, each_gradient,
+            scalar, DeviceErr, TensorField,
         },
     },
     error::SolveError,
@@ -226,15 +226,6 @@ where
         Some(gradient) => kernels.add_y_bar(pulled, gradient),
         None => Ok(()),
     };
-    if const { F::FOLDED } {
-        let folded = match outcome.and_then(|()| kernels.theta_bar(pulled)) {
-            Ok(folded) => folded,
-            Err(error) => return Ok(Err(error)),
-        };
-        let theta_bar = same::<Vec<R>, Vec<E>>(folded).unwrap_or_default();
-        accumulate_kernel_parameters(field, theta_bar, gradients)?;
-        return Ok(Ok(pulled.stats));
-    }
     let mut from = 0;
     each_gradient(field, gradients, |gradient| {
         if let (Some(gradient), Ok(())) = (numbers::<E, D, R>(gradient), &outcome) {
@@ -261,7 +252,7 @@ where
     let nan = vec![scalar(f64::NAN); y0.shape().num_elements()];
     accumulate_numbers(y0, &nan, gradients)?;
     let nan = vec![scalar(f64::NAN); parameters];
-    accumulate_kernel_parameters(field, nan, gradients)
+    accumulate_params(field, &nan, gradients)
 }
 
 /// Runs `work`, in which nothing of a user's runs, and makes an error of a panic: dfdx unwraps what a GPU answers where it

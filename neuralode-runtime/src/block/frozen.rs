@@ -43,19 +43,12 @@ pub trait StatefulField<const N: usize, E: Dtype, D: Device<E>>:
         Err(visitor)
     }
 
-    /// Turns the field's parameters, as many as its kernels have, into those of its kernels at `state`, in place and layer
-    /// by layer ([`crate::layer::Fold`]). By default they are the same.
+    /// Looks at the settings of the layers that its kernels leave out. Blocks ask once per solve by kernels.
     ///
     /// # Errors
-    /// Those of its layers.
-    fn try_fold(&self, state: &Self::State, params: &mut [E]) -> Result<(), SolveError> {
-        let _ = (state, params);
+    /// [`SolveError::InvalidSetting`] for a setting outside of its domain.
+    fn check_settings(&self) -> Result<(), SolveError> {
         Ok(())
-    }
-
-    /// Turns the cotangent of the kernels' parameters into that of the field's, in place.
-    fn unfold(&self, state: &Self::State, theta_bar: &mut [E]) {
-        let _ = (state, theta_bar);
     }
 
     /// The state before the first solve.
@@ -111,7 +104,6 @@ where
     F: StatefulField<N, E, D>,
 {
     const LANES: bool = F::LANES;
-    const FOLDED: bool = true;
 
     fn with_kernel<V: KernelVisitor<N>>(visitor: V) -> Result<V::Output, V> {
         F::with_kernel(visitor)
@@ -131,17 +123,11 @@ where
         if self.mode == Mode::Training {
             return Ok(None);
         }
-        let mut params = flat_parameters(&self.field)?;
+        self.field.check_settings()?;
+        let params = flat_parameters(&self.field)?;
         // Others than those of the kernels if tensors are frozen.
-        if F::with_kernel(Count).ok() != Some(params.len()) {
-            return Ok(None);
-        }
-        self.field.try_fold(&self.state, &mut params)?;
-        Ok(Some(params))
-    }
-
-    fn pull_back_parameters(&self, theta_bar: &mut [E]) {
-        self.field.unfold(&self.state, theta_bar);
+        let is_whole = F::with_kernel(Count).ok() == Some(params.len());
+        Ok(is_whole.then_some(params))
     }
 
     fn try_eval<B: Dim, T: Tape<E, D>>(
@@ -187,7 +173,7 @@ impl<F> NeuralOde<F> {
     ///
     /// # Errors
     /// Those of [`crate::solve::solve`] and of the layers; [`SolveError::SharedStepsOnly`] for step sizes for each sample
-    /// in training, where statistics and masks are those of the batch.
+    /// in training, where a mask depends on a sample's place in the batch.
     pub fn try_forward_with_state<const N: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
         y0: Tensor<(B, Const<N>), E, D, T>,

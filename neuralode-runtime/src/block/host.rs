@@ -20,7 +20,7 @@ use crate::{
             storage::{numbers_mut, read, same},
             AnyPerSample, Erased, Generated, HostEngine, Params, PointEngine, Tiles, ANY,
         },
-        tensor::{accumulate_kernel_parameters, accumulate_numbers, DeviceErr, TensorField},
+        tensor::{accumulate_numbers, accumulate_params, DeviceErr, TensorField},
     },
     error::SolveError,
     options::{Adjoint, Control, StepSizes},
@@ -361,5 +361,5 @@ where
     let y_bar = same::<Vec<R>, Vec<E>>(y_bar).unwrap_or_default();
     accumulate_numbers(y0, &y_bar, gradients)?;
     let theta_bar = same::<Vec<R>, Vec<E>>(theta_bar).unwrap_or_default();
-    accumulate_kernel_parameters(field, theta_bar, gradients)
+    accumulate_params(field, &theta_bar, gradients)
 }

@@ -17,8 +17,9 @@ use super::{Call, Layer, Mode};
 /// they are the running ones of the state, into which every call in training mixes those of its batch:
 /// `running = (1 - momentum) * running + momentum * batch`, with the unbiased variance.
 ///
-/// Inside of a vector field in training each evaluation takes the statistics of the states that it sees, so that the
-/// samples of a batch depend on each other; the running statistics take in those of the start of the solve.
+/// The macros refuse it inside of a vector field. There training would normalise every evaluation by the statistics of its
+/// own batch, which move with `t` and `y`; one mean and one variance for inference stand for none of them. Use
+/// [`super::LayerNorm`] in the field, or this layer in a stage before or after the block.
 ///
 /// # Shapes
 /// A sample of `C` features, or of `C` channels of any size, unchanged.
@@ -86,7 +87,7 @@ impl<const C: usize, E: Dtype, D: Device<E>> TensorCollection<E, D> for BatchNor
 type Channels<const C: usize> = (usize, Const<C>, usize);
 
 impl<const C: usize, E: Dtype, D: Device<E>> BatchNorm<C, E, D> {
-    pub(super) fn check_settings(&self) -> Result<(), SolveError> {
+    fn check_settings(&self) -> Result<(), SolveError> {
         let (name, found, expected) = if !(0.0..=1.0).contains(&self.momentum) {
             let expected = "a number from 0 to 1, such as 0.1";
             ("momentum", self.momentum, expected)

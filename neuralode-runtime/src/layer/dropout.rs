@@ -60,7 +60,11 @@ pub struct DropoutState {
 }
 
 impl Dropout {
-    pub(super) fn check_settings(self) -> Result<(), SolveError> {
+    /// Looks at the probability, which kernels never read: they run in inference, where dropout does nothing.
+    ///
+    /// # Errors
+    /// [`SolveError::InvalidSetting`] for a probability outside of its domain.
+    pub fn check_settings(self) -> Result<(), SolveError> {
         if (0.0..1.0).contains(&self.probability) {
             return Ok(());
         }

@@ -18,7 +18,7 @@ neural_ode! {
         input: [2],
         lift: [Dense(2 => 4, tanh), Dropout(0.1), BatchNorm],
         noisy: Ode {
-            field(t, y): [Append(t), Dense(5 => HIDDEN, tanh), BatchNorm, Dense(HIDDEN => 4)],
+            field(t, y): [Append(t), Dense(5 => HIDDEN, tanh), Dropout(0.1), Dense(HIDDEN => 4)],
             span: 0.0..1.0,
             solver: Rk4 { dt: 0.5 },
         },

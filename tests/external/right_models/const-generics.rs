@@ -23,7 +23,7 @@ neural_ode! {
         input: [3],
         lift: [Dense(3 => WIDTH, tanh), BatchNorm, Dropout(0.1)],
         ode: Ode {
-            field(t, y): [Dense(WIDTH => WIDTH, tanh), BatchNorm, Custom(Squared<WIDTH>)],
+            field(t, y): [Dense(WIDTH => WIDTH, tanh), Dropout(0.1), Custom(Squared<WIDTH>)],
             span: 0.0..1.0,
             solver: Rk4 { dt: 0.5 },
         },

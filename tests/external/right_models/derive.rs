@@ -40,7 +40,7 @@ where
 {
     #[layers(Dense(WIDTH => 8, tanh), BatchNorm, Dropout(0.1))]
     lift: (Dense<WIDTH, 8, Tanh, E, D>, BatchNorm<8, E, D>, Dropout),
-    #[ode(field(t, y): [Dense(8 => WIDTH, tanh), BatchNorm, Dense(WIDTH => 8)], span: 0..1, solver: Rk4 { dt: 0.5 })]
+    #[ode(field(t, y): [Dense(8 => WIDTH, tanh), Dropout(0.1), Dense(WIDTH => 8)], span: 0..1, solver: Rk4 { dt: 0.5 })]
     flow: NeuralOde<TaggedFlowField<WIDTH, E, D>>,
     #[ode(field(t, y): Dense(8 => 8, tanh), span: 0..1, solver: Rk4 { dt: 0.5 })]
     smooth: NeuralOde<TaggedSmoothField<WIDTH, E, D>>,

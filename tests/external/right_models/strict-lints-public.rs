@@ -103,7 +103,7 @@ neural_ode! {
         norm: BatchNorm(momentum: 0.2),
         body: [Flatten, Residual[Dropout(0.5), Dense(4 => 4)], Custom(gain::Double)],
         ode: Ode {
-            field(t, y): [BatchNorm, Dense(4 => 4), Dropout(0.1), Custom(crate::gain::Double)],
+            field(t, y): [LayerNorm, Dense(4 => 4), Dropout(0.1), Custom(crate::gain::Double)],
             span: 0.0..1.0,
             solver: Rk4 { dt: 0.1 },
         },

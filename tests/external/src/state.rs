@@ -1,4 +1,4 @@
-//! Batch normalisation and dropout, in a stage and in a field: the state goes into every call and comes out of it.
+//! Batch normalisation in a stage, dropout in a stage and in a field: the state goes into every call and comes out of it.
 
 use neuralode::prelude::*;
 
@@ -10,7 +10,7 @@ neural_ode! {
         norm: BatchNorm(momentum: 0.3),
         lift: [Dense(3 => 6, tanh), Dropout(0.1)],
         ode: Ode {
-            field(t, y): [Dense(6 => 6, tanh), BatchNorm],
+            field(t, y): [Dense(6 => 6, tanh), LayerNorm, Dropout(0.1)],
             span: 0.0..1.0,
             solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
         },
@@ -43,7 +43,7 @@ pub(crate) fn train() -> Result<Losses, Box<dyn std::error::Error>> {
             .map_err(SolveError::device)?;
         state = next;
     }
-    assert_eq!((state.norm.batches, state.ode.batches), (10, 10));
+    assert_eq!((state.norm.batches, state.ode.calls), (10, 10));
     let (y, same, _) = model.try_forward_with_state(x.clone(), &state, Mode::Inference)?;
     let (again, _, _) = model.try_forward_with_state(x, &same, Mode::Inference)?;
     assert_eq!(y.as_vec(), again.as_vec());

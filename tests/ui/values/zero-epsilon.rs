@@ -1,14 +1,10 @@
-// An epsilon of 0 in a field.
+// An epsilon of 0.
 use neuralode::prelude::*;
 
 neural_ode! {
     struct Model {
         input: [4],
-        ode: Ode {
-            field(t, y): [Dense(4 => 4, tanh), BatchNorm(epsilon: 0.0)],
-            span: 0.0..1.0,
-            solver: Rk4 { dt: 0.1 },
-        },
+        body: [Dense(4 => 4, tanh), BatchNorm(epsilon: 0.0)],
         head: Dense(2),
     }
 }

@@ -4,10 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::Ident;
 
-use crate::{
-    model::{Chain, Layer, LayerKind, Ode, Size},
-    stateful::{Stateful, StatefulKind},
-};
+use crate::model::{Chain, Layer, LayerKind, Ode, Size};
 
 use super::{
     super::{
@@ -59,24 +56,6 @@ pub(super) fn lines(ode: &Ode) -> Vec<Lines> {
     let mut lines = Vec::new();
     chain_lines(&ode.field, ode.features(), &mut lines);
     lines
-}
-
-/// The numbers of the lines of a chain's layers with state, in their order.
-pub(in crate::codegen) fn lines_with_state(chain: &Chain) -> Vec<usize> {
-    fn visit(chain: &Chain, line: &mut usize, found: &mut Vec<usize>) {
-        for layer in &chain.layers {
-            match &layer.kind {
-                // Its end is a line.
-                LayerKind::Residual(inner) => visit(inner, line, found),
-                LayerKind::Stateful(_) => found.push(*line),
-                _ => {}
-            }
-            *line += 1;
-        }
-    }
-    let mut found = Vec::new();
-    visit(chain, &mut 0, &mut found);
-    found
 }
 
 /// Adds the lines of a chain that so many features enter; returns how many leave it.
@@ -139,12 +118,8 @@ fn layer_lines(index: usize, layer: &Layer, widths: Widths) -> Lines {
             )
         }
         LayerKind::Spatial(spatial) => general(&place, &conv::kernels(spatial), None),
-        // Folded: see `StatefulField::try_fold`.
-        LayerKind::Stateful(Stateful {
-            kind: StatefulKind::BatchNorm { channels, .. },
-            ..
-        }) => general(&place, &quote!(#root::kernel::ScaleLayer<#channels>), None),
-        // `chain_lines` takes residual layers apart; dropout does nothing where it has kernels.
+        // `chain_lines` takes residual layers apart; the layers with state of fields with kernels are dropout, which does
+        // nothing in inference.
         LayerKind::Flatten
         | LayerKind::Reshape
         | LayerKind::Residual(_)

@@ -14,7 +14,6 @@ use syn::Ident;
 
 use crate::{generics::Generics, model::Ode};
 
-pub(super) use self::lines::lines_with_state;
 use self::lines::{lines, Lines, OneSample};
 
 use super::{cuda, root};

@@ -524,16 +524,6 @@ impl Kernels {
         self.add(&pulled.y_bar, (1, count), (0, count), gradient)
     }
 
-    /// The cotangents of all parameters, on the processor.
-    pub(crate) fn theta_bar<R: Scalar>(&self, pulled: &Pulled<R>) -> Result<Vec<R>, SolveError> {
-        if self.parameters == 0 {
-            return Ok(Vec::new());
-        }
-        let mut sum = self.zeros::<R>(self.parameters)?;
-        self.add_theta_bar(pulled, 0, &mut sum)?;
-        self.device.dtoh_sync_copy(&sum).map_err(driver)
-    }
-
     /// Adds the cotangents of the parameters from `from` to `gradient`, as many as it has.
     pub(crate) fn add_theta_bar<R: Scalar>(
         &self,

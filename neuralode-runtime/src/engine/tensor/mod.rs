@@ -49,10 +49,6 @@ pub trait TensorField<const N: usize, E: Dtype, D: Device<E>>:
     /// the fields that ask for it. Others solve one sample after the other.
     const LANES: bool = false;
 
-    /// Whether [`Self::kernel_parameters`] are others than the numbers of the tensors, so that their cotangent goes through
-    /// [`Self::pull_back_parameters`].
-    const FOLDED: bool = false;
-
     /// Shows the field's generated kernels to `visitor`, if there are any. Generated code implements it; a
     /// field without runs through dfdx's operations everywhere.
     ///
@@ -62,19 +58,13 @@ pub trait TensorField<const N: usize, E: Dtype, D: Device<E>>:
         Err(visitor)
     }
 
-    /// The numbers that its kernels take as parameters, `None` if kernels cannot do what the field does now. By default
-    /// those of the tensors that [`TensorCollection`] visits. Blocks ask once per solve.
+    /// The numbers of the tensors that [`TensorCollection`] visits, which its kernels take as parameters; `None` if kernels
+    /// cannot do what the field does now. Blocks ask once per solve.
     ///
     /// # Errors
-    /// [`SolveError::Device`] if the device fails.
+    /// [`SolveError::Device`] if the device fails; [`SolveError::InvalidSetting`] of a layer that kernels leave out.
     fn kernel_parameters(&self) -> Result<Option<Vec<E>>, SolveError> {
         flat_parameters(self).map(Some)
-    }
-
-    /// Turns the cotangent of [`Self::kernel_parameters`] into that of the tensors, in place. By default they are the
-    /// same.
-    fn pull_back_parameters(&self, theta_bar: &mut [E]) {
-        let _ = theta_bar;
     }
 
     /// Evaluates `f(t, y)`.
@@ -350,19 +340,6 @@ fn scaled_errors<S: Shape, E: Dtype, D: Device<E>>(
         .map(move |(error, (y0, y1))| {
             Scaled::new(to_f64(error), (to_f64(y0), to_f64(y1)), &tolerances)
         })
-}
-
-/// Adds the cotangent of `field`'s [`TensorField::kernel_parameters`] to the gradients of its tensors.
-pub(crate) fn accumulate_kernel_parameters<const N: usize, E: Dtype, D: Device<E>, F>(
-    field: &F,
-    mut theta_bar: Vec<E>,
-    gradients: &mut Gradients<E, D>,
-) -> Result<(), DeviceErr<D>>
-where
-    F: TensorField<N, E, D>,
-{
-    field.pull_back_parameters(&mut theta_bar);
-    accumulate_params(field, &theta_bar, gradients)
 }
 
 /// The error type of a device.
