@@ -104,12 +104,18 @@ pub(crate) trait Observer<F: VectorField, const S: usize> {
         end: (f64, &F::State),
     ) -> Result<ControlFlow<()>, Halt>;
 
-    /// The state from which the next step goes on, and its derivative, after an accepted step.
+    /// Where the next step goes on after an accepted one: time, state, and its derivative.
     ///
     /// # Errors
     /// [`SolveError`] ends the solve.
     #[inline]
-    fn go_on(&mut self, _y: &mut F::State, _dy: &mut F::State) -> Result<(), SolveError> {
+    fn go_on(
+        &mut self,
+        _field: &mut F,
+        _t: f64,
+        _y: &mut F::State,
+        _dy: &mut F::State,
+    ) -> Result<(), SolveError> {
         Ok(())
     }
 
@@ -320,8 +326,8 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
             if ends {
                 break Ok(ControlFlow::Break(()));
             }
-            let (y, dy) = stepper.next_start();
-            if let Err(error) = observer.go_on(y, dy) {
+            let (field, y, dy) = stepper.next_start();
+            if let Err(error) = observer.go_on(field, end, y, dy) {
                 break Err(error);
             }
             if last {

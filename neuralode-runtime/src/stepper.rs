@@ -169,9 +169,9 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         step.t = t1;
     }
 
-    /// The current state, and the derivative there.
-    pub(crate) fn next_start(&mut self) -> (&mut F::State, &mut F::State) {
-        (&mut self.step.y, &mut self.step.k[0])
+    /// The field, the current state, and the derivative there.
+    pub(crate) fn next_start(&mut self) -> (&mut F, &mut F::State, &mut F::State) {
+        (self.field, &mut self.step.y, &mut self.step.k[0])
     }
 
     /// Writes the solution at `t + theta * h` inside the attempted step into `out`, `theta` in `0..=1`;

@@ -9,12 +9,13 @@
 //! ```
 //!
 //! where `eps` is the machine epsilon of the state. A step is accepted if the error of `v` is at most `rtol` of its size as
-//! well. A random direction has a part in all that grow, so that a step whose derivative is wrong has a tangent whose error
-//! is large. The neighbour is a difference of two solutions rather than a product with the Jacobian, so that every field
+//! well. Directions in which the field decays fast soon leave the tangent, and are just those in which a step can be too
+//! long, so that after every step a tenth of it is drawn anew. So a step whose derivative is wrong has a tangent whose
+//! error is large. The neighbour is a difference of two solutions rather than a product with the Jacobian, so that every field
 //! has one: kernels, dfdx's operations and closures, by hand or not.
 //!
 //! # Cost
-//! One evaluation more per stage, and the states of another solution. The steps are at most as long as they would be.
+//! One evaluation more per stage, one more per step, and the states of another solution. The steps are at most as long as they would be.
 
 use core::ops::ControlFlow;
 
@@ -261,8 +262,16 @@ fn taken<Y: State>(y: &mut Y) -> Y {
     core::mem::replace(y, nothing)
 }
 
-/// Shows the solution's part of every step.
-struct SolutionOnly<'o, O>(&'o mut O);
+/// The part of the tangent that is drawn anew after every step.
+const FRESH: f64 = 0.1;
+
+/// Shows the solution's part of every step, and keeps the tangent alive.
+struct SolutionOnly<'o, O> {
+    observer: &'o mut O,
+    seed: u64,
+    /// Steps so far.
+    steps: u64,
+}
 
 impl<F, O, const S: usize> Observer<GuidedField<'_, F>, S> for SolutionOnly<'_, O>
 where
@@ -282,7 +291,7 @@ where
             y: &mut step.y.y,
             stages: &mut stages,
         };
-        let seen = self.0.accepted(field.field, of_solution, (t, &y1.y));
+        let seen = self.observer.accepted(field.field, of_solution, (t, &y1.y));
         for (stage, left) in step.stages.iter_mut().zip(stages) {
             stage.y = left;
         }
@@ -290,26 +299,35 @@ where
     }
 
     fn attempted(&mut self, info: &StepInfo) -> ControlFlow<()> {
-        self.0.attempted(info)
+        self.observer.attempted(info)
     }
 
-    /// The tangent gets its unit size back.
+    /// The tangent gets its unit size back, and a part in every direction.
     fn go_on(
         &mut self,
+        field: &mut GuidedField<'_, F>,
+        t: f64,
         y: &mut Guided<F::State>,
         dy: &mut Guided<F::State>,
     ) -> Result<(), SolveError> {
+        self.steps = self.steps.wrapping_add(1);
         let size = y.tangent.root_mean_square()?;
         if !(size.is_finite() && size > 0.0) {
             return Ok(());
         }
-        for part in [&mut y.tangent, &mut dy.tangent] {
-            let zero = part.zeros_like()?;
-            let unscaled = core::mem::replace(part, zero);
-            let zero = unscaled.zeros_like()?;
-            zero.combine_into([(1.0 / size, &unscaled)].into_iter(), part)?;
-        }
-        Ok(())
+        let fresh = y.tangent.signs(self.seed.wrapping_add(self.steps))?;
+        let old = core::mem::replace(&mut y.tangent, field.zero.clone());
+        let terms = [(1.0 / size, &old), (FRESH, &fresh)];
+        field.zero.combine_into(terms.into_iter(), &mut y.tangent)?;
+        let delta = field.distance(&y.y)?;
+        tangent_rate(
+            field.field,
+            t,
+            (&y.y, &dy.y),
+            (&y.tangent, delta),
+            &mut field.neighbour,
+            (&field.zero, &mut dy.tangent),
+        )
     }
 }
 
@@ -329,13 +347,18 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
         (Err(error), _) | (_, Err(error)) => return Run::unstarted(options.t0, y0, Err(error)),
     };
     let start = Guided { y: y0, tangent };
-    let mut observer = SolutionOnly(observer);
+    let mut observer = SolutionOnly {
+        observer,
+        seed,
+        steps: 0,
+    };
     let run = run_loop(&mut guided, tableau, start, options, &mut observer);
     Run {
         t: run.t,
         solved: Solved {
             y: run.solved.y.y,
-            evaluations: 2 * run.solved.evaluations,
+            // One for the solution and one for its neighbour, and a neighbour more after every step.
+            evaluations: 2 * run.solved.evaluations + run.solved.accepted,
             accepted: run.solved.accepted,
             rejected: run.solved.rejected,
         },

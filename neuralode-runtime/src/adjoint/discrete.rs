@@ -31,7 +31,7 @@
 //! doi:10.1137/151002769.
 
 use crate::{
-    error::SolveError, options::SolveOptions, state::State, stats::Stats, step::weighted,
+    error::SolveError, options::SolveOptions, pool, state::State, stats::Stats, step::weighted,
     step::Step, tableau::ButcherTableau, trajectory::Trajectory, vector_field::Differentiable,
 };
 
@@ -112,7 +112,11 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     let mut back = WalkBack {
         lambda: lambda_at_end(at_end, cotangents)?,
         theta_bar: field.zero_params()?,
-        norms: Vec::new(),
+        norms: {
+            let mut norms: Vec<StepNorms> = pool::take::<pool::Scratch, _>();
+            norms.clear();
+            norms
+        },
     };
     let mut stats = Stats::default();
     stats.field_calls += steps.each_window(field, inside, options, &mut |field, window| {
@@ -151,8 +155,9 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     let WalkBack {
         lambda: mut y_bar,
         theta_bar,
-        ..
+        norms: free,
     } = back;
+    pool::give::<pool::Scratch, _>(free);
     add_values(at_start, &mut y_bar)?;
     let pullback = Pullback {
         y_bar,

@@ -17,6 +17,7 @@
 use crate::{
     error::{Quantity, SolveError},
     options::Tolerances,
+    resolution::resolution,
     state::State,
 };
 
@@ -218,7 +219,9 @@ impl<P: State> Integral<P> {
             let share = (b - a) / (to - from);
             let error = P::scaled_norm(&self.error, &self.total, &self.value, &tolerances)? / share;
             let middle = if knots > 0 { knot } else { 0.5 * (a + b) };
-            if error.is_finite() && error > 1.0 {
+            // Times inside of a shorter piece are not apart.
+            let divides = (b - a).abs() > resolution(a.abs().max(b.abs()));
+            if error.is_finite() && error > 1.0 && divides {
                 unmet = error;
                 self.pieces.push((middle, b, RULE_15));
                 self.pieces.push((a, middle, RULE_15));

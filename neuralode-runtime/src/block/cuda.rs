@@ -127,8 +127,8 @@ where
         let adjoint = !T::OWNS_TAPE || options.adjoint == Adjoint::Discrete;
         let guided = options.control != Control::Solution && options.is_adaptive();
         let measured = T::OWNS_TAPE && options.gradient_check == GradientCheck::Full;
-        let kernels = K::cuda_source().is_some() && !guided && !measured;
-        if !whole_span || stops || !adjoint || !kernels {
+        let has_kernels = K::cuda_source().is_some() && !guided && !measured;
+        if !whole_span || stops || !adjoint || !has_kernels {
             return Ok(None);
         }
         if !all_contiguous(field).map_err(SolveError::device)? {

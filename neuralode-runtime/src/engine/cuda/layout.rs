@@ -27,7 +27,7 @@ pub(super) const RECORD_FULL: u64 = 4;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Options {
-    t0: f64,
+    pub(super) t0: f64,
     pub(super) t1: f64,
     rtol: f64,
     atol: f64,

@@ -58,6 +58,7 @@ impl<E: Real, const L: usize> Drop for Group<E, L> {
         pool::give::<pool::Scratch, _>(core::mem::take(&mut self.sums));
         pool::give::<pool::Scratch, _>(core::mem::take(&mut self.scratch));
         pool::give::<pool::Records, _>(core::mem::take(&mut self.records));
+        pool::give::<pool::Scratch, _>(core::mem::take(&mut self.norms));
     }
 }
 
@@ -86,7 +87,7 @@ impl<E: Real, const L: usize> Group<E, L> {
             records: pool::take::<pool::Records, _>(),
             recorded: 0,
             scratch: pool::take::<pool::Scratch, _>(),
-            norms: Vec::new(),
+            norms: pool::take::<pool::Scratch, _>(),
         }
     }
 
@@ -589,10 +590,14 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const CAP: us
                     of_step.first[0] += squares[1].to_f64();
                     of_step.first[1] += squares[2].to_f64();
                 }
-                of_step.lambda += squares[3].to_f64();
+                let mut square = squares[3];
                 for saved in &plan.inside[back.inside.clone()] {
                     accumulate(simd, &[(E::ONE, tile_of(saved.value, tile))], lambda);
                 }
+                if !back.inside.is_empty() {
+                    square = tile_square(simd, lambda);
+                }
+                of_step.lambda += square.to_f64();
             }
             norms.push(of_step);
         }
@@ -601,6 +606,22 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize, const CAP: us
         }
         group.norms = norms;
     }
+}
+
+/// The square of a tile's norm.
+#[inline(always)]
+fn tile_square<S: Simd, E: Real, const N: usize, const L: usize>(
+    simd: S,
+    tile: &Tile<E, N, L>,
+) -> E {
+    let mut square = E::splat(simd, E::default());
+    for n in 0..N {
+        for r in 0..L / E::lanes::<S>() {
+            let x = E::registers::<S>(&*tile[n])[r];
+            square = E::fma(simd, x, x, square);
+        }
+    }
+    E::reduce(simd, square)
 }
 
 /// Adds all `y_bars` to `lambda`, and returns sums of squares: of the combination of `y_bars` with their weights, of the
