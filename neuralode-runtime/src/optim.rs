@@ -137,9 +137,13 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
         let looked = each_gradient(module, gradients, |gradient| {
             if let Some(numbers) = numbers_mut::<E, D, f32>(gradient) {
                 limit = f64::from(f32::MAX.sqrt());
-                numbers.iter().for_each(|x| look(f64::from(*x)));
+                for x in numbers.iter() {
+                    look(f64::from(*x));
+                }
             } else if let Some(numbers) = numbers_mut::<E, D, f64>(gradient) {
-                numbers.iter().for_each(|x| look(*x));
+                for x in numbers.iter() {
+                    look(*x);
+                }
             }
         });
         match looked {

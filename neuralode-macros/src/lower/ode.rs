@@ -247,22 +247,8 @@ impl Lowering<'_> {
                     atol = self.number_above_zero(value, "atol", &check::ABSOLUTE_TOLERANCE);
                 }
                 Some("controller") => controller = self.controller(value),
-                Some("control") => {
-                    control = self.word(value, "a choice of errors", Control::NAMES, |word| {
-                        Some(match word {
-                            "Gradients" => Control::Gradients,
-                            _ => Control::Solution,
-                        })
-                    });
-                }
-                Some("steps") => {
-                    sizes = self.word(value, "a choice of steps", Sizes::NAMES, |word| {
-                        Some(match word {
-                            "PerSample" => Sizes::PerSample,
-                            _ => Sizes::Shared,
-                        })
-                    });
-                }
+                Some("control") => control = self.control(value),
+                Some("steps") => sizes = self.sizes(value),
                 _ => {}
             }
         }
@@ -295,6 +281,26 @@ impl Lowering<'_> {
             }
         };
         Some(Solver { method, steps })
+    }
+
+    /// `Solution` or `Gradients`
+    fn control(&mut self, value: &Expr) -> Option<Control> {
+        self.word(value, "a choice of errors", Control::NAMES, |word| {
+            Some(match word {
+                "Gradients" => Control::Gradients,
+                _ => Control::Solution,
+            })
+        })
+    }
+
+    /// `Shared` or `PerSample`
+    fn sizes(&mut self, value: &Expr) -> Option<Sizes> {
+        self.word(value, "a choice of steps", Sizes::NAMES, |word| {
+            Some(match word {
+                "PerSample" => Sizes::PerSample,
+                _ => Sizes::Shared,
+            })
+        })
     }
 
     /// `I`, `PI` or `PID { p: 0.2, i: 0.4 }`

@@ -35,6 +35,10 @@ impl Signs {
     }
 
     /// Those of a method given by its matrix and its interpolant, row by row, and its weights.
+    #[allow(
+        clippy::needless_range_loop,
+        reason = "sums over triangular matrices are formulas in indices"
+    )]
     fn from_parts(order: usize, (a, b): (&[f64], &[f64]), error: &[f64], dense: &[f64]) -> Self {
         let stages = b.len().min(STAGES);
         let mut signs = Self {

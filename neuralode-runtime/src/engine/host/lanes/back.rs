@@ -252,21 +252,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
                     scratch,
                 );
             }
-            let mut norms = LaneNorms {
-                t: *t,
-                h: *h,
-                error: [0.0; L],
-                first: [[0.0; L]; 2],
-                lambda: [0.0; L],
-                inside: [false; L],
-            };
-            for event in saved {
-                if let What::Saved { time, theta } = event.what {
-                    let cotangent = plan.cotangent(time, group.first + event.sample, N);
-                    quick.give(event.lane, norm(cotangent));
-                    norms.inside[event.lane] |= theta > 0.0;
-                }
-            }
+            let mut norms = before_step::<E, N, L>(plan, group.first, (t, h), saved, &mut quick);
             leave_step(plan, (group.first, saved, inside), y_bars, lambda);
             if plan.live[0] || inside {
                 norms.first = [squares(k_bar), squares(&y_bars[0])];
@@ -321,6 +307,32 @@ fn leave_step<E: Real, const N: usize, const L: usize>(
             }
         }
     }
+}
+
+/// The norms of a step, still to be taken, after its saved points have given their cotangents.
+fn before_step<E: Real, const N: usize, const L: usize>(
+    plan: &PlanBack<'_, E>,
+    first: usize,
+    (t, h): (&[f64; L], &[f64; L]),
+    saved: &[Event],
+    quick: &mut Quick<'_, L>,
+) -> LaneNorms<L> {
+    let mut norms = LaneNorms {
+        t: *t,
+        h: *h,
+        error: [0.0; L],
+        first: [[0.0; L]; 2],
+        lambda: [0.0; L],
+        inside: [false; L],
+    };
+    for event in saved {
+        if let What::Saved { time, theta } = event.what {
+            let cotangent = plan.cotangent(time, first + event.sample, N);
+            quick.give(event.lane, norm(cotangent));
+            norms.inside[event.lane] |= theta > 0.0;
+        }
+    }
+    norms
 }
 
 /// The squares of every lane's norm.
