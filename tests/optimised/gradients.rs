@@ -10,7 +10,7 @@ mod support;
 
 use std::{collections::BTreeMap, env};
 
-use neuralode::{prelude::*, Adjoint, Control, Solver, StepSizes};
+use neuralode::{prelude::*, Control, Solver, StepSizes};
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use support::{batch, differentiate, parameters_of, set_parameters, Gradient};
 
@@ -215,7 +215,7 @@ fn no_gradient_of_a_random_model_is_wrong_in_silence() {
     let asked = env::var("NEURALODE_GRADIENTS").ok();
     let count = asked
         .and_then(|count| count.parse().ok())
-        .unwrap_or(60_usize);
+        .unwrap_or(20_usize);
     let of_each = count.div_ceil(5);
     let dev = |seed| Cpu::seed_from_u64(seed);
     macro_rules! all {

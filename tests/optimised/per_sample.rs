@@ -452,6 +452,8 @@ impl Singles<'_> {
             options,
             ..
         } = self;
+        // The derivative of the steps, whatever they are worth.
+        let options = options.with_gradient_error_max(f64::INFINITY);
         let y0 = spread(3 * samples);
         let (_, y_bar, theta_bar, stats) =
             gradient::<K, S>(params(), tableau, &y0, times, &options);

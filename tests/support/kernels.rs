@@ -374,7 +374,7 @@ fn solves<const N: usize, E: Dtype + Real, F>(
 {
     let what = |part: &str| format!("{name}: {part}");
     // Equal steps: an adaptive step size follows from rounding noise too, and the result from it. So do the pieces of
-    // the adaptive quadrature, which is left out here, and the windows of a budget that is not enough for one: states in
+    // the adaptive quadrature, which is left out here, those of Gauss, and the windows of a budget that is not enough for one: states in
     // tiles take more memory.
     for adjoint in [
         Adjoint::Discrete,
@@ -394,17 +394,32 @@ fn solves<const N: usize, E: Dtype + Real, F>(
         assert_eq!(found.forward, expected.forward, "{}", what("work"));
         let work = |mut stats: Stats| {
             stats.gradient_error = 0.0;
+            if adjoint == Adjoint::Gauss {
+                // Where its integrand has kinks it cuts steps into pieces.
+                stats.vjps = 0;
+            }
             stats
         };
         let (back, expected_back) = (found.backward, expected.backward);
         assert_eq!(work(back), work(expected_back), "{}", what("work"));
         // Relative to the size of a gradient already.
         let error = (back.gradient_error - expected_back.gradient_error).abs();
-        assert!(error <= tolerance, "{}: {error:e}", what("gradient error"));
+        let bound = if back.vjps == expected_back.vjps {
+            tolerance
+        } else {
+            1e-4
+        };
+        assert!(error <= bound, "{}: {error:e}", what("gradient error"));
         assert_close(&what("solution"), &found.y1, &expected.y1, tolerance);
         assert_close(&what("dL/dy0"), &found.y0_bar, &expected.y0_bar, tolerance);
+        // Other pieces have another sum, within the tolerance of the solve.
+        let bound = if back.vjps == expected_back.vjps {
+            tolerance
+        } else {
+            f64::max(tolerance, 1e-4)
+        };
         for (found, expected) in found.theta_bar.iter().zip(&expected.theta_bar) {
-            assert_close(&what("dL/dtheta"), found, expected, tolerance);
+            assert_close(&what("dL/dtheta"), found, expected, bound);
         }
     }
 }

@@ -3,9 +3,10 @@
 //!
 //! A piece of the integral is computed by two rules of which the larger one has all nodes of the smaller one. Their
 //! difference estimates the error of the smaller one, and the larger one's value is taken. A piece whose error is more
-//! than its share, by length, of `rtol (s + |mu|)` in the root mean square over the parameters is halved, and its halves
-//! take the rule with 7 and 15 nodes; `s` is the largest root mean square so far of the integral or of a piece of it, so
-//! that a factor of the loss changes no piece.
+//! than its share of `rtol (s + |mu|)` in the root mean square over the parameters is halved, and its halves take the
+//! rule with 7 and 15 nodes; `s` is the largest root mean square so far of the integral or of a piece of it, so that a
+//! factor of the loss changes no piece. Shares go by the root of the length: a jump of the integrand, as the kinks of a
+//! field are, has an error that shrinks with the length of its piece, and would never be within a share that does too.
 //!
 //! The forward solution that the integrand reads is smooth within its steps, and shows there how fast the problem moves.
 //! A piece never has more than a few ends of forward steps inside, and is halved at one of them first.
@@ -38,11 +39,7 @@ pub(super) struct Rule {
 const RULE_7: Rule = Rule {
     half: &[
         (0.960_491_268_708_020_3, 0.104_656_226_026_467_27, 0.0),
-        (
-            0.774_596_669_241_483_4,
-            0.268_488_089_868_333_44,
-            5.0 / 9.0,
-        ),
+        (0.774_596_669_241_483_4, 0.268_488_089_868_333_44, 5.0 / 9.0),
         (0.434_243_749_346_802_6, 0.401_397_414_775_962_2, 0.0),
         (0.0, 0.450_916_538_658_474_1, 8.0 / 9.0),
     ],
@@ -216,7 +213,7 @@ impl<P: State> Integral<P> {
                 rtol: self.rtol,
                 atol: (self.rtol * self.size).max(f64::from(f32::MIN_POSITIVE)),
             };
-            let share = (b - a) / (to - from);
+            let share = ((b - a) / (to - from)).sqrt();
             let error = P::scaled_norm(&self.error, &self.total, &self.value, &tolerances)? / share;
             let middle = if knots > 0 { knot } else { 0.5 * (a + b) };
             // Times inside of a shorter piece are not apart.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! with `lambda` and `y` from both dense outputs, by the rule of Gauss and Kronrod with 7 and 15 nodes. A piece of the
-//! interval is halved until `|K15 - G7|` is at most its share, by length, of `rtol (s + |mu|)` in the root mean square
+//! interval is halved until `|K15 - G7|` is at most its share, by the root of its length, of `rtol (s + |mu|)` in the root mean square
 //! over the parameters, and has at most three ends of forward steps inside; `s` is the size of the integral so far
 //! (`adjoint/integral.rs`). The error of the quadrature is then the difference of two sums that were computed, whatever
 //! the steps.
