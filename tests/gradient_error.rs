@@ -164,8 +164,8 @@ fn continuous_adjoints_take_a_factor_of_the_loss_to_their_gradients() {
             let c = 10.0_f64.powi(exponent);
             let options = options(10.0, 1e-3).with_adjoint(adjoint);
             let found = gradient(&rotation, [1.0, 0.0], &[(10.0, [c, 0.0])], &options).unwrap();
-            for n in 0..2 {
-                let wrong = (found.y_bar[n] / c - exact[n]).abs();
+            for (found_n, exact_n) in found.y_bar.iter().zip(exact) {
+                let wrong = (found_n / c - exact_n).abs();
                 assert!(wrong < 0.05, "{adjoint:?} {c:e}: {:?}", found.y_bar);
             }
             // dy_0(10)/dp = -10 sin(10 p)
@@ -276,6 +276,11 @@ fn a_gradient_that_is_not_finite_is_an_error_with_its_step_under_every_adjoint()
     }
 }
 
+/// Which of four parameters counts at `t`.
+fn stage(t: f64) -> usize {
+    [1.0, 2.0, 3.0].iter().filter(|jump| t > **jump).count()
+}
+
 #[test]
 fn piecewise_constant_parameters_of_a_constant_solution_have_their_gradients() {
     let field = Field::<2, 4> {
@@ -297,12 +302,9 @@ fn piecewise_constant_parameters_of_a_constant_solution_have_their_gradients() {
             )
         },
     };
-    fn stage(t: f64) -> usize {
-        [1.0, 2.0, 3.0].iter().filter(|jump| t > **jump).count()
-    }
     let exact = [
-        37.607_133_321_739_757,
-        35.924_588_944_055_818,
+        37.607_133_321_739_76,
+        35.924_588_944_055_82,
         19.601_050_931_211_528,
         3.644_304_852_364_465,
     ];

@@ -175,6 +175,10 @@ pub(super) fn inside_error(b: &[f64], error: &[f64], dense: &[f64], theta: f64) 
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "sums over triangular matrices are formulas in indices"
+)]
 mod tests {
     use crate::{
         options::Solver,
