@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, env};
 
 use neuralode::{prelude::*, Control, Solver, StepSizes};
 use rand::{rngs::StdRng, Rng, SeedableRng};
+use rayon::prelude::*;
 use support::{batch, differentiate, parameters_of, set_parameters, Gradient};
 
 models! {
@@ -62,16 +63,17 @@ enum Fate {
     Failed,
     /// Off by more in silence.
     Silent,
+    /// The problem beside this one cannot be solved at 1e-12: nothing is known.
+    NoReference,
 }
 
 type Counts = BTreeMap<(String, Fate), usize>;
 
-fn models_of<const N: usize, F>(name: &str, fresh: impl Fn(u64) -> F, count: usize) -> Counts
+fn models_of<const N: usize, F>(name: &str, fresh: impl Fn(u64) -> F + Sync, count: usize) -> Counts
 where
     F: TensorField<N, f64, Cpu> + Clone,
 {
-    let mut counts = Counts::new();
-    for index in 0..count {
+    let one = |index: usize| {
         let seed = index as u64;
         let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed);
         let mut field = fresh(seed);
@@ -96,9 +98,17 @@ where
                 .with_max_steps(20_000),
             tolerance,
         };
-        one::<N, F>(name, &field, &problem, &mut rng, &mut counts);
-    }
-    counts
+        one::<N, F>(&format!("{name} {index}"), &field, &problem, &mut rng)
+    };
+    (0..count)
+        .into_par_iter()
+        .map(one)
+        .reduce(Counts::new, |mut total, counts| {
+            for (key, count) in counts {
+                *total.entry(key).or_default() += count;
+            }
+            total
+        })
 }
 
 fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
@@ -106,8 +116,8 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
     field: &F,
     problem: &Problem,
     rng: &mut StdRng,
-    counts: &mut Counts,
-) {
+) -> Counts {
+    let mut counts = Counts::new();
     let dev = Cpu::default();
     let run_with = |y0: &[f64], cotangent: &[f64], options: SolveOptions| {
         let block = NeuralOde::new(field.clone(), options);
@@ -116,51 +126,56 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
     };
     let run = |y0: &[f64], options| run_with(y0, &problem.cotangent, options);
     let (t0, t1) = (problem.options.t0, problem.options.t1);
+    // With steps for the solution. Compared with steps for gradients, which take ten times as long, 100 such references
+    // with an estimate below 1e-5 were right to 1e-10 (to 1e-8 where 1e-5 of the cotangent is left), those of fields with
+    // kinks to 2e-5, which is how far the two differ from each other there.
     let exact = |y0: &[f64], cotangent: &[f64]| {
         let options = SolveOptions::new(t0, t1, 1e-12, 1e-12)
             .with_solver(Solver::Dopri8)
-            .with_control(Control::GRADIENTS)
             .with_gradient_error_max(f64::INFINITY)
             .with_max_steps(200_000);
-        run_with(y0, cotangent, options).map(|gradient| parts(&gradient))
+        let mut found = run_with(y0, cotangent, options.clone())?;
+        if found.backward.gradient_error > 1e-5 {
+            found = run_with(y0, cotangent, options.with_control(Control::GRADIENTS))?;
+        }
+        Ok::<_, SolveError>(parts(&found))
     };
     let Ok(reference) = exact(&problem.y0, &problem.cotangent) else {
-        return;
+        return counts;
     };
-    // How far a gradient moves with the solution along which it is taken.
-    let shift = 1e-7;
-    let moved: Vec<f64> = problem
-        .y0
-        .iter()
-        .map(|y| y + shift * if rng.gen() { 1.0 } else { -1.0 })
+    let signs: Vec<f64> = (0..problem.y0.len())
+        .map(|_| if rng.gen() { 1.0 } else { -1.0 })
         .collect();
-    let Ok(beside) = exact(&moved, &problem.cotangent) else {
-        return;
-    };
-    // The sum over samples may be small because its parts cancel: with other signs they do not.
-    let flipped = problem.cotangent.chunks_exact(N).flat_map(|row| {
-        let sign = if rng.gen() { 1.0 } else { -1.0 };
-        row.iter().map(move |x| sign * x)
-    });
-    let flipped: Vec<f64> = flipped.collect();
-    let Ok(apart) = exact(&problem.y0, &flipped) else {
-        return;
-    };
-    #[allow(clippy::cast_precision_loss, reason = "few samples")]
-    let samples = (problem.y0.len() / N) as f64;
-    let cancels = samples.sqrt() * norm(&apart[1]) / norm(&reference[1]).max(f64::MIN_POSITIVE);
-    let condition: Vec<f64> = (0..2)
-        .map(|part| {
-            let moves = relative(&beside[part], &reference[part]) / shift;
+    // The factor by which a gradient may be worse than the tolerance, of each part.
+    let condition_number = || -> Result<[f64; 2], SolveError> {
+        // How far a gradient moves with the solution along which it is taken, which is known to the tolerance.
+        let shift = problem.tolerance.max(1e-7);
+        let moved = problem
+            .y0
+            .iter()
+            .zip(&signs)
+            .map(|(y, sign)| y + shift * sign);
+        let moved: Vec<f64> = moved.collect();
+        let beside = exact(&moved, &problem.cotangent)?;
+        // The sum over samples may be small because its parts cancel: with other signs they do not.
+        let rows = problem.cotangent.chunks_exact(N).zip(&signs);
+        let flipped = rows.flat_map(|(row, sign)| row.iter().map(move |x| sign * x));
+        let flipped: Vec<f64> = flipped.collect();
+        let apart = exact(&problem.y0, &flipped)?;
+        #[allow(clippy::cast_precision_loss, reason = "few samples")]
+        let samples = (problem.y0.len() / N) as f64;
+        let size = |part: usize| norm(&reference[part]).max(f64::MIN_POSITIVE);
+        let others = [
             // The cotangent of y is known beside the largest that it was.
-            let decays = if part == 0 {
-                norm(&problem.cotangent) / norm(&reference[0]).max(f64::MIN_POSITIVE)
-            } else {
-                cancels
-            };
-            moves.max(decays).max(1.0)
-        })
-        .collect();
+            norm(&problem.cotangent) / size(0),
+            samples.sqrt() * norm(&apart[1]) / size(1),
+        ];
+        Ok([0, 1].map(|part| {
+            let moves = relative(&beside[part], &reference[part]) / shift;
+            moves.max(others[part]).max(1.0)
+        }))
+    };
+    let mut condition = None;
     let mut adjoints: Vec<(String, SolveOptions)> = support::ADJOINTS
         .into_iter()
         .map(|adjoint| {
@@ -183,31 +198,43 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
             Ok(found) => {
                 let estimate = found.backward.gradient_error;
                 let found = parts(&found);
-                let wrong: Vec<f64> = (0..2)
-                    .map(|part| relative(&found[part], &reference[part]))
-                    .collect();
-                let right =
-                    (0..2).all(|part| wrong[part] <= 100.0 * problem.tolerance * condition[part]);
-                // Beside the size that the estimate speaks of.
-                let of_size = (wrong[0] / condition[0].max(1.0)).max(wrong[1] / condition[1]);
-                if right {
+                let wrong = [0, 1].map(|part| relative(&found[part], &reference[part]));
+                let limit = 100.0 * problem.tolerance;
+                if wrong.iter().all(|wrong| *wrong <= limit) {
                     Fate::Right
-                } else if estimate >= 0.1 * of_size.min(1.0) {
-                    Fate::Warned
                 } else {
-                    println!(
-                        "{name}, {adjoint}, tolerance {:.1e}, t1 {t1:.2}: off by {wrong:?}, condition {condition:?}, \
-                         estimate {estimate:.1e}",
-                        problem.tolerance
-                    );
-                    Fate::Silent
+                    let condition = *condition
+                        .get_or_insert_with(|| condition_number().unwrap_or([f64::NAN; 2]));
+                    // Beside the size that the estimate speaks of.
+                    let [y, theta] = [0, 1].map(|part| wrong[part] / condition[part]);
+                    if condition[0].is_nan() {
+                        Fate::NoReference
+                    } else if y.max(theta) <= limit {
+                        Fate::Right
+                    } else if estimate >= 0.1 * y.max(theta).min(1.0) {
+                        Fate::Warned
+                    } else {
+                        println!(
+                            "{name}, {adjoint}, tolerance {:.1e}, t1 {t1:.2}: off by {wrong:?}, condition \
+                             {condition:?}, estimate {estimate:.1e}",
+                            problem.tolerance
+                        );
+                        Fate::Silent
+                    }
                 }
             }
             Err(SolveError::GradientError { .. }) => Fate::Refused,
-            Err(_) => Fate::Failed,
+            Err(error) => {
+                println!(
+                    "{name}, {adjoint}, tolerance {:.1e}, t1 {t1:.2}: {error}",
+                    problem.tolerance
+                );
+                Fate::Failed
+            }
         };
         *counts.entry((adjoint, fate)).or_default() += 1;
     }
+    counts
 }
 
 #[test]

@@ -56,17 +56,21 @@ struct Reset<'v, Y> {
     /// The place in `values` of each cotangent's time.
     places: Vec<usize>,
     tolerances: Tolerances,
-    /// The largest relative error of `y` so far.
+    /// What the largest error of `y` so far says about the gradient.
     drift: f64,
 }
 
 impl<Y: State> Reset<'_, Y> {
     /// Compares the solution as it came back with what it was.
+    ///
+    /// An error of `r` tolerances means that the way back amplifies errors `r` times. The cotangent was multiplied by
+    /// Jacobians along the solution that came back, and its error is amplified once more.
     fn compare(&mut self, back: &Y, value: &Y) -> Result<(), SolveError> {
         let mut difference = value.clone();
         back.combine_into([(-1.0, value)].into_iter(), &mut difference)?;
         let tolerances = &self.tolerances;
-        let drift = tolerances.rtol * Y::scaled_norm(&difference, value, value, tolerances)?;
+        let ratio = Y::scaled_norm(&difference, value, value, tolerances)?;
+        let drift = tolerances.rtol * ratio * larger(ratio, 1.0);
         self.drift = if drift <= self.drift {
             self.drift
         } else {

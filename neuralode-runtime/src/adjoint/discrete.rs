@@ -37,9 +37,7 @@ use crate::{
 
 use super::{
     add_values, by_step,
-    gradient_error::{
-        judge, least, together, wants_full, Full, QuickWalk, Signs, StepNorms, WalkBack,
-    },
+    gradient_error::{judge, least, together, wants_full, Full, QuickWalk, StepNorms, WalkBack},
     Cotangent, Part, Pullback,
 };
 
@@ -107,8 +105,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     let (earlier, at_end) = cotangents.split_at(before_end);
     let (at_start, inside) = earlier.split_at(earlier.partition_point(at(options.t0)));
     let tableau = steps.tableau();
-    let signs = Signs::of(tableau);
-    let mut quick = QuickWalk::new(&signs, norms, options);
+    let mut quick = QuickWalk::new(&tableau.signs, norms, options);
     let mut back = WalkBack {
         lambda: lambda_at_end(at_end, cotangents)?,
         theta_bar: field.zero_params()?,
@@ -201,7 +198,6 @@ pub fn pull_back_steps<F: Differentiable + ?Sized, const S: usize>(
         theta_bar,
         norms,
     } = back;
-    let signs = Signs::of(tableau);
     let zero = lambda.zeros_like()?;
     let mut theta_stage = theta_bar.clone();
     let mut argument = zero.clone();
@@ -264,7 +260,7 @@ pub fn pull_back_steps<F: Differentiable + ?Sized, const S: usize>(
         if live[0] {
             of_step.first = [square(&k_bar)?, square(&y_bars[0])?];
         }
-        let weights = signs.weights.iter().zip(&y_bars).zip(live);
+        let weights = tableau.signs.weights.iter().zip(&y_bars).zip(live);
         let weighed = weights
             .filter(|((weight, _), live)| *live && **weight != 0.0)
             .map(|((weight, y_bar), _)| (*weight, y_bar));

@@ -1,6 +1,7 @@
 //! The pair of Bogacki and Shampine of order 3.
 
 use super::{hermite, lower, ButcherTableau};
+use crate::adjoint::gradient_error::Signs;
 
 /// Runge-Kutta pair of order 3(2) with four stages, the last of which is the next step's first: three
 /// evaluations per step. For loose tolerances (above about 1e-3).
@@ -26,7 +27,9 @@ pub const BOSH3: ButcherTableau<4> = ButcherTableau {
         -1.0 / 8.0,
     ],
     dense: &DENSE,
-};
+    signs: Signs::NONE,
+}
+.with_signs();
 
 const B: [f64; 4] = [2.0 / 9.0, 1.0 / 3.0, 4.0 / 9.0, 0.0];
 const DENSE: [[f64; 4]; 3] = hermite(&B);

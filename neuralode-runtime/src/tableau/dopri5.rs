@@ -1,6 +1,7 @@
 //! The pair of Dormand and Prince of order 5.
 
 use super::{continuous, lower, ButcherTableau};
+use crate::adjoint::gradient_error::Signs;
 
 /// Runge-Kutta pair of order 5(4) with seven stages, the last of which is the next step's first: six
 /// evaluations per step. The method of MATLAB's `ode45` and of `RK45` in `SciPy`.
@@ -51,7 +52,9 @@ pub const DOPRI5: ButcherTableau<7> = ButcherTableau {
         -1.0 / 60.0,
     ],
     dense: &DENSE,
-};
+    signs: Signs::NONE,
+}
+.with_signs();
 
 const B: [f64; 7] = [
     35.0 / 384.0,

@@ -1,6 +1,7 @@
 //! The pair of Prince and Dormand of order 8.
 
 use super::{continuous, lower, ButcherTableau};
+use crate::adjoint::gradient_error::Signs;
 
 /// Runge-Kutta pair of order 8(7) with thirteen stages and one more that is the next step's first: thirteen
 /// evaluations per step. For tight tolerances (below about 1e-8) and smooth fields.
@@ -140,7 +141,9 @@ pub const DOPRI8: ButcherTableau<14> = ButcherTableau {
         0.0,
     ],
     dense: &DENSE,
-};
+    signs: Signs::NONE,
+}
+.with_signs();
 
 const B: [f64; 14] = [
     14_005_451.0 / 335_480_064.0,

@@ -1,6 +1,7 @@
 //! The method of Euler.
 
 use super::{hermite, lower, ButcherTableau};
+use crate::adjoint::gradient_error::Signs;
 
 /// Euler's method, of order 1: one evaluation per step. It has no error estimate, so its steps are of a given
 /// size ([`crate::options::Controller::Constant`]); a residual network is one such step per layer.
@@ -22,7 +23,9 @@ pub const EULER: ButcherTableau<2> = ButcherTableau {
     b: B,
     b_err: [0.0; 2],
     dense: &DENSE,
-};
+    signs: Signs::NONE,
+}
+.with_signs();
 
 const B: [f64; 2] = [1.0, 0.0];
 const DENSE: [[f64; 2]; 3] = hermite(&B);

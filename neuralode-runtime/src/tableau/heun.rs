@@ -1,6 +1,7 @@
 //! The method of Heun of order 2.
 
 use super::{hermite, lower, ButcherTableau};
+use crate::adjoint::gradient_error::Signs;
 
 /// Heun's method of order 2 (the explicit trapezoidal rule), with Euler's as the embedded one: two evaluations
 /// per step.
@@ -22,7 +23,9 @@ pub const HEUN: ButcherTableau<3> = ButcherTableau {
     b: B,
     b_err: [-0.5, 0.5, 0.0],
     dense: &DENSE,
-};
+    signs: Signs::NONE,
+}
+.with_signs();
 
 const B: [f64; 3] = [0.5, 0.5, 0.0];
 const DENSE: [[f64; 3]; 3] = hermite(&B);

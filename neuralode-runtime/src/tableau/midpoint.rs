@@ -1,6 +1,7 @@
 //! The explicit midpoint method.
 
 use super::{hermite, lower, ButcherTableau};
+use crate::adjoint::gradient_error::Signs;
 
 /// The explicit midpoint method, of order 2, with Euler's as the embedded one: two evaluations per step.
 ///
@@ -20,7 +21,9 @@ pub const MIDPOINT: ButcherTableau<3> = ButcherTableau {
     b: B,
     b_err: [-1.0, 1.0, 0.0],
     dense: &DENSE,
-};
+    signs: Signs::NONE,
+}
+.with_signs();
 
 const B: [f64; 3] = [0.0, 1.0, 0.0];
 const DENSE: [[f64; 3]; 3] = hermite(&B);

@@ -14,7 +14,7 @@
 //! | [`VERN7`] | 7 | 10 | order 5, of this library | order 6 |
 //! | [`DOPRI8`] | 8 | 13 | order 5, Bogacki and Shampine | order 7 |
 
-use crate::options::Solver;
+use crate::{adjoint::gradient_error::Signs, options::Solver};
 
 mod bosh3;
 mod dopri5;
@@ -70,9 +70,17 @@ pub struct ButcherTableau<const S: usize> {
     pub b_err: [f64; S],
     /// Coefficients of the interpolant, by ascending power of `theta` from 1.
     pub dense: &'static [[f64; S]],
+    /// What tells cheaply that a gradient over these steps may be wrong; follows from the rest.
+    pub signs: Signs,
 }
 
 impl<const S: usize> ButcherTableau<S> {
+    /// The same with its signs.
+    const fn with_signs(mut self) -> Self {
+        self.signs = Signs::of(&self);
+        self
+    }
+
     /// Whether the method estimates its error, which adaptive step sizes need.
     pub const fn adaptive(&self) -> bool {
         let mut i = 0;

@@ -1,6 +1,6 @@
 //! Methods with one number of stages in common, so that one piece of compiled code serves them all.
 
-use crate::options::Solver;
+use crate::{adjoint::gradient_error::Signs, options::Solver};
 
 use super::{
     ButcherTableau, WithTableau, BOSH3, DOPRI5, DOPRI8, EULER, HEUN, MIDPOINT, RALSTON, RK4, TSIT5,
@@ -66,7 +66,9 @@ const fn padded<const S: usize, const P: usize>(
         b: spread(&tableau.b),
         b_err: spread(&tableau.b_err),
         dense,
+        signs: Signs::NONE,
     }
+    .with_signs()
 }
 
 const fn dense_rows<const S: usize, const P: usize, const D: usize>(

@@ -1,6 +1,7 @@
 //! The method of Ralston of order 2.
 
 use super::{hermite, lower, ButcherTableau};
+use crate::adjoint::gradient_error::Signs;
 
 /// Ralston's method of order 2, the one with the smallest bound of the local error, with Euler's as the embedded
 /// one: two evaluations per step.
@@ -21,7 +22,9 @@ pub const RALSTON: ButcherTableau<3> = ButcherTableau {
     b: B,
     b_err: [-0.75, 0.75, 0.0],
     dense: &DENSE,
-};
+    signs: Signs::NONE,
+}
+.with_signs();
 
 const B: [f64; 3] = [0.25, 0.75, 0.0];
 const DENSE: [[f64; 3]; 3] = hermite(&B);

@@ -1,6 +1,7 @@
 //! The classical method of order 4.
 
 use super::{hermite, lower, ButcherTableau};
+use crate::adjoint::gradient_error::Signs;
 
 /// The classical Runge-Kutta method of order 4: four evaluations per step. It has no error estimate, so its
 /// steps are of a given size ([`crate::options::Controller::Constant`]).
@@ -22,7 +23,9 @@ pub const RK4: ButcherTableau<5> = ButcherTableau {
     b: B,
     b_err: [0.0; 5],
     dense: &DENSE,
-};
+    signs: Signs::NONE,
+}
+.with_signs();
 
 const B: [f64; 5] = [1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0, 0.0];
 const DENSE: [[f64; 5]; 3] = hermite(&B);

@@ -6,6 +6,7 @@
 )]
 
 use super::ButcherTableau;
+use crate::adjoint::gradient_error::Signs;
 
 /// Runge-Kutta pair of order 5(4) with seven stages, the last of which is the next step's first, and a
 /// free continuously differentiable interpolant of order 4.
@@ -104,7 +105,9 @@ pub const TSIT5: ButcherTableau<7> = ButcherTableau {
             2.5,
         ],
     ],
-};
+    signs: Signs::NONE,
+}
+.with_signs();
 
 const B: [f64; 7] = [
     0.096_460_766_818_065_23,

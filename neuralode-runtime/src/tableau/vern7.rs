@@ -1,6 +1,7 @@
 //! The method of Verner of order 7.
 
 use super::{continuous, lower, ButcherTableau};
+use crate::adjoint::gradient_error::Signs;
 
 /// Runge-Kutta pair of order 7(6): the "most efficient" one of Verner, ten stages and one more that is the next
 /// step's first, so ten evaluations per step. Tight tolerances at a lower price per step than
@@ -108,7 +109,9 @@ pub const VERN7: ButcherTableau<11> = ButcherTableau {
         0.0,
     ],
     dense: &DENSE,
-};
+    signs: Signs::NONE,
+}
+.with_signs();
 
 const B: [f64; 11] = [
     0.047_155_618_486_272_22,

@@ -1,6 +1,6 @@
 //! A tableau as slices, for code that is compiled once for all numbers of stages.
 
-use crate::options::Solver;
+use crate::{adjoint::gradient_error::Signs, options::Solver};
 
 use super::{ButcherTableau, WithTableau};
 
@@ -19,6 +19,7 @@ pub(crate) struct TableauView {
     pub(crate) b_err: &'static [f64],
     /// Row by row.
     pub(crate) dense: &'static [f64],
+    pub(crate) signs: &'static Signs,
 }
 
 impl<const S: usize> ButcherTableau<S> {
@@ -34,6 +35,7 @@ impl<const S: usize> ButcherTableau<S> {
             b: &self.b,
             b_err: &self.b_err,
             dense: self.dense.as_flattened(),
+            signs: &self.signs,
         }
     }
 }
@@ -66,11 +68,6 @@ impl TableauView {
     /// The weights of the earlier stages in the argument of stage `i`.
     pub(crate) fn row(&self, i: usize) -> &'static [f64] {
         &self.a[i * self.stages..][..i]
-    }
-
-    /// All weights of stages in arguments, row by row.
-    pub(crate) const fn matrix(&self) -> &'static [f64] {
-        self.a
     }
 
     /// Writes [`ButcherTableau::dense_weights`] into `weights`, one per stage.

@@ -9,7 +9,7 @@ use crate::{
     vector_field::Differentiable,
 };
 
-use super::signs::{inside_error, STAGES};
+use super::signs::{error_weights, inside_error, STAGES};
 
 /// The estimate in full: a walk back with two cotangents, step by step through the field's products.
 #[derive(Debug)]
@@ -63,14 +63,14 @@ impl<Y: State, P: State> Full<Y, P> {
         let ends = cotangents.partition_point(|cotangent| step.theta(cotangent.t) < 1.0);
         let (inside, at_end) = cotangents.split_at(ends);
         add_values(at_end, &mut self.lambda)?;
-        let (stages, error) = (tableau.stages, tableau.gradient_error_weights());
-        let error = &error[..stages];
+        let stages = tableau.stages;
+        let error = error_weights(tableau.b, tableau.b_err);
         let mut points = Vec::with_capacity(inside.len());
         for saved in inside {
             let theta = step.theta(saved.t);
             let mut weights = vec![0.0; stages];
             tableau.dense_weights(theta, &mut weights);
-            let errors = inside_error(tableau.b, error, tableau.dense, theta);
+            let errors = inside_error(tableau.b, &error, tableau.dense, theta);
             points.push((weights, errors, &saved.value));
         }
         let total: f64 = tableau.b.iter().map(|b| b.abs()).sum();

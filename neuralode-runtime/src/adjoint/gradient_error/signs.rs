@@ -1,11 +1,11 @@
 //! The weights of the cheap sign, and the error of a step of a linear field.
 
-use crate::tableau::{ButcherTableau, TableauView};
+use crate::tableau::ButcherTableau;
 
 /// Most stages of a method with a sign of its own.
 pub(super) const STAGES: usize = 17;
 
-/// What the cheap sign of a method needs.
+/// What the cheap sign of a method needs. Computed while the library compiles, with each tableau.
 #[derive(Clone, Copy, Debug)]
 pub struct Signs {
     /// The weights `w_i` of the stages, the last of which has none; all zero in a method without.
@@ -20,94 +20,61 @@ pub struct Signs {
 }
 
 impl Signs {
-    /// Those of a method. Costs about a thousand operations.
-    pub fn of<const S: usize>(tableau: &ButcherTableau<S>) -> Self {
-        let (a, dense) = (tableau.a.as_flattened(), tableau.dense.as_flattened());
-        let error = error_weights(&tableau.b, &tableau.b_err);
-        Self::from_parts(tableau.order, (a, &tableau.b), &error, dense)
-    }
+    /// What stands in a tableau until its signs are computed.
+    pub(crate) const NONE: Self = Self {
+        weights: [0.0; STAGES],
+        weighs: false,
+        step: [0.0; STAGES],
+        inside: [0.0; STAGES],
+        stages: 0,
+    };
 
-    /// Those of a method as slices.
-    pub(crate) fn of_view(tableau: &TableauView) -> Self {
-        let error = tableau.gradient_error_weights();
-        let parts = (tableau.matrix(), tableau.b);
-        Self::from_parts(tableau.order, parts, &error, tableau.dense)
-    }
-
-    /// Those of a method given by its matrix and its interpolant, row by row, and its weights.
-    #[allow(
-        clippy::needless_range_loop,
-        reason = "sums over triangular matrices are formulas in indices"
-    )]
-    fn from_parts(order: usize, (a, b): (&[f64], &[f64]), error: &[f64], dense: &[f64]) -> Self {
-        let stages = b.len().min(STAGES);
+    /// Those of a method.
+    pub(crate) const fn of<const S: usize>(tableau: &ButcherTableau<S>) -> Self {
+        assert!(S <= STAGES, "no method has more stages");
+        let (a, b) = (&tableau.a, &tableau.b);
+        let dense = tableau.dense.as_flattened();
+        let error = error_weights(b, &tableau.b_err);
+        let points = [
+            inside_error(b, &error, dense, 0.25),
+            inside_error(b, &error, dense, 0.5),
+            inside_error(b, &error, dense, 0.75),
+        ];
         let mut signs = Self {
-            weights: [0.0; STAGES],
-            weighs: false,
-            step: [0.0; STAGES],
-            inside: [0.0; STAGES],
-            stages,
+            stages: S,
+            ..Self::NONE
         };
-        if b.len() > STAGES {
-            return signs;
-        }
-        let at = |i: usize, j: usize| a[i * stages + j];
         // Powers of the matrix on a vector of ones, from one side.
         let mut ones = [1.0; STAGES];
         let mut coefficients = [0.0; STAGES];
-        let points = [0.25, 0.5, 0.75].map(|theta| inside_error(b, error, dense, theta));
-        for k in 0..stages {
-            let sum = |weights: &[f64]| -> f64 { (0..stages).map(|i| weights[i] * ones[i]).sum() };
-            coefficients[k] = sum(error);
+        let mut k = 0;
+        while k < S {
+            coefficients[k] = dot(&error, &ones, S);
             signs.step[k] = coefficients[k].abs();
-            signs.inside[k] = points
-                .iter()
-                .map(|point| sum(point).abs())
-                .fold(0.0, f64::max);
+            let mut point = 0;
+            while point < points.len() {
+                signs.inside[k] = signs.inside[k].max(dot(&points[point], &ones, S).abs());
+                point += 1;
+            }
             let before = ones;
-            for i in 0..stages {
-                ones[i] = (0..i).map(|j| at(i, j) * before[j]).sum();
-            }
-        }
-        // From the other side: the powers of the transposed matrix on `b`, made orthonormal one after the other. The
-        // weights are the shortest ones whose products with the powers are the coefficients.
-        let mut power = [0.0; STAGES];
-        power[..stages].copy_from_slice(b);
-        let mut basis = [[0.0; STAGES]; STAGES];
-        let mut shares = [0.0; STAGES];
-        let mut count = 0;
-        for k in 0..stages.min(order + 1) {
-            let mut row = power;
-            row[stages - 1] = 0.0;
-            let size = dot(&row, &row).sqrt();
-            let mut left = coefficients[k];
-            for _ in 0..2 {
-                for (axis, share) in basis[..count].iter().zip(&shares) {
-                    let along = dot(&row, axis);
-                    left -= along * share;
-                    for (x, axis) in row.iter_mut().zip(axis) {
-                        *x -= along * axis;
-                    }
+            let mut i = 0;
+            while i < S {
+                ones[i] = 0.0;
+                let mut j = 0;
+                while j < i {
+                    ones[i] += a[i][j] * before[j];
+                    j += 1;
                 }
+                i += 1;
             }
-            let rest = dot(&row, &row).sqrt();
-            if rest <= 1e-10 * size || rest == 0.0 {
-                break;
-            }
-            basis[count] = row.map(|x| x / rest);
-            shares[count] = left / rest;
-            count += 1;
-            let before = power;
-            for j in 0..stages {
-                power[j] = (j + 1..stages).map(|i| at(i, j) * before[i]).sum();
-            }
+            k += 1;
         }
-        for (axis, share) in basis[..count].iter().zip(&shares) {
-            for (weight, axis) in signs.weights.iter_mut().zip(axis) {
-                *weight += share * axis;
-            }
+        signs.weights = weights(a, b, &coefficients, tableau.order + 1);
+        let mut i = 0;
+        while i < S {
+            signs.weighs |= signs.weights[i].abs() > 1e-12;
+            i += 1;
         }
-        signs.weighs = signs.weights.iter().any(|weight| weight.abs() > 1e-12);
         signs
     }
 
@@ -126,52 +93,133 @@ impl Signs {
     }
 }
 
-/// Weights whose combination of the stages estimates the error of a step's derivative: those of the step's own error, or
-/// in a method without an estimate a difference of its last stages at the end of the step, which is one order lower than
-/// the method.
-fn error_weights(b: &[f64], b_err: &[f64]) -> [f64; STAGES] {
+/// The shortest weights of the stages but the last whose products with the first `powers` of the transposed matrix on `b`
+/// are `coefficients`: the powers are made orthogonal, one after the other.
+const fn weights<const S: usize>(
+    a: &[[f64; S]; S],
+    b: &[f64; S],
+    coefficients: &[f64; STAGES],
+    powers: usize,
+) -> [f64; STAGES] {
     let mut weights = [0.0; STAGES];
-    for (weight, error) in weights.iter_mut().zip(b_err) {
-        *weight = *error;
+    let mut basis = [[0.0; STAGES]; STAGES];
+    let mut power = [0.0; STAGES];
+    let mut i = 0;
+    while i < S {
+        power[i] = b[i];
+        i += 1;
     }
-    let last = b.len().min(STAGES).saturating_sub(1);
-    if b_err.iter().all(|error| *error == 0.0) {
-        if let Some(i) = (0..last).rev().find(|i| b[*i] != 0.0) {
-            let weight = b[i].min(0.5);
-            (weights[i], weights[last]) = (-weight, weight);
+    let mut k = 0;
+    while k < S && k < powers {
+        let mut row = power;
+        row[S - 1] = 0.0;
+        let size = dot(&row, &row, S);
+        let mut left = coefficients[k] - dot(&row, &weights, S);
+        // Twice, for the sake of rounding.
+        let mut axis = 0;
+        while axis < 2 * k {
+            let basis = &basis[axis % k];
+            let along = dot(&row, basis, S) / dot(basis, basis, S);
+            subtract(along, basis, &mut row);
+            axis += 1;
         }
+        let rest = dot(&row, &row, S);
+        if rest <= 1e-20 * size || rest == 0.0 {
+            break;
+        }
+        left /= rest;
+        subtract(-left, &row, &mut weights);
+        basis[k] = row;
+        let before = power;
+        let mut j = 0;
+        while j < S {
+            power[j] = 0.0;
+            let mut i = j + 1;
+            while i < S {
+                power[j] += a[i][j] * before[i];
+                i += 1;
+            }
+            j += 1;
+        }
+        k += 1;
     }
     weights
 }
 
-impl TableauView {
-    /// See [`error_weights`].
-    pub(super) fn gradient_error_weights(&self) -> [f64; STAGES] {
-        error_weights(self.b, self.b_err)
+/// Weights whose combination of the stages estimates the error of a step's derivative: those of the step's own error, or
+/// in a method without an estimate a difference of its last stages at the end of the step, which is one order lower than
+/// the method.
+pub(super) const fn error_weights(b: &[f64], b_err: &[f64]) -> [f64; STAGES] {
+    let mut weights = [0.0; STAGES];
+    let mut estimates = false;
+    let mut i = 0;
+    while i < b_err.len() {
+        weights[i] = b_err[i];
+        estimates |= b_err[i] != 0.0;
+        i += 1;
     }
-}
-
-fn dot(a: &[f64; STAGES], b: &[f64; STAGES]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    if !estimates {
+        let last = b.len() - 1;
+        let mut i = last;
+        while i > 0 {
+            i -= 1;
+            if b[i] != 0.0 {
+                let weight = b[i].min(0.5);
+                (weights[i], weights[last]) = (-weight, weight);
+                break;
+            }
+        }
+    }
+    weights
 }
 
 /// Weights whose combination of the stages estimates the interpolant's error at `theta`: its difference from the cubic
 /// through both ends, and the step's own error in proportion.
-pub(super) fn inside_error(b: &[f64], error: &[f64], dense: &[f64], theta: f64) -> [f64; STAGES] {
-    let stages = b.len().min(STAGES);
+pub(super) const fn inside_error(
+    b: &[f64],
+    error: &[f64; STAGES],
+    dense: &[f64],
+    theta: f64,
+) -> [f64; STAGES] {
     let mut weights = [0.0; STAGES];
-    for row in dense.rchunks_exact(stages) {
-        for (weight, coefficient) in weights.iter_mut().zip(row) {
-            *weight = theta * (*weight + coefficient);
+    let stages = b.len();
+    let mut row = dense.len() / stages;
+    while row > 0 {
+        row -= 1;
+        let mut i = 0;
+        while i < stages {
+            weights[i] = theta * (weights[i] + dense[row * stages + i]);
+            i += 1;
         }
     }
     let (square, cube) = (theta * theta, theta * theta * theta);
-    for i in 0..stages {
+    let mut i = 0;
+    while i < stages {
         weights[i] += theta * error[i] - (3.0 * square - 2.0 * cube) * b[i];
+        i += 1;
     }
     weights[0] -= theta - 2.0 * square + cube;
     weights[stages - 1] -= cube - square;
     weights
+}
+
+/// The product of the first `count` numbers.
+const fn dot(a: &[f64; STAGES], b: &[f64; STAGES], count: usize) -> f64 {
+    let mut sum = 0.0;
+    let mut i = 0;
+    while i < count {
+        sum += a[i] * b[i];
+        i += 1;
+    }
+    sum
+}
+
+const fn subtract(factor: f64, x: &[f64; STAGES], from: &mut [f64; STAGES]) {
+    let mut i = 0;
+    while i < STAGES {
+        from[i] -= factor * x[i];
+        i += 1;
+    }
 }
 
 #[cfg(test)]
@@ -195,7 +243,7 @@ mod tests {
         type Output = (&'static str, usize, Signs, Vec<f64>, Vec<f64>);
 
         fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Self::Output {
-            let signs = Signs::of(tableau);
+            let signs = tableau.signs;
             let mut power = tableau.b;
             let mut backward = Vec::new();
             for _ in 0..S {

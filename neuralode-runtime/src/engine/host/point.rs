@@ -7,7 +7,7 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::{
     adjoint::{
         by_step,
-        gradient_error::{Signs, StepNorms, WalkBack},
+        gradient_error::{StepNorms, WalkBack},
         Cotangent,
     },
     error::SolveError,
@@ -168,11 +168,9 @@ impl<K: TileField<N>, E: Real, const N: usize> Differentiable for PointEngine<K,
         cotangents: &[Cotangent<[E; N]>],
         back: &mut WalkBack<[E; N], Params<E>>,
     ) -> Result<usize, SolveError> {
-        let signs = Signs::of(tableau);
         let walk = PullBack {
             field: &self.field,
             tableau,
-            signs: core::array::from_fn(|i| E::from_f64(signs.weights.get(i).map_or(0.0, |w| *w))),
             steps,
             cotangents,
             lambda: &mut back.lambda,
@@ -213,8 +211,6 @@ impl<K: TileField<N>, E: Real, const N: usize> WithSimd for Vjp<'_, K, E, N> {
 struct PullBack<'a, K, E, const N: usize, const S: usize> {
     field: &'a Generated<K, E>,
     tableau: &'a ButcherTableau<S>,
-    /// The weights of [`Signs`].
-    signs: [E; S],
     steps: &'a [Step<[E; N], [[E; N]; S]>],
     cotangents: &'a [Cotangent<[E; N]>],
     lambda: &'a mut [E; N],
@@ -277,7 +273,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const STAGES: usize> WithSimd
                     }
                 }
                 add::<S, E, N>(E::ONE, &y_bar, &mut before);
-                add::<S, E, N>(self.signs[i], &y_bar, &mut error);
+                add::<S, E, N>(E::from_f64(tableau.signs.weights[i]), &y_bar, &mut error);
                 if i == 0 {
                     of_step.first = [square(&k_bar), square(&y_bar)];
                 }

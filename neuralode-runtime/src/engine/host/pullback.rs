@@ -9,11 +9,7 @@ use core::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
-    adjoint::{
-        by_step,
-        gradient_error::{Signs, StepNorms},
-        Cotangent, Part,
-    },
+    adjoint::{by_step, gradient_error::StepNorms, Cotangent, Part},
     pool,
     step::Step,
     tableau::ButcherTableau,
@@ -320,7 +316,7 @@ pub(crate) struct Plan<'a, E, const L: usize> {
     b: [E; MAX_STAGES],
     /// Whether a stage takes part in the end state, itself or through later stages.
     live: [bool; MAX_STAGES],
-    /// The weights of [`Signs`].
+    /// The weights of the tableau's signs.
     signs: [E; MAX_STAGES],
     /// See [`ButcherTableau::has_stage`].
     has_stage: [bool; MAX_STAGES],
@@ -365,9 +361,8 @@ impl<'a, E: Real, const L: usize> Plan<'a, E, L> {
             this.live[i] =
                 tableau.b[i] != 0.0 || (i + 1..S).any(|j| this.live[j] && tableau.a[j][i] != 0.0);
         }
-        let signs = Signs::of(tableau);
         for i in 0..S {
-            this.signs[i] = E::from_f64(signs.weights[i]);
+            this.signs[i] = E::from_f64(tableau.signs.weights[i]);
             this.c[i] = tableau.c[i];
             this.b[i] = E::from_f64(tableau.b[i]);
             this.has_stage[i] = tableau.has_stage(i);

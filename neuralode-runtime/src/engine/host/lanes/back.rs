@@ -9,7 +9,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
-    adjoint::gradient_error::{wants_full, LaneNorms, Quick, Signs},
+    adjoint::gradient_error::{wants_full, LaneNorms, Quick},
     options::SolveOptions,
     pool,
     tableau::TableauView,
@@ -39,7 +39,7 @@ struct Stage<E> {
     b: E,
     /// Its weights in the arguments of later stages.
     later: Terms<E>,
-    /// Its weight of [`Signs`].
+    /// Its weight among the tableau's signs.
     sign: E,
 }
 
@@ -50,7 +50,6 @@ pub(in crate::engine::host) struct PlanBack<'a, E> {
     stages: Vec<Stage<E>>,
     /// Whether a stage takes part in the end state, itself or through later stages.
     live: Vec<bool>,
-    signs: Signs,
     options: &'a SolveOptions,
     /// Rows of features: for every time, of all samples.
     cotangents: &'a [E],
@@ -66,7 +65,6 @@ impl<'a, E: Real> PlanBack<'a, E> {
         (samples, times): (usize, usize),
     ) -> Self {
         let count = tableau.stages;
-        let signs = Signs::of_view(&tableau);
         let mut live = vec![false; count];
         for i in (0..count).rev() {
             live[i] =
@@ -79,13 +77,12 @@ impl<'a, E: Real> PlanBack<'a, E> {
             a: terms((0..index).map(|j| tableau.a(index, j))),
             b: E::from_f64(tableau.b[index]),
             later: terms((0..count).map(|j| if j > index { tableau.a(j, index) } else { 0.0 })),
-            sign: E::from_f64(signs.weights[index]),
+            sign: E::from_f64(tableau.signs.weights[index]),
         };
         Self {
             stages: stages.map(stage).collect(),
             live,
             tableau,
-            signs,
             options,
             cotangents,
             samples,
@@ -178,7 +175,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
         let (y_bars, scratch) = scratch.split_at_mut(count * N);
         let (y_bars, _) = y_bars.as_chunks_mut::<N>();
         *lambda = [Row::default(); N];
-        let mut quick = Quick::<L>::new(&plan.signs, plan.options);
+        let mut quick = Quick::<L>::new(plan.tableau.signs, plan.options);
         let mut weights: Vec<f64> = pool::take::<pool::Scratch, _>();
         let mut events = record.events.as_slice();
         for (index, [t, h]) in record.steps.iter().enumerate().rev() {
@@ -351,7 +348,7 @@ fn squares<E: Real, const N: usize, const L: usize>(tile: &Tile<E, N, L>) -> [f6
     squares
 }
 
-/// The squares of every lane's combination of cotangents with the weights of [`Signs`].
+/// The squares of every lane's combination of cotangents with the weights of the tableau's signs.
 #[inline(always)]
 fn sign_squares<S: Simd, E: Real, const N: usize, const L: usize>(
     plan: &PlanBack<'_, E>,
