@@ -539,9 +539,9 @@ impl fmt::Display for SolveError {
                 ..
             } => write!(
                 f,
-                "the gradient is wrong by about {error:.1e} of its size{} (allowed: {limit}): the steps suit the solution, \
-                 but are too long for its derivative, as where a fast field is at rest; let the derivative choose them \
-                 too with Control::Gradients, bound them with dt_max, or tighten rtol and atol; \
+                "the gradient is wrong by about {error:.1e} of its size{} (allowed: {limit}): the steps are too long for it, \
+                 as where a fast field is at rest, or where errors of the solution grow; let the derivative choose \
+                 them too with Control::Gradients, bound them with dt_max, or tighten rtol and atol; \
                  gradient_error_max allows it all the same",
                 InSample(*sample)
             ),

@@ -169,7 +169,7 @@ impl Control {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GradientCheck {
-    /// By signs that cost next to nothing; in full where they are suspicious, which doubles the work of that pass or more.
+    /// By signs that cost next to nothing; in full where they are suspicious, and that pass takes several times as long.
     #[default]
     Quick,
     /// In full, always.

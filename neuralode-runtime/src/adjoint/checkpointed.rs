@@ -9,8 +9,9 @@
 //!
 //! # Memory
 //! The budget bounds what is kept between steps: states, stages of the steps done again, and 16 bytes per accepted
-//! step for its time and size, which may take half of it. The working space of one step and of one walk back, `2 s + 8` states, comes on top, as
-//! with every adjoint.
+//! step for its time and size, which may take half of it. The working space of one step and of one walk back, `2 s + 8`
+//! states, comes on top, as with every adjoint. An estimate of the error in full
+//! ([`super::gradient_error`]) takes 48 bytes per step and `2 sqrt(2 n)` states for `n` steps more.
 //!
 //! # Cost
 //! The products of the discrete adjoint, and the forward solve's accepted steps once more: `s - 1` calls of the field
@@ -256,6 +257,14 @@ fn jumps_between(jump_at: &[f64], a: f64, b: f64) -> bool {
 impl<F: Differentiable, const S: usize> Steps<F, S> for Checkpoints<F::State, S> {
     fn tableau(&self) -> &'static ButcherTableau<S> {
         self.tableau
+    }
+
+    fn places(&self) -> Vec<(f64, f64)> {
+        self.places.chunks.concat()
+    }
+
+    fn start(&self) -> Option<&F::State> {
+        self.states.first()
     }
 
     fn each_window(

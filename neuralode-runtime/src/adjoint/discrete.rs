@@ -37,7 +37,7 @@ use crate::{
 
 use super::{
     add_values, by_step,
-    gradient_error::{judge, least, together, wants_full, Full, QuickWalk, StepNorms, WalkBack},
+    gradient_error::{full, judge, least, together, wants_full, QuickWalk, StepNorms, WalkBack},
     Cotangent, Part, Pullback,
 };
 
@@ -45,6 +45,12 @@ use super::{
 pub(super) trait Steps<F: Differentiable, const S: usize> {
     /// The method that made them.
     fn tableau(&self) -> &'static ButcherTableau<S>;
+
+    /// Times and sizes of all steps, in order.
+    fn places(&self) -> Vec<(f64, f64)>;
+
+    /// The state before the first step.
+    fn start(&self) -> Option<&F::State>;
 
     /// Shows every window to `walk` with the cotangents that belong to it, and whether it is the first and the last one;
     /// returns the calls of the field that it took to have the steps again.
@@ -67,6 +73,14 @@ pub(super) struct Window<'w, Y, const S: usize> {
 impl<F: Differentiable, const S: usize> Steps<F, S> for Trajectory<F::State, S> {
     fn tableau(&self) -> &'static ButcherTableau<S> {
         self.tableau()
+    }
+
+    fn places(&self) -> Vec<(f64, f64)> {
+        self.steps().iter().map(|step| (step.t, step.h)).collect()
+    }
+
+    fn start(&self) -> Option<&F::State> {
+        self.steps().first().map(|step| &step.y)
     }
 
     fn each_window(
@@ -129,26 +143,6 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     })?;
     quick.end();
     stats.gradient_error = quick.quick.estimate(0).max(least(options));
-    if wants_full(&quick.quick, 0, options) {
-        let lambda = lambda_at_end(at_end, cotangents)?;
-        let view = tableau.view();
-        let mut full = Full::new(lambda, &field.zero_params()?, S)?;
-        stats.field_calls += steps.each_window(field, inside, options, &mut |field, window| {
-            let parts = by_step(window.steps, window.cotangents);
-            for (step, cotangents) in window.steps.iter().zip(parts).rev() {
-                let step = Step {
-                    t: step.t,
-                    h: step.h,
-                    y: &step.y,
-                    stages: step.stages.as_slice(),
-                };
-                full.step(field, &view, &step, cotangents)?;
-            }
-            Ok(())
-        })?;
-        stats.vjps += full.vjps;
-        stats.gradient_error = full.estimate(together(norms), back.theta_bar.norm()?)?;
-    }
     let WalkBack {
         lambda: mut y_bar,
         theta_bar,
@@ -156,6 +150,20 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     } = back;
     pool::give::<pool::Scratch, _>(free);
     add_values(at_start, &mut y_bar)?;
+    if let Some(start) = steps
+        .start()
+        .filter(|_| wants_full(&quick.quick, 0, options))
+    {
+        let work = full(
+            field,
+            &tableau.view(),
+            (start, &steps.places()),
+            (cotangents, together(norms)),
+            ((&y_bar, &theta_bar), stats.gradient_error),
+        )?;
+        stats += work;
+        stats.gradient_error = work.gradient_error;
+    }
     let pullback = Pullback {
         y_bar,
         theta_bar,

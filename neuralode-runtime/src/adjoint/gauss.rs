@@ -35,10 +35,9 @@ use crate::{
 };
 
 use super::{
-    gradient_error::judge,
     integral::{Integral, Integrand, Rule},
     reverse::{solve_back, start, Along, At, Reverse},
-    Cotangent, Pullback,
+    Continuous, Cotangent, Pullback,
 };
 
 /// The integral so far.
@@ -96,7 +95,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     trajectory: &Trajectory<F::State, S>,
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
-) -> Result<Pullback<F::State, F::Params>, SolveError> {
+) -> Result<Continuous<F::State, F::Params>, SolveError> {
     let Some(last) = cotangents.last() else {
         return Err(SolveError::NoTimes);
     };
@@ -110,10 +109,11 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     let start = start(last.value.clone(), None);
     let at = solve_back(&mut reverse, tableau, start, cotangents, options, &mut sum)?;
     reverse.stats.gradient_error += sum.integral.relative_error();
+    let amplifies = reverse.amplifies(options);
     let pullback = Pullback {
         y_bar: at.lambda,
         theta_bar: sum.integral.negated()?,
         stats: reverse.stats,
     };
-    judge(pullback, None, options)
+    Ok((pullback, amplifies))
 }

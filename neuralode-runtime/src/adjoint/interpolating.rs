@@ -32,9 +32,8 @@ use crate::{
 };
 
 use super::{
-    gradient_error::judge,
     reverse::{solve_back, start, Reverse},
-    Cotangent, Pullback,
+    Continuous, Cotangent, Pullback,
 };
 
 /// `cotangents` is not empty, and in the order of the solve that `options` describe.
@@ -43,7 +42,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     trajectory: &Trajectory<F::State, S>,
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
-) -> Result<Pullback<F::State, F::Params>, SolveError> {
+) -> Result<Continuous<F::State, F::Params>, SolveError> {
     let Some(last) = cotangents.last() else {
         return Err(SolveError::NoTimes);
     };
@@ -52,10 +51,11 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     let mut reverse = Reverse::new(field, Some(trajectory), &last.value)?;
     let tableau = trajectory.tableau();
     let at = solve_back(&mut reverse, tableau, start, cotangents, options, &mut ())?;
+    let amplifies = reverse.amplifies(options);
     let pullback = Pullback {
         y_bar: at.lambda,
         theta_bar: at.mu.unwrap_or(mu),
         stats: reverse.stats,
     };
-    judge(pullback, None, options)
+    Ok((pullback, amplifies))
 }

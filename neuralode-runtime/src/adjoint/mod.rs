@@ -33,13 +33,16 @@ use std::borrow::Cow;
 
 use crate::{
     error::{Quantity, SolveError},
-    options::{Adjoint, SolveOptions},
-    state::State,
+    options::{Adjoint, GradientCheck, SolveOptions},
+    state::{larger, State},
     stats::Stats,
     step::Step,
-    trajectory::Trajectory,
+    stepper::ExplicitRk,
+    trajectory::{Recorder, Trajectory},
     vector_field::Differentiable,
 };
+
+use gradient_error::{cut, judge, relative, together};
 
 /// The cotangent `dL/dy(t)` of the solution at a saved time.
 #[derive(Clone, Debug)]
@@ -102,9 +105,9 @@ pub fn pull_back<F: Differentiable, const S: usize>(
         Adjoint::Discrete | Adjoint::Checkpointed { .. } => {
             discrete::pull_back(field, trajectory, cotangents, &norms, options)
         }
-        Adjoint::Interpolating => interpolating::pull_back(field, trajectory, cotangents, options),
-        Adjoint::Gauss => gauss::pull_back(field, trajectory, cotangents, options),
-        Adjoint::Quadrature => quadrature::pull_back(field, trajectory, cotangents, options),
+        Adjoint::Interpolating | Adjoint::Gauss | Adjoint::Quadrature => {
+            continuous(field, trajectory, cotangents, &norms, options)
+        }
         Adjoint::Backsolve => {
             let mut values = Vec::with_capacity(cotangents.len());
             for Cotangent { t, value } in cotangents {
@@ -117,6 +120,69 @@ pub fn pull_back<F: Differentiable, const S: usize>(
             backsolve::pull_back(field, tableau, (start, &values), cotangents, options)
         }
     }
+}
+
+/// The result of a continuous adjoint along a solution, and whether an error of that solution may have grown so much that
+/// it matters.
+type Continuous<Y, P> = (Pullback<Y, P>, bool);
+
+/// The gradient by a continuous adjoint; where the solution may be another one than the right one, its error is at least
+/// how far the cotangent of `y0` is off the one along a solution with halved steps.
+fn continuous<F: Differentiable, const S: usize>(
+    field: &mut F,
+    trajectory: &Trajectory<F::State, S>,
+    cotangents: &[Cotangent<F::State>],
+    norms: &[(f64, f64)],
+    options: &SolveOptions,
+) -> Result<Pullback<F::State, F::Params>, SolveError> {
+    let pull_back = match options.adjoint {
+        Adjoint::Gauss => gauss::pull_back,
+        Adjoint::Quadrature => quadrature::pull_back,
+        _ => interpolating::pull_back,
+    };
+    let (mut pulled, amplifies) = pull_back(field, trajectory, cotangents, options)?;
+    if amplifies || options.gradient_check == GradientCheck::Full {
+        let halved = halved(field, trajectory, options);
+        let other = halved.and_then(|halved| pull_back(field, &halved, cotangents, options));
+        let error = match &other {
+            Ok((other, _)) => {
+                pulled.stats += other.stats;
+                relative(&other.y_bar, &pulled.y_bar, together(norms))?
+            }
+            Err(SolveError::Device(_)) => return other.map(|(other, _)| other),
+            // Only one of the two solutions has a gradient.
+            Err(_) => f64::INFINITY,
+        };
+        pulled.stats.gradient_error = larger(error, pulled.stats.gradient_error);
+    }
+    judge(pulled, None, options)
+}
+
+/// The solution over the steps of another one cut in half.
+fn halved<F: Differentiable, const S: usize>(
+    field: &mut F,
+    trajectory: &Trajectory<F::State, S>,
+    options: &SolveOptions,
+) -> Result<Trajectory<F::State, S>, SolveError> {
+    let mut halved = Trajectory::new(trajectory.tableau());
+    let steps = trajectory.steps().iter().map(|step| (step.t, step.h));
+    let steps = cut(&steps.collect::<Vec<_>>(), 2);
+    let (Some((t, _)), Some(first)) = (steps.first(), trajectory.steps().first()) else {
+        return Ok(halved);
+    };
+    let tolerances = options.tolerances();
+    let mut stepper = ExplicitRk::new(field, trajectory.tableau(), *t, first.y.clone())?;
+    for (index, (t, h)) in steps.iter().enumerate() {
+        if index > 0 {
+            // The field may jump here.
+            stepper.restart(*t)?;
+        }
+        stepper.attempt(*h, &tolerances)?;
+        let (_, step, _) = stepper.accepted();
+        halved.record(step)?;
+        stepper.accept(t + h);
+    }
+    Ok(halved)
 }
 
 /// The cotangents, with the time and the norm of each, if they can be pulled back: their times, and that they are finite. A

@@ -39,10 +39,9 @@ use crate::{
 };
 
 use super::{
-    gradient_error::judge,
     integral::{Integral, Integrand, RULE_15},
     reverse::{solve_back, start, Along, At, Reverse},
-    Cotangent, Pullback,
+    Continuous, Cotangent, Pullback,
 };
 
 pub use super::integral::PIECES;
@@ -112,7 +111,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     trajectory: &Trajectory<F::State, S>,
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
-) -> Result<Pullback<F::State, F::Params>, SolveError> {
+) -> Result<Continuous<F::State, F::Params>, SolveError> {
     let Some(last) = cotangents.last() else {
         return Err(SolveError::NoTimes);
     };
@@ -132,10 +131,11 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     let mut reverse = Reverse::new(field, Some(trajectory), &last.value)?;
     let at = solve_back(&mut reverse, tableau, start, cotangents, options, &mut sum)?;
     reverse.stats.gradient_error += sum.integral.relative_error();
+    let amplifies = reverse.amplifies(options);
     let pullback = Pullback {
         y_bar: at.lambda,
         theta_bar: sum.integral.negated()?,
         stats: reverse.stats,
     };
-    judge(pullback, None, options)
+    Ok((pullback, amplifies))
 }

@@ -5,42 +5,40 @@
 //! `y` shows it. The derivative of such a step is not small or large by chance: it is wrong, and the discrete adjoint is
 //! its exact derivative.
 //!
-//! # What is estimated
-//! A step is a map `y + h sum b_i k_i`, and the embedded method gives the estimate `h sum e_i k_i` of its error. The
-//! derivative of that estimate is an estimate of the error of the step's derivative. So the error of a gradient follows
-//! from a second walk back beside the first one,
+//! # The estimate in full
+//! The gradient once more, over the same steps cut in half: a solve from the same `y0` with given steps, and a walk back. A method of order `p` is `2^p` times as exact with half the steps, so the distance of the two
+//! gradients is the error of the first one. It sees all that steps can do: a derivative outside of its region of stability,
+//! an integral over parameters that is too coarse, a solution that is another one than it should be.
 //!
-//! ```text
-//! epsilon_n = (dstep/dy)^T epsilon_{n+1} + (dE/dy)^T lambda_{n+1},   E = h sum e_i k_i
-//! ```
-//!
-//! and the same for the parameters. The result is the larger one of `|epsilon_0|` over the larger one of `|lambda_0|` and
-//! the cotangents that were given, and of the parameters' error over the sum of the sizes of all steps' contributions:
-//! a gradient that is small because its parts cancel, as in a minimum, is no wrong one. It costs 13 products per step
-//! for Tsit5, where the walk itself takes 6, and is made on request ([`GradientCheck::Full`]) and where a cheap sign says
-//! that it is worth it.
+//! The result is the larger one of two ratios: the distance of the cotangents of `y0` over the larger one of that
+//! cotangent and of those that were given, and the distance of the parameters' gradients over the sum of the sizes of all
+//! steps' contributions. A gradient that is small because its parts cancel, as in a minimum, is no wrong one. It costs six
+//! evaluations and two products per stage and step, where the walk itself takes one product; it is made on request
+//! ([`GradientCheck::Full`]) and where a cheap sign says that it is worth it.
 //!
 //! # The cheap sign
-//! The walk back has the cotangents `Ybar_i` of all stages' arguments. Weights `w_i` make `sum w_i Ybar_i` equal to the
+//! A step is a map `y + h sum b_i k_i`, and the embedded method gives the estimate `E = h sum e_i k_i` of its error. The
+//! walk back has the cotangents `Ybar_i` of all stages' arguments. Weights `w_i` make `sum w_i Ybar_i` equal to the
 //! `(dE/dy)^T lambda` of a linear field, but for the power `h^s`; for other fields it is off by terms with small factors.
 //! So one combination per step, of numbers that are in the first cache, estimates the error that the step adds to
 //! `lambda`. These parts, each relative to `lambda` where it arises, are added up on the way back: a cheap upper estimate.
 //! Where saved points inside a step take part in the `Ybar_i`, and for methods without such weights, the sign is the
 //! polynomial of the error at `z = h |Ybar_1| / |kbar_1|`, the size of the Jacobian along the cotangent. Above
-//! [`SUSPICIOUS`] the estimate is made in full.
+//! [`SUSPICIOUS`] the estimate is made in full. Steps that grow tenfold one after the other to a large part of the span, as
+//! they do where the solution is at rest, are a sign as well.
 //!
-//! These signs see the error of the cotangent of `y`, and not that of an integral over time. Steps that grow tenfold one
-//! after the other to a large part of the span, as they do where the solution is at rest, are a sign as well.
+//! Continuous adjoints solve for `lambda` with a tolerance of their own, and add up the errors of these steps. Their sign is
+//! another one: how much the product of the sizes of `lambda` and `y` grows on the way back, which is how much an error of
+//! the solution grows until the cotangents see it. Their estimate in full is the distance of the cotangents of `y0` along
+//! the solution and along one with halved steps.
 //!
-//! # What is not
-//! The gradient is taken along the solution that was computed. Where that is itself wrong, because the problem is
-//! chaotic or the tolerance loose, this estimate does not know it. `docs/numerics.md` has measurements of both.
+//! `docs/numerics.md` has measurements of both.
 
-mod full;
+mod cut;
 mod quick;
 mod signs;
 
-pub(crate) use full::Full;
+pub(crate) use cut::{cut, full, relative, Gradient};
 pub(crate) use quick::{LaneNorms, Quick, QuickWalk};
 pub use signs::Signs;
 

@@ -3,7 +3,7 @@
 use crate::tableau::ButcherTableau;
 
 /// Most stages of a method with a sign of its own.
-pub(super) const STAGES: usize = 17;
+const STAGES: usize = 17;
 
 /// What the cheap sign of a method needs. Computed while the library compiles, with each tableau.
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +149,7 @@ const fn weights<const S: usize>(
 /// Weights whose combination of the stages estimates the error of a step's derivative: those of the step's own error, or
 /// in a method without an estimate a difference of its last stages at the end of the step, which is one order lower than
 /// the method.
-pub(super) const fn error_weights(b: &[f64], b_err: &[f64]) -> [f64; STAGES] {
+const fn error_weights(b: &[f64], b_err: &[f64]) -> [f64; STAGES] {
     let mut weights = [0.0; STAGES];
     let mut estimates = false;
     let mut i = 0;
@@ -175,7 +175,7 @@ pub(super) const fn error_weights(b: &[f64], b_err: &[f64]) -> [f64; STAGES] {
 
 /// Weights whose combination of the stages estimates the interpolant's error at `theta`: its difference from the cubic
 /// through both ends, and the step's own error in proportion.
-pub(super) const fn inside_error(
+const fn inside_error(
     b: &[f64],
     error: &[f64; STAGES],
     dense: &[f64],

@@ -4,14 +4,13 @@ use core::fmt;
 
 use crate::{
     adjoint::{
-        gradient_error::{check_limit, least, together, Full},
+        gradient_error::{check_limit, full, least, together, Gradient},
         Cotangent,
     },
     error::{Quantity, SolveError},
     options::{Control, SolveOptions},
     state::State,
     stats::Stats,
-    step::Step,
     tableau::{ButcherTableau, TableauView},
     vector_field::{Differentiable, VectorField},
 };
@@ -292,9 +291,9 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
             }
             stats.gradient_error = doubt.estimate.max(least(&self.options));
             if doubt.full {
-                let (error, vjps) = self.full_estimate(engine, sample, cotangents)?;
-                stats.gradient_error = error;
-                stats.vjps += vjps;
+                let work = self.full_estimate(engine, sample, cotangents, doubt.estimate)?;
+                *stats += work;
+                stats.gradient_error = work.gradient_error;
             }
             check_limit(stats.gradient_error, Some(sample), &self.options)?;
         }
@@ -315,21 +314,22 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
 }
 
 impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
-    /// The error of a sample's gradient, estimated in full over its steps alone, and the products that it took.
+    /// The error of a sample's gradient, estimated in full over its steps alone, and the work that it took.
     fn full_estimate<G: TileVjp<E, N, L>>(
         &self,
         engine: &HostEngine<G, E, N, L>,
         sample: usize,
         cotangents: &[E],
-    ) -> Result<(f64, usize), SolveError> {
+        quick: f64,
+    ) -> Result<Stats, SolveError> {
         let tableau = &self.tableau;
         let group = self.groups.iter().rfind(|group| group.first <= sample);
         let record = group.and_then(|group| Some((group.first, group.record.as_ref()?)));
         let Some((first, record)) = record else {
-            return Ok((0.0, 0));
+            return Ok(Stats::default());
         };
         let Some((lane, attempts)) = record.attempts_of(sample - first) else {
-            return Ok((0.0, 0));
+            return Ok(Stats::default());
         };
         let alone = |tile: &Tile<E, N, L>| {
             let row: [E; N] = core::array::from_fn(|n| tile[n][lane]);
@@ -345,40 +345,35 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
             .iter()
             .map(|given| Ok((given.t, given.value.norm()?)))
             .collect::<Result<Vec<_>, SolveError>>()?;
-        let (t0, t1) = (self.options.t0, self.options.t1);
-        let backward = t1 < t0;
-        let passed = |t: f64, from: f64| if backward { t < from } else { t > from };
-        let zero = Params(vec![E::default(); engine.field.parameters()]);
-        let Some(any) = given.first() else {
-            return Ok((0.0, 0));
+        let steps: Vec<(f64, f64)> = attempts
+            .clone()
+            .map(|index| record.steps[index].map(|lanes| lanes[lane]))
+            .map(|[t, h]| (t, h))
+            .filter(|(_, h)| *h != 0.0)
+            .collect();
+        let Some(y0) = attempts
+            .filter(|index| record.steps[*index][1][lane] != 0.0)
+            .find_map(|index| record.attempt(index).first())
+            .map(alone)
+        else {
+            return Ok(Stats::default());
         };
-        let mut alone_engine = Alone {
+        let mut field = Alone {
             engine,
             groups: Vec::new(),
         };
-        let mut full = Full::new(any.value.zeros_like()?, &zero, tableau.stages)?;
-        let mut left = given.as_slice();
-        for index in attempts.rev() {
-            let [t, h] = record.steps[index].map(|lanes| lanes[lane]);
-            let Some((y, k)) = record.attempt(index).split_first() else {
-                continue;
-            };
-            if h == 0.0 {
-                continue;
-            }
-            let later = left.partition_point(|cotangent| !passed(cotangent.t, t));
-            let (earlier, these) = left.split_at(later);
-            left = earlier;
-            let (y, stages) = (alone(y), k.iter().map(alone).collect::<Vec<_>>());
-            let step = Step {
-                t,
-                h,
-                y: &y,
-                stages: stages.as_slice(),
-            };
-            full.step(&mut alone_engine, tableau, &step, these)?;
-        }
-        Ok((full.estimate(together(&norms), 0.0)?, full.vjps))
+        // The sample's share of the parameters' gradient is in a sum with the others'.
+        let own = Gradient::over(&mut field, tableau, &y0, &steps, &given)?;
+        let mut stats = full(
+            &mut field,
+            tableau,
+            (&y0, &steps),
+            (&given, together(&norms)),
+            ((&own.y_bar, &own.theta_bar), quick),
+        )?;
+        stats.field_calls += own.field_calls;
+        stats.vjps += own.vjps;
+        Ok(stats)
     }
 }
 
