@@ -228,6 +228,7 @@ impl<const S: usize> ButcherTableau<S> {
     }
 
     /// The weights `b_i(theta)` of the interpolant.
+    #[inline]
     pub fn dense_weights(&self, theta: f64) -> [f64; S] {
         let mut weights = [0.0; S];
         view::interpolate(self.dense.as_flattened(), theta, &mut weights);

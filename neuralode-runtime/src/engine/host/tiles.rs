@@ -441,10 +441,11 @@ impl<E: Real> State for Params<E> {
     {
         out.0.copy_from_slice(&self.0);
         for (c, x) in terms {
-            let c = E::from_f64(c);
-            for (out, x) in out.0.iter_mut().zip(&x.0) {
-                *out += c * *x;
-            }
+            Arch::new().dispatch(AddTo {
+                c: E::from_f64(c),
+                x: &x.0,
+                out: &mut out.0,
+            });
         }
         Ok(())
     }
@@ -459,6 +460,15 @@ impl<E: Real> State for Params<E> {
         y1: &Self,
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
+        let sum = Arch::new().dispatch(ParamsSquares {
+            error: &error.0,
+            y0: &y0.0,
+            y1: &y1.0,
+            tolerances: *tolerances,
+        });
+        if sum.is_finite() {
+            return Ok(sum);
+        }
         let y = y0.0.iter().zip(&y1.0);
         let errors = error.0.iter().zip(y).map(|(error, (y0, y1))| {
             Scaled::new(error.to_f64(), (y0.to_f64(), y1.to_f64()), tolerances)
@@ -468,6 +478,64 @@ impl<E: Real> State for Params<E> {
 
     fn worst_sample(_: &Self, _: &Self, _: &Self, _: &Tolerances) -> Option<usize> {
         None
+    }
+}
+
+/// Adds `c x` to `out`.
+struct AddTo<'a, E> {
+    c: E,
+    x: &'a [E],
+    out: &'a mut [E],
+}
+
+impl<E: Real> WithSimd for AddTo<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (out, x) in self.out.iter_mut().zip(self.x) {
+            *out = self.c.mul_add::<S>(*x, *out);
+        }
+    }
+}
+
+/// The sum of the squared scaled errors of a list of numbers, in f64: of every eighth number, then of these eight.
+struct ParamsSquares<'a, E> {
+    error: &'a [E],
+    y0: &'a [E],
+    y1: &'a [E],
+    tolerances: Tolerances,
+}
+
+impl<E: Real> WithSimd for ParamsSquares<'_, E> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let Tolerances { rtol, atol } = self.tolerances;
+        let mut sums = [0.0; 8];
+        let add = |sum: &mut f64, error: E, y0: E, y1: E| {
+            let (error, y0, y1) = (error.to_f64(), y0.to_f64(), y1.to_f64());
+            let scaled = error / (atol + rtol * y0.abs().max(y1.abs()));
+            // Zero for a finite number, NaN otherwise: an infinite `y1` would hide in the scale.
+            *sum += scaled * scaled + y1 * 0.0;
+        };
+        let (errors, error_rest) = self.error.as_chunks::<8>();
+        let (y0s, y0_rest) = self.y0.as_chunks::<8>();
+        let (y1s, y1_rest) = self.y1.as_chunks::<8>();
+        for (error, (y0, y1)) in errors.iter().zip(y0s.iter().zip(y1s)) {
+            for l in 0..8 {
+                add(&mut sums[l], error[l], y0[l], y1[l]);
+            }
+        }
+        for (l, (error, (y0, y1))) in error_rest
+            .iter()
+            .zip(y0_rest.iter().zip(y1_rest))
+            .enumerate()
+        {
+            add(&mut sums[l], *error, *y0, *y1);
+        }
+        sums.iter().sum()
     }
 }
 
