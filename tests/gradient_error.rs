@@ -158,7 +158,46 @@ fn continuous_adjoints_take_a_factor_of_the_loss_to_their_gradients() {
         f: |_, y, p| [p[0] * y[1], -p[0] * y[0]],
         products: |_, y, p, c| ([-p[0] * c[1], p[0] * c[0]], [y[1] * c[0] - y[0] * c[1]]),
     };
+    let decay = Field::<2, 1> {
+        parameters: [1.0],
+        f: |t, y, p| [-p[0] * y[0] + y[1], -0.5 * y[1] * y[1] + t.sin()],
+        products: |_, y, p, c| ([-p[0] * c[0], c[0] - y[1] * c[1]], [-y[0] * c[0]]),
+    };
     let exact = [10.0_f64.cos(), 10.0_f64.sin()];
+    // The table of docs/numerics.md.
+    for (name, field, y0, t1, cotangent) in [
+        ("rotation", rotation, [1.0, 0.0], 10.0, [1.0, 0.0]),
+        ("decay", decay, [1.0, -0.5], 3.0, [1.0, 1.0]),
+    ] {
+        for adjoint in [
+            Adjoint::Interpolating,
+            Adjoint::Gauss,
+            Adjoint::Quadrature,
+            Adjoint::Backsolve,
+        ] {
+            let exact = {
+                let options = options(t1, 1e-12).with_solver(Solver::Dopri8);
+                gradient(&field, y0, &[(t1, cotangent)], &options).unwrap()
+            };
+            print!("| {name} | {adjoint:?} |");
+            for c in [1e6, 1.0, 1.0 / 128.0, 1e-6] {
+                let options = options(t1, 1e-3).with_adjoint(adjoint);
+                let scaled = cotangent.map(|x| c * x);
+                match gradient(&field, y0, &[(t1, scaled)], &options) {
+                    Ok(found) => {
+                        let parts = found.y_bar.iter().chain(&found.theta_bar);
+                        let exact = exact.y_bar.iter().chain(&exact.theta_bar);
+                        let wrong = parts.zip(exact).map(|(x, exact)| (x / c - exact).abs());
+                        let wrong = wrong.fold(0.0, f64::max);
+                        let steps = found.stats.accepted + found.stats.rejected;
+                        print!(" {steps} steps, {wrong:.0e} |");
+                    }
+                    Err(error) => print!(" {error} |"),
+                }
+            }
+            println!();
+        }
+    }
     for adjoint in ADJOINTS {
         for exponent in -9..=9 {
             let c = 10.0_f64.powi(exponent);

@@ -10,7 +10,7 @@ mod support;
 
 use std::{collections::BTreeMap, env};
 
-use neuralode::{prelude::*, Control, Solver, StepSizes};
+use neuralode::{prelude::*, Control, GradientCheck, Solver, StepSizes};
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use rayon::prelude::*;
 use support::{batch, differentiate, parameters_of, set_parameters, Gradient};
@@ -65,6 +65,11 @@ enum Fate {
     Silent,
     /// The problem beside this one cannot be solved at 1e-12: nothing is known.
     NoReference,
+    /// Of the cheap signs, which saw no reason for a second look: none, or that would have refused the gradient.
+    Content,
+    Missed,
+    /// Of the cheap signs, which asked for a second look.
+    SecondLook,
 }
 
 type Counts = BTreeMap<(String, Fate), usize>;
@@ -193,6 +198,11 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
         "Discrete, Control::Gradients".to_owned(),
         problem.options.clone().with_control(Control::GRADIENTS),
     ));
+    let full = problem
+        .options
+        .clone()
+        .with_gradient_check(GradientCheck::Full);
+    let full = run(&problem.y0, full);
     for (adjoint, options) in adjoints {
         let fate = match run(&problem.y0, options) {
             Ok(found) => {
@@ -233,6 +243,20 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
             }
         };
         *counts.entry((adjoint, fate)).or_default() += 1;
+    }
+    // A walk of Tsit5 takes up to seven products per step, and a second look twice as many and more.
+    let quick = problem.options.clone();
+    let quick = run(&problem.y0, quick.with_gradient_error_max(f64::INFINITY));
+    if let Ok(quick) = quick {
+        let sign = if quick.backward.vjps > 7 * quick.forward.accepted {
+            Fate::SecondLook
+        } else if matches!(full, Err(SolveError::GradientError { .. })) {
+            Fate::Missed
+        } else {
+            Fate::Content
+        };
+        let key = "Cheap signs of Discrete".to_owned();
+        *counts.entry((key, sign)).or_default() += 1;
     }
     counts
 }
