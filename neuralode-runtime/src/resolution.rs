@@ -45,7 +45,13 @@ impl Reach {
     )]
     pub(crate) fn of(&self, size: f64) -> f64 {
         // Sizes that are meant to divide a span do so to ten digits.
-        (1.0 + 1e-10) * size + self.slack.min(self.share * size)
+        let share = self.share * size;
+        let more = if share < self.slack {
+            share
+        } else {
+            self.slack
+        };
+        (1.0 + 1e-10) * size + more
     }
 }
 

@@ -237,6 +237,7 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
     // Equal steps stand at multiples of their size behind this time, which that many steps reached.
     let (mut origin, mut steps_to_origin) = (start, 0);
     let mut reach = Reach::new(start, leg.end, adaptive);
+    let mut most = reach.of(largest);
     let mut size = match first_size(&mut stepper, d0, leg.clip(start, leg.end - start), options) {
         Ok(size) => size,
         Err(error) => {
@@ -264,12 +265,12 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
         }
         // Nothing here waits for the size of the step.
         let remaining = (leg.end - t).abs();
-        let cut = remaining > reach.of(largest);
+        let cut = remaining > most;
         let limited = reach.of(size) >= if cut { largest } else { remaining };
         let mut h = signed;
         if limited {
             let part = if cut {
-                equal_part(remaining, reach.of(largest))
+                equal_part(remaining, most)
             } else {
                 remaining
             };
@@ -354,6 +355,7 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
                 }
                 (origin, steps_to_origin) = (resume, accepted);
                 reach = Reach::new(resume, leg.end, adaptive);
+                most = reach.of(largest);
             }
         } else {
             rejected += 1;

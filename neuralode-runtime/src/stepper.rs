@@ -187,6 +187,8 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
     }
 
     /// The size of the attempted step times the rate of the fastest decay that it saw; see [`crate::stiffness`].
+    #[cold]
+    #[inline(never)]
     pub(crate) fn decay(&mut self, tolerances: &Tolerances) -> Result<f64, SolveError> {
         let field = &mut *self.field;
         self.evaluations += 1;

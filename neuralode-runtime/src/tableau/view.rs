@@ -86,6 +86,10 @@ impl TableauView {
 /// A constant field takes the solution along a line: the weights' sum is `theta`. The coefficients are rounded, and miss that
 /// by 40 units in the last place; the first stage takes up the difference.
 #[inline(always)]
+#[allow(
+    clippy::inline_always,
+    reason = "the number of stages is known where it is inlined"
+)]
 pub(super) fn interpolate(rows: &[f64], theta: f64, weights: &mut [f64]) {
     weights.fill(0.0);
     for row in rows.rchunks_exact(weights.len().max(1)) {
@@ -101,6 +105,10 @@ pub(super) fn interpolate(rows: &[f64], theta: f64, weights: &mut [f64]) {
 
 /// The weights of its derivative, whose sum is 1.
 #[inline(always)]
+#[allow(
+    clippy::inline_always,
+    reason = "the number of stages is known where it is inlined"
+)]
 pub(super) fn differentiate(rows: &[f64], theta: f64, weights: &mut [f64]) {
     weights.fill(0.0);
     let stages = weights.len().max(1);
@@ -116,6 +124,10 @@ pub(super) fn differentiate(rows: &[f64], theta: f64, weights: &mut [f64]) {
 
 /// Changes the first weight so that all have this sum.
 #[inline(always)]
+#[allow(
+    clippy::inline_always,
+    reason = "the number of stages is known where it is inlined"
+)]
 fn make_sum(weights: &mut [f64], sum: f64) {
     if let Some((first, others)) = weights.split_first_mut() {
         *first += (sum - *first) - others.iter().sum::<f64>();

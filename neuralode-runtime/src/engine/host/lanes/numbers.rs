@@ -10,6 +10,16 @@ use crate::{
 
 use super::{super::real::Real, Plan};
 
+/// The larger one of two numbers that are none of them NaN, in one instruction.
+#[inline(always)]
+fn larger_of(a: f64, b: f64) -> f64 {
+    if a > b {
+        a
+    } else {
+        b
+    }
+}
+
 /// The numbers of every lane that are not state. Answers are 1 or 0, as wide as the numbers that they come from:
 /// vectors of bytes would have to be put together from pieces.
 pub(super) struct Lanes<const L: usize> {
@@ -108,30 +118,37 @@ impl<const L: usize> Lanes<L> {
     #[inline(always)]
     pub(super) fn choose<E: Real>(&mut self, plan: &Plan<'_, E>) {
         let t1 = plan.options.t1;
-        let most = plan.reach.of(plan.largest);
+        // All that is the same for every lane stands before the loop, which has no branch then.
+        let Plan { reach, largest, .. } = *plan;
+        let most = reach.of(largest);
+        let (unit, floor) = if plan.adaptive {
+            (1.0, plan.floor)
+        } else {
+            (0.0, 0.0)
+        };
         for l in 0..L {
             let remaining = (t1 - self.t[l]).abs();
             // Below this the sum `t + h` may not differ from `t`.
-            let smallest = if plan.adaptive {
-                resolution(self.t[l]).max(plan.floor)
-            } else {
-                0.0
-            };
-            let size = self.size[l].max(smallest);
+            let smallest = larger_of(unit * resolution(self.t[l]), floor);
+            let size = larger_of(self.size[l], smallest);
             let cut = remaining > most;
-            let limited = plan.reach.of(size) >= if cut { plan.largest } else { remaining };
-            let part = if cut {
-                equal_part(remaining, most)
-            } else {
-                remaining
-            };
-            let size = if limited { part } else { size };
+            let limited = reach.of(size) >= if cut { largest } else { remaining };
+            let size = if limited { remaining } else { size };
             self.last[l] = one_if(limited && !cut);
             self.h[l] = if self.busy[l] > 0.0 {
                 plan.direction * size
             } else {
                 0.0
             };
+        }
+        if most < f64::INFINITY {
+            // What was limited by the largest size, and not by the end.
+            for l in 0..L {
+                let remaining = (t1 - self.t[l]).abs();
+                if remaining > most && self.h[l].abs() >= remaining {
+                    self.h[l] = plan.direction * equal_part(remaining, most);
+                }
+            }
         }
     }
 
@@ -179,6 +196,12 @@ impl<const L: usize> Lanes<L> {
             self.tries[l] += self.busy[l];
             self.accepted[l] += self.accepts[l];
         }
+        // A rejected step cannot be tried again below the smallest size, nor where sizes are given.
+        let floor = if plan.adaptive {
+            plan.floor
+        } else {
+            f64::INFINITY
+        };
         let mut any_over = false;
         for l in 0..L {
             // Equal steps stand at multiples of their size, however many there are.
@@ -187,12 +210,7 @@ impl<const L: usize> Lanes<L> {
             } else {
                 t0 + self.accepted[l] * self.h[l]
             };
-            // A rejected step cannot be tried again below the smallest size, nor where sizes are given.
-            let hopeless = if plan.adaptive {
-                resolution(self.t[l]).max(plan.floor)
-            } else {
-                f64::INFINITY
-            };
+            let hopeless = larger_of(resolution(self.t[l]), floor);
             let accepts = self.accepts[l] > 0.0;
             let last = self.last[l] > 0.0;
             let next = if last { t1 } else { next };
