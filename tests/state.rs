@@ -872,8 +872,9 @@ fn a_saved_state_goes_on_where_it_was() {
 fn training_with_batch_norm_and_dropout_lowers_the_loss() {
     let dev = Cpu::seed_from_u64(10);
     let mut model = Full::<f64, _>::build(&dev);
-    model.ode.options.rtol = 1e-3;
-    model.ode.options.atol = 1e-3;
+    // At 1e-3 a gradient is refused on the way: layer normalisation of rows that are almost constant has steep derivatives.
+    model.ode.options.rtol = 1e-5;
+    model.ode.options.atol = 1e-5;
     let x = normal::<32, 3>(&dev);
     let target: Tensor<Rank2<32, 2>, f64, _> = {
         let rows = x.array().map(|[a, b, c]| [a * b, (a + c).sin()]);

@@ -474,7 +474,13 @@ impl Singles<'_> {
                 })
                 .collect();
             let alone = pull_back(&mut engine, &trajectory, &saved, &options).unwrap();
-            assert_eq!(stats[index].vjps, alone.stats.vjps, "{index}");
+            // A second look at the error in lanes begins with the sample's own steps.
+            let looked_twice = alone.stats.field_calls > 0;
+            if looked_twice {
+                assert!(stats[index].vjps > alone.stats.vjps, "{index}");
+            } else {
+                assert_eq!(stats[index].vjps, alone.stats.vjps, "{index}");
+            }
             let found = &y_bar[3 * index..][..3];
             assert!(
                 found == alone.y_bar.to_rows(),
@@ -789,9 +795,10 @@ fn a_field_without_lanes_gives_the_same_numbers_one_sample_after_the_other() {
     assert_eq!(each.y0_bar, lanes.y0_bar);
     let error = each.backward.gradient_error - lanes.backward.gradient_error;
     assert!(error.abs() < 1e-12);
-    let mut backward = each.backward;
-    backward.gradient_error = lanes.backward.gradient_error;
-    assert_eq!((each.forward, backward), (lanes.forward, lanes.backward));
+    assert_eq!(each.forward, lanes.forward);
+    // A second look at the error in lanes begins with the sample's own steps.
+    assert!(lanes.backward.vjps >= each.backward.vjps);
+    assert!(lanes.backward.field_calls >= each.backward.field_calls);
     for (found, expected) in each.theta_bar.iter().zip(&lanes.theta_bar) {
         assert!(relative_error(found, expected) < 1e-12);
     }

@@ -56,6 +56,7 @@ struct Reset<'v, Y> {
     /// The place in `values` of each cotangent's time.
     places: Vec<usize>,
     tolerances: Tolerances,
+    adaptive: bool,
     /// What the largest error of `y` so far says about the gradient.
     drift: f64,
 }
@@ -70,7 +71,13 @@ impl<Y: State> Reset<'_, Y> {
         back.combine_into([(-1.0, value)].into_iter(), &mut difference)?;
         let tolerances = &self.tolerances;
         let ratio = Y::scaled_norm(&difference, value, value, tolerances)?;
-        let drift = tolerances.rtol * ratio * larger(ratio, 1.0);
+        // Equal steps have no tolerance, and nothing to compare the error with.
+        let amplified = if self.adaptive {
+            larger(ratio, 1.0)
+        } else {
+            1.0
+        };
+        let drift = tolerances.rtol * ratio * amplified;
         self.drift = if drift <= self.drift {
             self.drift
         } else {
@@ -125,6 +132,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         values,
         places,
         tolerances: options.tolerances(),
+        adaptive: options.is_adaptive(),
         drift: 0.0,
     };
     let at = solve_back(
