@@ -181,6 +181,38 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
         }))
     };
     let mut condition = None;
+    for (way, options) in ways(problem) {
+        let case = format!(
+            "{name}, {way}, tolerance {:.1e}, t1 {t1:.2}",
+            problem.tolerance
+        );
+        let found = run(&problem.y0, options);
+        let fate = fate(&case, found, &reference, problem.tolerance, || {
+            *condition.get_or_insert_with(|| condition_number().unwrap_or([f64::NAN; 2]))
+        });
+        *counts.entry((way, fate)).or_default() += 1;
+    }
+    let options = &problem.options;
+    let full = options.clone().with_gradient_check(GradientCheck::Full);
+    let full = run(&problem.y0, full);
+    let any = options.clone().with_gradient_error_max(f64::INFINITY);
+    if let Ok(quick) = run(&problem.y0, any) {
+        // A walk of Tsit5 takes up to seven products per step, and a second look twice as many and more.
+        let sign = if quick.backward.vjps > 7 * quick.forward.accepted {
+            Fate::SecondLook
+        } else if matches!(full, Err(SolveError::GradientError { .. })) {
+            Fate::Missed
+        } else {
+            Fate::Content
+        };
+        let key = "Cheap signs of Discrete".to_owned();
+        *counts.entry((key, sign)).or_default() += 1;
+    }
+    counts
+}
+
+/// All ways to a gradient, with their names.
+fn ways(problem: &Problem) -> Vec<(String, SolveOptions)> {
     let mut adjoints: Vec<(String, SolveOptions)> = support::ADJOINTS
         .into_iter()
         .map(|adjoint| {
@@ -198,67 +230,45 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
         "Discrete, Control::Gradients".to_owned(),
         problem.options.clone().with_control(Control::GRADIENTS),
     ));
-    let full = problem
-        .options
-        .clone()
-        .with_gradient_check(GradientCheck::Full);
-    let full = run(&problem.y0, full);
-    for (adjoint, options) in adjoints {
-        let fate = match run(&problem.y0, options) {
-            Ok(found) => {
-                let estimate = found.backward.gradient_error;
-                let found = parts(&found);
-                let wrong = [0, 1].map(|part| relative(&found[part], &reference[part]));
-                let limit = 100.0 * problem.tolerance;
-                if wrong.iter().all(|wrong| *wrong <= limit) {
-                    Fate::Right
-                } else {
-                    let condition = *condition
-                        .get_or_insert_with(|| condition_number().unwrap_or([f64::NAN; 2]));
-                    // Beside the size that the estimate speaks of.
-                    let [y, theta] = [0, 1].map(|part| wrong[part] / condition[part]);
-                    if condition[0].is_nan() {
-                        Fate::NoReference
-                    } else if y.max(theta) <= limit {
-                        Fate::Right
-                    } else if estimate >= 0.1 * y.max(theta).min(1.0) {
-                        Fate::Warned
-                    } else {
-                        println!(
-                            "{name}, {adjoint}, tolerance {:.1e}, t1 {t1:.2}: off by {wrong:?}, condition \
-                             {condition:?}, estimate {estimate:.1e}",
-                            problem.tolerance
-                        );
-                        Fate::Silent
-                    }
-                }
-            }
-            Err(SolveError::GradientError { .. }) => Fate::Refused,
-            Err(error) => {
-                println!(
-                    "{name}, {adjoint}, tolerance {:.1e}, t1 {t1:.2}: {error}",
-                    problem.tolerance
-                );
-                Fate::Failed
-            }
-        };
-        *counts.entry((adjoint, fate)).or_default() += 1;
+    adjoints
+}
+
+/// What became of a gradient in this case. `condition` is the factor by which each part may be worse than the tolerance.
+fn fate(
+    case: &str,
+    found: Result<Gradient, SolveError>,
+    reference: &[Vec<f64>; 2],
+    tolerance: f64,
+    condition: impl FnOnce() -> [f64; 2],
+) -> Fate {
+    let found = match found {
+        Ok(found) => found,
+        Err(SolveError::GradientError { .. }) => return Fate::Refused,
+        Err(error) => {
+            println!("{case}: {error}");
+            return Fate::Failed;
+        }
+    };
+    let estimate = found.backward.gradient_error;
+    let found = parts(&found);
+    let wrong = [0, 1].map(|part| relative(&found[part], &reference[part]));
+    let limit = 100.0 * tolerance;
+    if wrong.iter().all(|wrong| *wrong <= limit) {
+        return Fate::Right;
     }
-    // A walk of Tsit5 takes up to seven products per step, and a second look twice as many and more.
-    let quick = problem.options.clone();
-    let quick = run(&problem.y0, quick.with_gradient_error_max(f64::INFINITY));
-    if let Ok(quick) = quick {
-        let sign = if quick.backward.vjps > 7 * quick.forward.accepted {
-            Fate::SecondLook
-        } else if matches!(full, Err(SolveError::GradientError { .. })) {
-            Fate::Missed
-        } else {
-            Fate::Content
-        };
-        let key = "Cheap signs of Discrete".to_owned();
-        *counts.entry((key, sign)).or_default() += 1;
+    let condition = condition();
+    // Beside the size that the estimate speaks of.
+    let [y, theta] = [0, 1].map(|part| wrong[part] / condition[part]);
+    if condition[0].is_nan() {
+        Fate::NoReference
+    } else if y.max(theta) <= limit {
+        Fate::Right
+    } else if estimate >= 0.1 * y.max(theta).min(1.0) {
+        Fate::Warned
+    } else {
+        println!("{case}: off by {wrong:?}, condition {condition:?}, estimate {estimate:.1e}");
+        Fate::Silent
     }
-    counts
 }
 
 #[test]
