@@ -215,6 +215,59 @@ fn continuous_adjoints_take_a_factor_of_the_loss_to_their_gradients() {
 }
 
 #[test]
+fn the_gradient_of_another_solution_is_refused_under_every_adjoint() {
+    // Lorenz 63: errors of the solution grow a millionfold.
+    let lorenz = Field::<3, 1> {
+        parameters: [10.0],
+        f: |_, [x, y, z], p| [p[0] * (y - x), x * (28.0 - z) - y, x * y - 8.0 / 3.0 * z],
+        products: |_, [x, y, z], p, [a, b, c]| {
+            (
+                [
+                    -p[0] * a + (28.0 - z) * b + y * c,
+                    p[0] * a - b + x * c,
+                    -x * b - 8.0 / 3.0 * c,
+                ],
+                [(y - x) * a],
+            )
+        },
+    };
+    let y0 = [1.0, 1.0, 1.0];
+    // The loss sees the end alone, or has cotangents of zero on the way.
+    for points in [1, 400] {
+        let cotangents: Vec<(f64, [f64; 3])> = (1..=points)
+            .map(|i| {
+                let last = i == points;
+                let t = 15.0 * f64::from(i) / f64::from(points);
+                (t, [f64::from(u8::from(last)), 0.0, 0.0])
+            })
+            .collect();
+        for adjoint in ADJOINTS {
+            let options = options(15.0, 1e-4).with_adjoint(adjoint);
+            let found = gradient(&lorenz, y0, &cotangents, &options);
+            let refused = match &found {
+                Err(SolveError::GradientError { .. }) => true,
+                // Backwards, the attractor repels.
+                Err(SolveError::MaxSteps { .. }) => adjoint == Adjoint::Backsolve,
+                _ => false,
+            };
+            assert!(refused, "{adjoint:?}, {points} points: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_continuous_adjoint_does_not_know_the_error_of_steps_without_an_estimate() {
+    for adjoint in [Adjoint::Interpolating, Adjoint::Gauss, Adjoint::Quadrature] {
+        let options = options(1.0, 1e-3)
+            .with_solver(Solver::Rk4)
+            .with_controller(Controller::Constant { dt: 0.25 })
+            .with_adjoint(adjoint);
+        let found = gradient(&at_rest(), [0.5], &[(1.0, [1.0])], &options).unwrap();
+        assert!(found.stats.gradient_error.is_nan(), "{adjoint:?}");
+    }
+}
+
+#[test]
 fn integrals_of_parameters_are_right_where_nothing_in_the_state_shows_them() {
     let forced = Field::<1, 1> {
         parameters: [0.5],

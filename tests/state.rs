@@ -872,7 +872,7 @@ fn a_saved_state_goes_on_where_it_was() {
 fn training_with_batch_norm_and_dropout_lowers_the_loss() {
     let dev = Cpu::seed_from_u64(10);
     let mut model = Full::<f64, _>::build(&dev);
-    // At 1e-3 a gradient is refused on the way: layer normalisation of rows that are almost constant has steep derivatives.
+    // At 1e-3 three of the 150 gradients are off those at 1e-9 by 18 to 44 %, and are refused.
     model.ode.options.rtol = 1e-5;
     model.ode.options.atol = 1e-5;
     let x = normal::<32, 3>(&dev);

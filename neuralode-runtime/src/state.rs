@@ -103,6 +103,17 @@ pub trait State: Clone + 'static {
         Ok(self.norm()? / count.sqrt())
     }
 
+    /// Writes the Euclidean norm of every sample, in f64, into `norms`, whose old contents mean nothing. The default takes
+    /// the state for one sample.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`] if the device fails.
+    fn sample_norms(&self, norms: &mut Vec<f64>) -> Result<(), SolveError> {
+        norms.clear();
+        norms.push(self.norm()?);
+        Ok(())
+    }
+
     /// Machine epsilon of the scalars: the distance from 1 to the next larger number.
     fn epsilon(&self) -> f64;
 

@@ -16,8 +16,10 @@
 //! a saved point, where `-L` is the field's fastest rate of contraction, **whatever the tolerance**: `lambda` is then
 //! that of another solution. Stable, stiff and dissipative problems (diffusion, damping, `dy/dt = -50 y`, the Lorenz
 //! system) do that; a few saved points on the way help. So `y` is compared with what it was at every saved time and at
-//! `t0`, where the forward solve keeps it as well: its relative error there is an estimate of the gradient's
-//! ([`Stats::gradient_error`](crate::Stats::gradient_error)), and above
+//! `t0`, where the forward solve keeps it as well. Its relative error there is the least that the gradient's error is said
+//! to be ([`Stats::gradient_error`](crate::Stats::gradient_error)). Where it is more than ten tolerances, or where errors of
+//! the solution grow on their way to the cotangents, both solves are done once more at a 32nd of the tolerances, and the
+//! distance of the two cotangents of `y0` is the error. Above
 //! [`gradient_error_max`](crate::SolveOptions::gradient_error_max) the pass ends in an error. The steps are
 //! an answer of the solver to a problem that the forward solve did not have, so that a backward solve may also fail
 //! with [`SolveError::MaxSteps`] or [`SolveError::NonFinite`]. Where memory is what lacks,
@@ -38,7 +40,8 @@
 
 use crate::{
     error::SolveError,
-    options::{SolveOptions, Tolerances},
+    options::{Control, Controller, SolveOptions, Tolerances},
+    saved_points::solve_at,
     state::{larger, State},
     tableau::ButcherTableau,
     vector_field::Differentiable,
@@ -47,8 +50,11 @@ use crate::{
 use super::{
     gradient_error::judge,
     reverse::{solve_back, start, Along, At, Reverse},
-    Cotangent, Pullback,
+    second_look, Continuous, Cotangent, Pullback,
 };
+
+/// A solution that comes back off by more tolerances than this is worth a second look.
+const DRIFT: f64 = 10.0;
 
 /// Puts `y` back to what the forward solve gave, and sees how far it was off.
 struct Reset<'v, Y> {
@@ -56,33 +62,17 @@ struct Reset<'v, Y> {
     /// The place in `values` of each cotangent's time.
     places: Vec<usize>,
     tolerances: Tolerances,
-    adaptive: bool,
-    /// What the largest error of `y` so far says about the gradient.
+    /// The largest error of `y` so far, in tolerances.
     drift: f64,
 }
 
 impl<Y: State> Reset<'_, Y> {
     /// Compares the solution as it came back with what it was.
-    ///
-    /// An error of `r` tolerances means that the way back amplifies errors `r` times. The cotangent was multiplied by
-    /// Jacobians along the solution that came back, and its error is amplified once more.
     fn compare(&mut self, back: &Y, value: &Y) -> Result<(), SolveError> {
         let mut difference = value.clone();
         back.combine_into([(-1.0, value)].into_iter(), &mut difference)?;
-        let tolerances = &self.tolerances;
-        let ratio = Y::scaled_norm(&difference, value, value, tolerances)?;
-        // Equal steps have no tolerance, and nothing to compare the error with.
-        let amplified = if self.adaptive {
-            larger(ratio, 1.0)
-        } else {
-            1.0
-        };
-        let drift = tolerances.rtol * ratio * amplified;
-        self.drift = if drift <= self.drift {
-            self.drift
-        } else {
-            drift
-        };
+        let drift = Y::scaled_norm(&difference, value, value, &self.tolerances)?;
+        self.drift = larger(drift, self.drift);
         Ok(())
     }
 }
@@ -100,15 +90,54 @@ impl<F: Differentiable, const S: usize> Along<F, S> for Reset<'_, F::State> {
     }
 }
 
-/// `cotangents` is not empty, and in the order of the solve that `options` describe; `values` are the solution at
-/// its saved times, `y0` is where it began.
+/// `cotangents` are not empty, and in the order of the solve that `options` describe, with the norm of all together;
+/// `values` are the solution at its saved times, `y0` is where it began.
 pub(super) fn pull_back<F: Differentiable, const S: usize>(
+    field: &mut F,
+    tableau: &'static ButcherTableau<S>,
+    (y0, values): (Option<&F::State>, &[(f64, F::State)]),
+    (cotangents, given): (&[Cotangent<F::State>], f64),
+    options: &SolveOptions,
+) -> Result<Pullback<F::State, F::Params>, SolveError> {
+    let (pulled, amplifies) = walk(field, tableau, (y0, values), cotangents, options)?;
+    let Some(y0) = y0 else {
+        return judge(pulled, None, options);
+    };
+    let pulled = second_look(pulled, amplifies, given, options, || {
+        let times: Vec<f64> = values.iter().map(|(t, _)| *t).collect();
+        let options = finer(options, y0.epsilon());
+        let (better, work) = solve_at(field, tableau, y0.clone(), &times, &options, &mut ())?;
+        let values: Vec<_> = times.into_iter().zip(better).collect();
+        let (mut other, _) = walk(field, tableau, (Some(y0), &values), cotangents, &options)?;
+        other.stats += work;
+        Ok(other)
+    })?;
+    judge(pulled, None, options)
+}
+
+/// The options with steps of about half the size.
+fn finer(options: &SolveOptions, epsilon: f64) -> SolveOptions {
+    let mut finer = options.clone();
+    if let Controller::Constant { dt } = &mut finer.controller {
+        *dt *= 0.5;
+    } else {
+        // As half the step does for a method of order 5.
+        finer.rtol = (options.rtol / 32.0).max(8.0 * epsilon);
+        finer.atol = options.atol / 32.0;
+    }
+    finer.control = Control::Solution;
+    finer.max_steps = options.max_steps.saturating_mul(4);
+    finer
+}
+
+/// The gradient, and whether an error of the solution may have grown so much that it matters.
+fn walk<F: Differentiable, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,
     (y0, values): (Option<&F::State>, &[(f64, F::State)]),
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
-) -> Result<Pullback<F::State, F::Params>, SolveError> {
+) -> Result<Continuous<F::State, F::Params>, SolveError> {
     let place = |(index, cotangent): (usize, &Cotangent<F::State>)| {
         #[allow(clippy::float_cmp, reason = "the saved times themselves, not results")]
         let place = values.iter().position(|(t, _)| *t == cotangent.t);
@@ -132,7 +161,6 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
         values,
         places,
         tolerances: options.tolerances(),
-        adaptive: options.is_adaptive(),
         drift: 0.0,
     };
     let at = solve_back(
@@ -146,11 +174,14 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     if let (Some(y), Some(y0)) = (&at.y, y0) {
         reset.compare(y, y0)?;
     }
-    reverse.stats.gradient_error = larger(reverse.stats.gradient_error, reset.drift);
+    // Steps without an estimate leave the drift alone.
+    let of_steps = Some(reverse.stats.gradient_error).filter(|error| !error.is_nan());
+    reverse.stats.gradient_error = larger(of_steps.unwrap_or(0.0), options.rtol * reset.drift);
+    let amplifies = reverse.amplifies(options) || reset.drift > DRIFT || reset.drift.is_nan();
     let pullback = Pullback {
         y_bar: at.lambda,
         theta_bar: at.mu.unwrap_or(mu),
         stats: reverse.stats,
     };
-    judge(pullback, None, options)
+    Ok((pullback, amplifies))
 }

@@ -159,7 +159,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
             &tableau.view(),
             (start, &steps.places()),
             (cotangents, together(norms)),
-            ((&y_bar, &theta_bar), stats.gradient_error),
+            ((&y_bar, &theta_bar), quick.quick.estimate(0)),
         )?;
         stats += work;
         stats.gradient_error = work.gradient_error;

@@ -12,7 +12,10 @@ use crate::{
     vector_field::{Differentiable, VectorField},
 };
 
-use super::{backsolve, check, discrete, pull_back, Checkpoints, Cotangent, Pullback};
+use super::{
+    backsolve, check, discrete, gradient_error::together, pull_back, Checkpoints, Cotangent,
+    Pullback,
+};
 
 /// What the adjoint named in a solve's options needs of the forward solve, and no more.
 ///
@@ -82,9 +85,10 @@ impl<Y: State, const S: usize> Kept<Y, S> {
                 discrete::pull_back(field, kept, &cotangents, &norms, options)
             }
             What::Values(y0, values) => {
-                let (cotangents, _) = check(cotangents, options)?;
+                let (cotangents, norms) = check(cotangents, options)?;
                 let values = (y0.as_ref(), values.as_slice());
-                backsolve::pull_back(field, self.tableau, values, &cotangents, options)
+                let cotangents = (&*cotangents, together(&norms));
+                backsolve::pull_back(field, self.tableau, values, cotangents, options)
             }
         }
     }

@@ -117,7 +117,14 @@ pub fn pull_back<F: Differentiable, const S: usize>(
             }
             let start = trajectory.steps().first().map(|step| &step.y);
             let tableau = trajectory.tableau();
-            backsolve::pull_back(field, tableau, (start, &values), cotangents, options)
+            let given = together(&norms);
+            backsolve::pull_back(
+                field,
+                tableau,
+                (start, &values),
+                (cotangents, given),
+                options,
+            )
         }
     }
 }
@@ -140,35 +147,54 @@ fn continuous<F: Differentiable, const S: usize>(
         Adjoint::Quadrature => quadrature::pull_back,
         _ => interpolating::pull_back,
     };
-    let (mut pulled, amplifies) = pull_back(field, trajectory, cotangents, options)?;
-    if amplifies || options.gradient_check == GradientCheck::Full {
-        let halved = halved(field, trajectory, options);
-        let other = halved.and_then(|halved| pull_back(field, &halved, cotangents, options));
-        let error = match &other {
-            Ok((other, _)) => {
-                pulled.stats += other.stats;
-                relative(&other.y_bar, &pulled.y_bar, together(norms))?
-            }
-            Err(SolveError::Device(_)) => return other.map(|(other, _)| other),
-            // Only one of the two solutions has a gradient.
-            Err(_) => f64::INFINITY,
-        };
-        pulled.stats.gradient_error = larger(error, pulled.stats.gradient_error);
-    }
+    let (pulled, amplifies) = pull_back(field, trajectory, cotangents, options)?;
+    let pulled = second_look(pulled, amplifies, together(norms), options, || {
+        let (halved, evaluations) = halved(field, trajectory, options)?;
+        let (mut other, _) = pull_back(field, &halved, cotangents, options)?;
+        other.stats.field_calls += evaluations;
+        Ok(other)
+    })?;
     judge(pulled, None, options)
 }
 
-/// The solution over the steps of another one cut in half.
+/// Compares a gradient with the one along `other`, a better solution, where an error of the solution `amplifies` or the
+/// options ask for it: its error is at least the distance of the cotangents of `y0`.
+fn second_look<Y: State, P>(
+    mut pulled: Pullback<Y, P>,
+    amplifies: bool,
+    given: f64,
+    options: &SolveOptions,
+    other: impl FnOnce() -> Result<Pullback<Y, P>, SolveError>,
+) -> Result<Pullback<Y, P>, SolveError> {
+    if !amplifies && options.gradient_check == GradientCheck::Quick {
+        return Ok(pulled);
+    }
+    let error = match other() {
+        Ok(other) => {
+            let of_steps = pulled.stats.gradient_error;
+            pulled.stats += other.stats;
+            pulled.stats.gradient_error = of_steps;
+            relative(&other.y_bar, &pulled.y_bar, given)?
+        }
+        Err(error @ SolveError::Device(_)) => return Err(error),
+        // Only one of the two solutions has a gradient.
+        Err(_) => f64::INFINITY,
+    };
+    pulled.stats.gradient_error = larger(error, pulled.stats.gradient_error);
+    Ok(pulled)
+}
+
+/// The solution over the steps of another one cut in half, and the evaluations that it took.
 fn halved<F: Differentiable, const S: usize>(
     field: &mut F,
     trajectory: &Trajectory<F::State, S>,
     options: &SolveOptions,
-) -> Result<Trajectory<F::State, S>, SolveError> {
+) -> Result<(Trajectory<F::State, S>, usize), SolveError> {
     let mut halved = Trajectory::new(trajectory.tableau());
     let steps = trajectory.steps().iter().map(|step| (step.t, step.h));
     let steps = cut(&steps.collect::<Vec<_>>(), 2);
     let (Some((t, _)), Some(first)) = (steps.first(), trajectory.steps().first()) else {
-        return Ok(halved);
+        return Ok((halved, 0));
     };
     let tolerances = options.tolerances();
     let mut stepper = ExplicitRk::new(field, trajectory.tableau(), *t, first.y.clone())?;
@@ -182,7 +208,8 @@ fn halved<F: Differentiable, const S: usize>(
         halved.record(step)?;
         stepper.accept(t + h);
     }
-    Ok(halved)
+    let evaluations = stepper.evaluations();
+    Ok((halved, evaluations))
 }
 
 /// The cotangents, with the time and the norm of each, if they can be pulled back: their times, and that they are finite. A

@@ -91,10 +91,17 @@ impl<'a, F: Differentiable, const S: usize> Reverse<'a, F, S> {
     fn set_sizes(&mut self, t: f64, length: f64, at: &mut At<F>) -> Result<(), SolveError> {
         at.sizes.lambda = at.lambda.root_mean_square()?;
         if at.mu.is_none() {
+            if let Some(forward) = self.forward {
+                forward.look_up(t, &mut self.y)?;
+                self.growth.begin(&at.lambda, &self.y)?;
+            }
             return Ok(());
         }
         let mut derivative = at.clone();
         self.eval(t, at, &mut derivative)?;
+        // The dense output was looked up at `t` for the derivative.
+        self.growth
+            .begin(&at.lambda, at.y.as_ref().unwrap_or(&self.y))?;
         if let (Some(mu), Some(rate)) = (&at.mu, &derivative.mu) {
             let change = length.abs() * rate.root_mean_square()?;
             let size = mu.root_mean_square()?.max(change);
@@ -188,33 +195,55 @@ impl<F: Differentiable, const S: usize> Along<F, S> for () {}
 
 /// How much an error of the solution grows until the cotangents see it, from the product of the sizes of `lambda` and `y`:
 /// a relative error at a time counts as much as that product there, and the solve goes back in time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Growth {
-    /// The product at the step before, where it is of the same interval.
-    last: Option<f64>,
-    /// Its growth since it was smallest.
-    now: f64,
-    /// The largest growth so far.
+    /// The product of every sample at the step before, or at the start of the interval.
+    last: Vec<f64>,
+    /// Their growth since they were smallest.
+    now: Vec<f64>,
+    /// The largest growth of a sample so far.
     most: f64,
+    norms: [Vec<f64>; 2],
 }
 
 impl Default for Growth {
     fn default() -> Self {
         Self {
-            last: None,
-            now: 1.0,
+            last: Vec::new(),
+            now: Vec::new(),
             most: 1.0,
+            norms: [Vec::new(), Vec::new()],
         }
     }
 }
 
 impl Growth {
-    fn step(&mut self, product: f64) {
-        if let Some(last) = self.last.filter(|last| *last > 0.0) {
-            self.now = (self.now * (product / last)).max(1.0);
-            self.most = larger(self.now, self.most);
+    /// An interval begins, with another `lambda` than the one before ended with.
+    fn begin<Y: State>(&mut self, lambda: &Y, y: &Y) -> Result<(), SolveError> {
+        let [of_lambda, of_y] = &mut self.norms;
+        lambda.sample_norms(of_lambda)?;
+        y.sample_norms(of_y)?;
+        self.last.clear();
+        self.last
+            .extend(of_lambda.iter().zip(of_y).map(|(lambda, y)| lambda * *y));
+        self.now.resize(self.last.len(), 1.0);
+        Ok(())
+    }
+
+    /// A step ends.
+    fn step<Y: State>(&mut self, lambda: &Y, y: &Y) -> Result<(), SolveError> {
+        let [of_lambda, of_y] = &mut self.norms;
+        lambda.sample_norms(of_lambda)?;
+        y.sample_norms(of_y)?;
+        let products = of_lambda.iter().zip(of_y).map(|(lambda, y)| lambda * *y);
+        for ((product, last), now) in products.zip(&mut self.last).zip(&mut self.now) {
+            if *last > 0.0 {
+                *now = (*now * (product / *last)).max(1.0);
+                self.most = larger(*now, self.most);
+            }
+            *last = product;
         }
-        self.last = Some(product);
+        Ok(())
     }
 }
 
@@ -232,12 +261,10 @@ impl<F: Differentiable, const S: usize> Observer<Reverse<'_, F, S>, S> for Watch
         step: Step<&mut At<F>, &mut [At<F>; S]>,
         (_, end): (f64, &At<F>),
     ) -> Result<ControlFlow<()>, Halt> {
-        if reverse.forward.is_some() {
-            // The last stage was at the end of the step, and so is `y`.
-            let sizes = (end.lambda.norm(), reverse.y.norm());
-            let (lambda, y) = (sizes.0.map_err(Halt::After)?, sizes.1.map_err(Halt::After)?);
-            reverse.growth.step(lambda * y);
-        }
+        // The last stage was at the end of the step, and so is the dense output that was looked up last.
+        let y = end.y.as_ref().unwrap_or(&reverse.y);
+        let grown = reverse.growth.step(&end.lambda, y);
+        grown.map_err(Halt::After)?;
         let seen = self.along.step(reverse, step);
         seen.map(ControlFlow::Continue).map_err(Halt::After)
     }
@@ -300,7 +327,6 @@ pub(super) fn solve_back<F: Differentiable, const S: usize>(
         let errors = 2.0 * options.rtol * watch.errors;
         let _ = run.finish?;
         reverse.first = None;
-        reverse.growth.last = None;
         reverse.stats.gradient_error += errors;
         reverse.stats.accepted += run.solved.accepted;
         reverse.stats.rejected += run.solved.rejected;
@@ -311,6 +337,10 @@ pub(super) fn solve_back<F: Differentiable, const S: usize>(
             along.saved(index, &mut at)?;
         }
         segment.t0 = t;
+    }
+    if !tableau.adaptive() {
+        // Its steps tell no error.
+        reverse.stats.gradient_error = f64::NAN;
     }
     Ok(at)
 }

@@ -19,6 +19,7 @@ trait Operations: Any {
     fn len(&self) -> usize;
     fn samples(&self) -> usize;
     fn bytes(&self) -> usize;
+    fn sample_norms(&self, norms: &mut Vec<f64>) -> Result<(), SolveError>;
     fn epsilon(&self) -> f64;
     fn dot(&self, other: &dyn Operations) -> Result<f64, SolveError>;
     fn combine_into(
@@ -67,6 +68,10 @@ impl<Y: State> Operations for Y {
 
     fn bytes(&self) -> usize {
         State::bytes(self)
+    }
+
+    fn sample_norms(&self, norms: &mut Vec<f64>) -> Result<(), SolveError> {
+        State::sample_norms(self, norms)
     }
 
     fn epsilon(&self) -> f64 {
@@ -164,6 +169,10 @@ impl State for AnyState {
 
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.0.bytes()
+    }
+
+    fn sample_norms(&self, norms: &mut Vec<f64>) -> Result<(), SolveError> {
+        self.0.sample_norms(norms)
     }
 
     fn epsilon(&self) -> f64 {

@@ -335,6 +335,22 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
         Ok(pairs.map(|(a, b)| a.to_f64() * b.to_f64()).sum())
     }
 
+    fn sample_norms(&self, norms: &mut Vec<f64>) -> Result<(), SolveError> {
+        norms.clear();
+        for tile in self.rows().chunks(self.features.max(1)) {
+            let mut squares = [0.0; L];
+            for row in tile {
+                for l in 0..L {
+                    let x = row[l].to_f64();
+                    squares[l] += x * x;
+                }
+            }
+            norms.extend(squares.map(f64::sqrt));
+        }
+        norms.truncate(self.samples);
+        Ok(())
+    }
+
     fn epsilon(&self) -> f64 {
         E::EPSILON
     }
