@@ -197,7 +197,8 @@ pub enum SolveError {
         /// The value given.
         found: f64,
     },
-    /// A gradient whose estimated relative error is above the largest one allowed.
+    /// A gradient whose estimated relative error is above the largest one allowed. [`try_backward`](crate::try_backward)
+    /// returns it; after dfdx's own `backward()` such gradients are NaN.
     GradientError {
         /// The estimate, infinite where the gradient's errors overflow; see [`crate::adjoint::gradient_error`].
         error: f64,
@@ -527,9 +528,9 @@ impl fmt::Display for SolveError {
                 sample,
             } => write!(
                 f,
-                "solved backwards, the solution does not come back to where it was (relative error {error:.1e}, allowed \
-                 {limit}){}, so its gradient is that of another solution: use Adjoint::Discrete, or \
-                 Adjoint::Checkpointed where memory is short; gradient_error_max allows it all the same",
+                "the gradient is wrong by about {error:.1e} of its size{} (allowed: {limit}): solved backwards, the \
+                 solution becomes another one; use Adjoint::Discrete, or Adjoint::Checkpointed where memory is short; \
+                 gradient_error_max allows it all the same",
                 InSample(*sample)
             ),
             Self::GradientError {
@@ -541,7 +542,8 @@ impl fmt::Display for SolveError {
                 f,
                 "the gradient is wrong by about {error:.1e} of its size{} (allowed: {limit}): the steps are too long for it, \
                  as where a fast field is at rest, or where errors of the solution grow; let the derivative choose \
-                 them too with Control::Gradients, bound them with dt_max, or tighten rtol and atol; \
+                 them too with Control::Gradients, bound them with dt_max, or tighten rtol and atol (give a smaller \
+                 dt to equal steps); \
                  gradient_error_max allows it all the same",
                 InSample(*sample)
             ),

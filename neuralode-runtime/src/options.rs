@@ -111,14 +111,14 @@ pub enum Adjoint {
     /// A backward solve of the continuous adjoint equations over the dense output of the forward one.
     /// See [`crate::adjoint::interpolating`].
     Interpolating,
-    /// The same for the state alone; the parameters' integral by Gauss-Legendre quadrature of every backward step.
+    /// The same for the state alone; the parameters' integral by Gauss-Kronrod quadrature of every backward step.
     /// See [`crate::adjoint::gauss`].
     Gauss,
     /// The same for the state alone; the parameters' integral by adaptive Gauss-Kronrod quadrature, to the solve's
     /// tolerances. See [`crate::adjoint::quadrature`].
     Quadrature,
-    /// A backward solve of the solution itself, beside the adjoint equations: no step is kept. **Wrong, without a
-    /// sign of it, where the flow contracts.** See [`crate::adjoint::backsolve`].
+    /// A backward solve of the solution itself, beside the adjoint equations: no step is kept. **Where the flow contracts
+    /// it is wrong, and refused** ([`SolveError::GradientError`](crate::SolveError::GradientError)). See [`crate::adjoint::backsolve`].
     Backsolve,
     /// The gradient of [`Adjoint::Discrete`], bit for bit, in bounded memory: some states are kept and the steps
     /// between them done again. See [`crate::adjoint::checkpointed`].
@@ -151,7 +151,7 @@ pub enum Control {
     /// tolerances as well. Where the solution is at rest or follows something slow, its error does not show how fast the
     /// field is, and the derivative of its steps is wrong ([`crate::adjoint::gradient_error`]).
     ///
-    /// Costs one evaluation more per stage, and on such fields more and shorter steps; one sample after the other where
+    /// Costs one evaluation more per stage and one per accepted step, and on such fields more and shorter steps; one sample after the other where
     /// each has steps of its own; on a GPU, dfdx's operations in place of kernels. The same seed gives the same steps.
     /// Controllers without an error ([`Controller::Constant`]) take no notice.
     Gradients {
@@ -172,7 +172,7 @@ pub enum GradientCheck {
     /// By signs that cost next to nothing; in full where they are suspicious, and that pass takes several times as long.
     #[default]
     Quick,
-    /// In full, always.
+    /// In full, always. On a GPU solves then run dfdx's operations in place of kernels, which estimate nothing.
     Full,
 }
 

@@ -474,13 +474,16 @@ impl Singles<'_> {
                 })
                 .collect();
             let alone = pull_back(&mut engine, &trajectory, &saved, &options).unwrap();
-            // A second look at the error in lanes begins with the sample's own steps.
+            // A second look at the error in lanes walks over the sample's own steps too.
             let looked_twice = alone.stats.field_calls > 0;
-            if looked_twice {
-                assert!(stats[index].vjps > alone.stats.vjps, "{index}");
+            let steps = if looked_twice {
+                trajectory.steps().len()
             } else {
-                assert_eq!(stats[index].vjps, alone.stats.vjps, "{index}");
-            }
+                0
+            };
+            let more = stats[index].vjps - alone.stats.vjps;
+            let walk = tableau.evaluations * steps..=(tableau.evaluations + 1) * steps;
+            assert!(walk.contains(&more), "{index}: {more} of {walk:?}");
             let found = &y_bar[3 * index..][..3];
             assert!(
                 found == alone.y_bar.to_rows(),
@@ -796,9 +799,13 @@ fn a_field_without_lanes_gives_the_same_numbers_one_sample_after_the_other() {
     let error = each.backward.gradient_error - lanes.backward.gradient_error;
     assert!(error.abs() < 1e-12);
     assert_eq!(each.forward, lanes.forward);
-    // A second look at the error in lanes begins with the sample's own steps.
-    assert!(lanes.backward.vjps >= each.backward.vjps);
-    assert!(lanes.backward.field_calls >= each.backward.field_calls);
+    // A second look at the error in lanes walks over the sample's own steps too.
+    let more = |of: fn(&Stats) -> usize| of(&lanes.backward) - of(&each.backward);
+    let looks_twice = each.backward.field_calls > 0;
+    assert_eq!(more(|stats| stats.vjps) > 0, looks_twice);
+    assert_eq!(more(|stats| stats.field_calls) > 0, looks_twice);
+    let most = 7 * each.forward.accepted;
+    assert!(more(|stats| stats.vjps) <= most);
     for (found, expected) in each.theta_bar.iter().zip(&lanes.theta_bar) {
         assert!(relative_error(found, expected) < 1e-12);
     }

@@ -1,6 +1,6 @@
 //! The interpolating adjoint: the continuous adjoint equations over the forward solution's dense output.
 //!
-//! From `t1` back to `t0` it solves, with the method, controller and tolerances of the forward solve,
+//! From `t1` back to `t0` it solves, with the method, controller and relative tolerance of the forward solve,
 //!
 //! ```text
 //! dlambda/dt = -(df/dy)^T lambda,       lambda(t1) = dL/dy1

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | [`discrete`] | the exact derivative of the accepted steps, their sizes held fixed | 6 VJPs per accepted step, one more per step with saved points inside | 8 states per step |
 //! | [`checkpointed`] | the same, bit for bit | the same, and 6 field calls or more per accepted step | a budget |
-//! | [`interpolating`] | the continuous adjoint equations, solved backwards to the forward tolerances | 2 VJPs per interval between saved points, and 6 per step of the backward solves | 8 states per step |
+//! | [`interpolating`] | the continuous adjoint equations, solved backwards to the forward relative tolerance | 2 VJPs per interval between saved points, and 6 per step of the backward solves | 8 states per step |
 //! | [`gauss`] | the same for the state alone; the parameters by quadrature of each step | the same, and 7 VJPs per accepted step or piece of one | 8 states per step |
 //! | [`quadrature`] | the same for the state alone; the parameters by adaptive quadrature of each interval | the same without these 7, and 15 VJPs per piece of an interval | 8 states per step, forwards and backwards |
 //! | [`backsolve`] | the same with the solution itself solved backwards; **wrong for contracting flows** | as interpolating, with as many field calls | the saved values and `y0` |
@@ -91,8 +91,9 @@ pub struct Pullback<Y, P> {
 ///
 /// # Errors
 /// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] for the times
-/// of the cotangents, [`SolveError::NonFinite`] for a cotangent that is not finite, [`SolveError::Quadrature`] for an
-/// integral that is not found, and whatever the adjoint's own solve returns.
+/// of the cotangents, [`SolveError::NonFinite`] for a cotangent or a gradient that is not finite,
+/// [`SolveError::GradientError`] for a gradient that is not to be trusted, [`SolveError::Quadrature`] for an integral that
+/// is not found, and whatever the adjoint's own solve returns.
 pub fn pull_back<F: Differentiable, const S: usize>(
     field: &mut F,
     trajectory: &Trajectory<F::State, S>,

@@ -58,7 +58,7 @@ where
 
 impl<Y: State, P: State> Gradient<Y, P> {
     /// Solves from `y0` over `steps`, their times and sizes in order, and pulls `cotangents` back, which are in the order
-    /// of the solve. Costs three evaluations and one product per stage and step, and keeps `2 sqrt(n)` states for `n`
+    /// of the solve. Costs three evaluations and one product per step and stage that has a part in its end, and keeps `2 sqrt(n)` states for `n`
     /// steps: some on the way forward, those between two of them on the way back.
     pub(crate) fn over<F>(
         field: &mut F,
@@ -174,13 +174,22 @@ struct Walk<'t, Y, P> {
 }
 
 impl<Y: State, P: State> Walk<'_, Y, P> {
-    /// Computes the stages of a step that starts at `y`.
-    fn stages<F>(&mut self, field: &mut F, (t, h): (f64, f64), y: &Y) -> Result<usize, SolveError>
+    /// Computes the stages of a step that starts at `y`: those that the state at its end needs, or with points inside all.
+    fn stages<F>(
+        &mut self,
+        field: &mut F,
+        (t, h): (f64, f64),
+        y: &Y,
+        inside: bool,
+    ) -> Result<usize, SolveError>
     where
         F: Differentiable<State = Y, Params = P> + ?Sized,
     {
         let mut evaluations = 0;
-        for i in (0..self.tableau.stages).filter(|i| self.tableau.has_stage(*i)) {
+        let all = self.tableau.stages;
+        let ending = self.tableau.b.iter().rposition(|b| *b != 0.0);
+        let count = ending.filter(|_| !inside).map_or(all, |last| last + 1);
+        for i in (0..count).filter(|i| self.tableau.has_stage(*i)) {
             let (earlier, now) = self.stages.split_at_mut(i);
             y.combine_into(
                 weighted(h, self.tableau.row(i), earlier),
@@ -204,7 +213,7 @@ impl<Y: State, P: State> Walk<'_, Y, P> {
     where
         F: Differentiable<State = Y, Params = P> + ?Sized,
     {
-        let evaluations = self.stages(field, step, y)?;
+        let evaluations = self.stages(field, step, y, false)?;
         let start = y.clone();
         start.combine_into(weighted(step.1, self.tableau.b, &self.stages), y)?;
         Ok(evaluations)
@@ -233,7 +242,7 @@ impl<Y: State, P: State> Walk<'_, Y, P> {
             tableau.dense_weights(theta(saved), &mut weights);
             points.push((weights, &saved.value));
         }
-        gradient.field_calls += self.stages(field, (t, h), y)?;
+        gradient.field_calls += self.stages(field, (t, h), y, !points.is_empty())?;
         let total: f64 = tableau.b.iter().map(|b| b.abs()).sum();
         let mut live = vec![false; tableau.stages];
         for i in (0..tableau.stages).rev().filter(|i| tableau.has_stage(*i)) {

@@ -2,37 +2,46 @@
 //!
 //! The controller chooses steps for which the *solution* is right. The solution's derivative can need smaller ones: where
 //! the solution is at rest, or follows a slow forcing, steps grow beyond the method's region of stability and nothing in
-//! `y` shows it. The derivative of such a step is not small or large by chance: it is wrong, and the discrete adjoint is
-//! its exact derivative.
+//! `y` shows it. The discrete adjoint differentiates these steps exactly, so it inherits their error.
 //!
 //! # The estimate in full
-//! The gradient once more, over the same steps cut in half: a solve from the same `y0` with given steps, and a walk back. A method of order `p` is `2^p` times as exact with half the steps, so the distance of the two
-//! gradients is the error of the first one. It sees all that steps can do: a derivative outside of its region of stability,
+//! The gradient is computed once more, over the same steps cut in half: a solve from the same `y0` with given steps, and a
+//! walk back. With steps half as long a method of order `p` is `2^p` times as exact, so the distance of the two gradients
+//! is the error of the first one. It sees all that steps can do: a derivative outside of the method's region of stability,
 //! an integral over parameters that is too coarse, a solution that is another one than it should be.
 //!
 //! The result is the larger one of two ratios: the distance of the cotangents of `y0` over the larger one of that
 //! cotangent and of those that were given, and the distance of the parameters' gradients over the sum of the sizes of all
-//! steps' contributions. A gradient that is small because its parts cancel, as in a minimum, is no wrong one. It costs six
-//! evaluations and two products per stage and step, where the walk itself takes one product; it is made on request
-//! ([`GradientCheck::Full`]) and where a cheap sign says that it is worth it.
+//! steps' contributions. A gradient that is small because its parts cancel, as in a minimum, is no wrong one; and a
+//! `dL/dy0` that is tiny beside the cotangents can be wrong in all its digits.
+//!
+//! It takes six evaluations per stage and step and twice the products of the walk. Where the cheap sign is over ten times the
+//! distance, steps cut in three decide too: nine evaluations and three times the products more. Where each sample has steps of its own, its
+//! own steps are walked once more for its share of the parameters' gradient. It is made on request
+//! ([`GradientCheck::Full`]) and where the cheap sign says that it is worth it.
 //!
 //! # The cheap sign
 //! A step is a map `y + h sum b_i k_i`, and the embedded method gives the estimate `E = h sum e_i k_i` of its error. The
-//! walk back has the cotangents `Ybar_i` of all stages' arguments. Weights `w_i` make `sum w_i Ybar_i` equal to the
-//! `(dE/dy)^T lambda` of a linear field, but for the power `h^s`; for other fields it is off by terms with small factors.
-//! So one combination per step, of numbers that are in the first cache, estimates the error that the step adds to
-//! `lambda`. These parts, each relative to `lambda` where it arises, are added up on the way back: a cheap upper estimate.
+//! walk back ([`super::discrete`]) has the cotangents `kbar_i` of all stages and `Ybar_i` of their arguments. Weights `w_i`
+//! make `sum w_i Ybar_i` equal to the `(dE/dy)^T lambda` of a linear field up to the power after the order; for other
+//! fields it is off by terms with small factors. So one combination per step, of numbers that are in the first cache,
+//! estimates the error that the step adds to `lambda`. These parts, each relative to `lambda` where it arises, are added up
+//! on the way back: in most cases more than the error.
+//!
 //! Where saved points inside a step take part in the `Ybar_i`, and for methods without such weights, the sign is the
 //! polynomial of the error at `z = h |Ybar_1| / |kbar_1|`, the size of the Jacobian along the cotangent. Above
 //! [`SUSPICIOUS`] the estimate is made in full. Steps that grow tenfold one after the other to a large part of the span, as
 //! they do where the solution is at rest, are a sign as well.
 //!
-//! Continuous adjoints solve for `lambda` with a tolerance of their own, and add up the errors of these steps. Their sign is
-//! another one: how much the product of the sizes of `lambda` and `y` grows on the way back, which is how much an error of
-//! the solution grows until the cotangents see it. Their estimate in full is the distance of the cotangents of `y0` along
-//! the solution and along one with halved steps.
+//! # Continuous adjoints
+//! They solve for `lambda` with a tolerance of their own, and the errors of these steps, added up, are the least that their
+//! gradient's error is said to be; it is not known (NaN) with a method that estimates no error. Their sign is another one:
+//! how much the product of the sizes of `lambda` and `y` grows in a sample on the way back, which is how much an error of
+//! the solution grows until the cotangents see it. Then the adjoint is solved once more along a better solution, which
+//! is kept whole: that with halved steps, for `Backsolve` one at a 32nd of the tolerances. The estimate is the distance of
+//! the cotangents of `y0`; that of the parameters' gradients is not compared.
 //!
-//! `docs/numerics.md` has measurements of both.
+//! `docs/numerics.md` has counts over random models.
 
 mod cut;
 mod quick;

@@ -93,8 +93,8 @@ impl Signs {
     }
 }
 
-/// The shortest weights of the stages but the last whose products with the first `powers` of the transposed matrix on `b`
-/// are `coefficients`: the powers are made orthogonal, one after the other.
+/// Weights `w` of all stages but the last with `w . (A^T)^k b = coefficients[k]` for every `k` below `powers`. Of all such
+/// weights these have the smallest norm. The vectors `(A^T)^k b` are made orthogonal, one after the other.
 const fn weights<const S: usize>(
     a: &[[f64; S]; S],
     b: &[f64; S],
@@ -146,9 +146,8 @@ const fn weights<const S: usize>(
     weights
 }
 
-/// Weights whose combination of the stages estimates the error of a step's derivative: those of the step's own error, or
-/// in a method without an estimate a difference of its last stages at the end of the step, which is one order lower than
-/// the method.
+/// The weights `e_i` of the error of a step. A method without an estimate gets the difference of two late stages, which is
+/// one order lower than the method.
 const fn error_weights(b: &[f64], b_err: &[f64]) -> [f64; STAGES] {
     let mut weights = [0.0; STAGES];
     let mut estimates = false;
