@@ -25,8 +25,8 @@ pub struct Stats {
     /// `(df/dy) y_dot + (df/dtheta) theta_dot` for one direction.
     pub jvps: usize,
     /// An estimate of the relative error that the solver's steps cause in the gradient
-    /// ([`crate::adjoint::gradient_error`]); 0 where no gradient was computed, NaN where its error is not known: kernels
-    /// on a GPU estimate none, and neither do methods without an error estimate in a continuous adjoint. NaN is never
+    /// ([`crate::adjoint::gradient_error`]); 0 where no gradient was computed, NaN where its error is not known, as with
+    /// methods without an error estimate in a continuous adjoint. NaN is never
     /// refused. Sums of statistics take the largest one.
     pub gradient_error: f64,
 }

@@ -20,27 +20,62 @@ use dfdx::{
 };
 
 use crate::{
+    adjoint::gradient_error::{check_limit, least},
     backward::report,
     engine::{
         cuda::launch::{stages, tile, Kernels, Pulled, Scalar},
-        host::{kernel::TileField, storage::same},
+        host::{kernel::TileField, rows::RowScalar, storage::same},
         tensor::{
             accumulate_numbers, accumulate_params, all_contiguous, as_gradient, each_gradient,
             scalar, DeviceErr, TensorField,
         },
     },
     error::SolveError,
-    options::{Adjoint, Control, GradientCheck, SolveOptions},
+    options::{Adjoint, GradientCheck, SolveOptions, StepSizes},
     stats::Stats,
 };
 
-use super::{saved::Saved, Forward};
+use super::{
+    host,
+    saved::Saved,
+    solving::{solve_f32, solve_f64, LANES_F32, LANES_F64},
+    Forward, NeuralOde,
+};
 
 /// Whether there may be kernels on this device and for this dtype.
 pub(super) fn covers<E: Dtype, D: Device<E>>() -> bool {
     let dtype = TypeId::of::<E>();
     let known = dtype == TypeId::of::<f32>() || dtype == TypeId::of::<f64>();
     known && TypeId::of::<D>() == TypeId::of::<Cuda>()
+}
+
+/// A number that both the GPU and the processor have kernels for.
+trait Number: Scalar + RowScalar {
+    /// [`host::gradient`] with what goes with the type.
+    fn gradient<const N: usize, K: TileField<N>>(
+        params: Vec<Self>,
+        rows: [&[Self]; 2],
+        options: &SolveOptions,
+    ) -> Result<host::Pulled<Self>, SolveError>;
+}
+
+macro_rules! numbers {
+    ($($number:ty: $lanes:ident, $solve:ident;)*) => {
+        $(impl Number for $number {
+            fn gradient<const N: usize, K: TileField<N>>(
+                params: Vec<Self>,
+                rows: [&[Self]; 2],
+                options: &SolveOptions,
+            ) -> Result<host::Pulled<Self>, SolveError> {
+                host::gradient::<N, K, Self, $lanes>(params, rows, options, $solve)
+            }
+        })*
+    };
+}
+
+numbers! {
+    f32: LANES_F32, solve_f32;
+    f64: LANES_F64, solve_f64;
 }
 
 /// A solution, what it cost, and the operation on the tape.
@@ -114,7 +149,7 @@ where
     }
 
     /// `R` is `E` under the name that the kernels know. `None` where kernels cannot do what is asked for.
-    fn launch<K: TileField<N>, R: Scalar>(
+    fn launch<K: TileField<N>, R: Number>(
         &self,
     ) -> Result<Option<Solved<W::Shape, E, D>>, SolveError> {
         let (field, options) = (&self.block.field, &self.block.options);
@@ -125,9 +160,8 @@ where
         let whole_span = self.saved.times() == [options.t1] && options.t0 != options.t1;
         let stops = !(options.step_at.is_empty() && options.jump_at.is_empty());
         let adjoint = !T::OWNS_TAPE || options.adjoint == Adjoint::Discrete;
-        let guided = options.control != Control::Solution && options.is_adaptive();
         let measured = T::OWNS_TAPE && options.gradient_check == GradientCheck::Full;
-        let has_kernels = K::cuda_source().is_some() && !guided && !measured;
+        let has_kernels = K::cuda_source().is_some() && !measured;
         if !whole_span || stops || !adjoint || !has_kernels {
             return Ok(None);
         }
@@ -169,27 +203,41 @@ where
         };
         let out = solution.get(&carrier);
         let pull_back = record.map(|record| -> PullBack<E, D> {
-            let (field, out) = (field.clone(), out.clone());
+            let (block, out) = (self.block.clone(), out.clone());
             Box::new(move |gradients| {
                 let outcome = contained(|| {
                     let cotangent = numbers::<E, D, R>(gradients.get_or_alloc_mut(&out)?);
                     let Some(cotangent) = cotangent else {
-                        return Ok(Ok(Stats::default()));
+                        return Ok(Ok(Some(Stats::default())));
                     };
-                    match kernels.pull_back(&record, cotangent) {
-                        Ok(pulled) => write_gradients(&field, (&kernels, &pulled), &y0, gradients),
-                        Err(error) => Ok(Err(error)),
+                    let pulled = match kernels.pull_back(&record, cotangent) {
+                        Ok(pulled) => pulled,
+                        Err(error) => return Ok(Err(error)),
+                    };
+                    if pulled.verdict.suspicious {
+                        return Ok(Ok(None));
                     }
+                    let outcome = match accept(&pulled, &block.options) {
+                        Ok(stats) => write_gradients(&block, (&kernels, &pulled), &y0, gradients)?
+                            .map(|()| Some(stats)),
+                        Err(error) => Err(error),
+                    };
+                    Ok(outcome)
                 });
-                let outcome = match outcome {
-                    Ok(outcome) => outcome?,
+                let outcome = match flat(outcome)? {
+                    Ok(None) => flat(contained(|| {
+                        look_twice::<K, R, N, _, _, _, _, _>(&block, &y0, &out, gradients)
+                    }))?,
+                    Ok(Some(stats)) => {
+                        report(Ok(stats));
+                        Ok(())
+                    }
                     Err(error) => Err(error),
                 };
-                let failed = outcome.is_err();
-                report(outcome);
-                if failed {
+                if let Err(error) = outcome {
+                    report(Err(error));
                     // A second failure changes nothing: there is an error already.
-                    return contained(|| poison(K::PARAMS, &field, &y0, gradients))
+                    return contained(|| poison(K::PARAMS, &block.field, &y0, gradients))
                         .unwrap_or(Ok(()));
                 }
                 Ok(())
@@ -197,6 +245,55 @@ where
         });
         Ok(Some((out, stats, pull_back)))
     }
+}
+
+/// One of two errors outside, the other inside, as the tape takes them.
+fn flat<X, Err>(
+    outcome: Result<Result<Result<X, SolveError>, Err>, SolveError>,
+) -> Result<Result<X, SolveError>, Err> {
+    match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// What a gradient of the kernels cost, with its error, if the options allow that.
+fn accept<R>(pulled: &Pulled<R>, options: &SolveOptions) -> Result<Stats, SolveError> {
+    let error = pulled.verdict.error.max(least(options));
+    let sample = (options.steps == StepSizes::PerSample).then_some(pulled.verdict.sample);
+    check_limit(error, sample, options)?;
+    Ok(Stats {
+        gradient_error: error,
+        ..pulled.stats
+    })
+}
+
+/// Solves and pulls back once more, by kernels on the processor, which make the estimate of the gradient's error in full;
+/// they write the gradients, and report.
+fn look_twice<K: TileField<N>, R: Number, const N: usize, B, S, E, D, F>(
+    block: &NeuralOde<F>,
+    y0: &Tensor<(B, Const<N>), E, D>,
+    out: &Tensor<S, E, D>,
+    gradients: &mut Gradients<E, D>,
+) -> Result<Result<(), SolveError>, DeviceErr<D>>
+where
+    B: Dim,
+    S: Shape,
+    E: Dtype,
+    D: Device<E>,
+    F: TensorField<N, E, D>,
+{
+    let theta = match block.field.kernel_parameters() {
+        Ok(theta) => theta.unwrap_or_default(),
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut options = block.options.clone();
+    options.gradient_check = GradientCheck::Full;
+    let rows = [theta, y0.as_vec(), gradients.get(out).as_vec()];
+    let [theta, y0_rows, cotangent] =
+        rows.map(|rows| same::<Vec<E>, Vec<R>>(rows).unwrap_or_default());
+    let pulled = R::gradient::<N, K>(theta, [&y0_rows, &cotangent], &options);
+    host::write_gradients(&block.field, K::PARAMS, pulled, y0, gradients).map(Ok)
 }
 
 /// The numbers of a gradient as dfdx keeps it on a GPU, if `R` is `E`.
@@ -211,11 +308,11 @@ fn numbers<E: Dtype, D: Device<E>, R: Dtype>(
 /// Adds what the way back gave to the gradients of `y0` and of the field's parameters, on the device. The inner outcome
 /// is that of the kernels; after a failure the gradients are incomplete.
 fn write_gradients<R: Scalar, const N: usize, B, E, D, F>(
-    field: &F,
+    block: &NeuralOde<F>,
     (kernels, pulled): (&Kernels, &Pulled<R>),
     y0: &Tensor<(B, Const<N>), E, D>,
     gradients: &mut Gradients<E, D>,
-) -> Result<Result<Stats, SolveError>, DeviceErr<D>>
+) -> Result<Result<(), SolveError>, DeviceErr<D>>
 where
     B: Dim,
     E: Dtype,
@@ -227,13 +324,13 @@ where
         None => Ok(()),
     };
     let mut from = 0;
-    each_gradient(field, gradients, |gradient| {
+    each_gradient(&block.field, gradients, |gradient| {
         if let (Some(gradient), Ok(())) = (numbers::<E, D, R>(gradient), &outcome) {
             outcome = kernels.add_theta_bar(pulled, from, gradient);
             from += gradient.len();
         }
     })?;
-    Ok(outcome.map(|()| pulled.stats))
+    Ok(outcome)
 }
 
 /// Makes the gradients of `y0` and of the field's parameters NaN: half-written ones must not pass for whole ones.

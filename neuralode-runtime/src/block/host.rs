@@ -236,6 +236,65 @@ where
     }
 }
 
+/// The gradient of the value at the end, of numbers that live elsewhere: from the field's parameters, and the rows of `y0` and
+/// of its cotangent.
+#[cfg(feature = "cuda")]
+pub(super) fn gradient<const N: usize, K: TileField<N>, R: RowScalar, const L: usize>(
+    params: Vec<R>,
+    [y0, cotangent]: [&[R]; 2],
+    options: &crate::SolveOptions,
+    solve: Solve<Erased<R, L>>,
+) -> Result<Pulled<R>, SolveError> {
+    let found = params.len();
+    let Some(engine) = HostEngine::<Generated<K, R>, R, N, L>::new(params) else {
+        return Err(SolveError::ShapeMismatch {
+            expected: vec![K::PARAMS],
+            found: vec![found],
+        });
+    };
+    let times = [options.t1];
+    if options.steps == StepSizes::PerSample && options.control == Control::Solution {
+        let engine: Box<dyn AnyPerSample<R>> = Box::new(engine);
+        let (_, pull_back) = engine.solve(y0, &times, options, true)?;
+        let pulled = pull_back.ok_or(SolveError::NoTimes)?(cotangent)?;
+        return Ok(Pulled {
+            y_bar: pulled.y_bar,
+            theta_bar: pulled.theta_bar,
+            stats: sum(&pulled.stats),
+        });
+    }
+    let mut engine = Erased::new(Box::new(engine));
+    if options.steps == StepSizes::PerSample {
+        let starts = y0.chunks_exact(N);
+        let starts = starts.map(|row| Tiles::from_rows_of_any(N, row)).collect();
+        let each = solve_each(&mut engine, solve, starts, &times, options, true)?;
+        let cotangents = cotangent.chunks_exact(N);
+        let cotangents = cotangents.map(|row| cotangents_of(&times, N, core::iter::once(row)));
+        let pull_backs = each.pull_backs.unwrap_or_default();
+        let pulled = pull_back_each(&mut engine, &pull_backs, cotangents)?;
+        return Ok(Pulled {
+            y_bar: pulled.y_bars.iter().flat_map(Tiles::to_rows).collect(),
+            theta_bar: pulled.theta_bar.0,
+            stats: pulled.stats,
+        });
+    }
+    let solved = solve(Solving {
+        field: &mut engine,
+        y0: Tiles::from_rows_of_any(N, y0),
+        times: &times,
+        options,
+        keep: true,
+    })?;
+    let pull_back = solved.pull_back.ok_or(SolveError::NoTimes)?;
+    let cotangents = cotangents_of(&times, N, core::iter::once(cotangent));
+    let pulled = pull_back(&mut engine, &cotangents)?;
+    Ok(Pulled {
+        y_bar: pulled.y_bar.to_rows(),
+        theta_bar: pulled.theta_bar.0,
+        stats: pulled.stats,
+    })
+}
+
 /// Steps written out for one sample; methods that have none take tiles.
 fn solve_point<K: TileField<N>, R: RowScalar, const N: usize>(
     solving: Solving<'_, PointEngine<K, R, N>>,
@@ -328,7 +387,7 @@ fn sum(stats: &[Stats]) -> Stats {
 }
 
 /// The numbers of a gradient.
-struct Pulled<R> {
+pub(super) struct Pulled<R> {
     y_bar: Vec<R>,
     theta_bar: Vec<R>,
     stats: Stats,
@@ -336,7 +395,7 @@ struct Pulled<R> {
 
 /// Adds what an adjoint gave to the gradients of `y0` and of the field's parameters; NaN and a report if it
 /// failed.
-fn write_gradients<R: RowScalar, const N: usize, B, E, D, F>(
+pub(super) fn write_gradients<R: RowScalar, const N: usize, B, E, D, F>(
     field: &F,
     parameters: usize,
     pulled: Result<Pulled<R>, SolveError>,

@@ -90,7 +90,7 @@ impl<'s, const L: usize> Quick<'s, L> {
             }
             let size = larger(lambda, self.lambda[l]);
             if size > 0.0 {
-                self.relative[l] += if norms.inside[l] || !self.signs.weighs {
+                self.relative[l] += if norms.inside[l] || !self.signs.weighs() {
                     let [k_bar, y_bar] = [norms.first[0][l], norms.first[1][l]];
                     let z = if k_bar > 0.0 {
                         h * (y_bar / k_bar).sqrt()

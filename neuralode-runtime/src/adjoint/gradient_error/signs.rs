@@ -10,10 +10,10 @@ const STAGES: usize = 17;
 pub struct Signs {
     /// The weights `w_i` of the stages, the last of which has none; all zero in a method without.
     pub weights: [f64; STAGES],
-    /// Whether there are weights.
-    pub(super) weighs: bool,
     /// Absolute coefficients of `z, z^2, ..` in the error of a step of a linear field.
-    step: [f64; STAGES],
+    pub linear: [f64; STAGES],
+    /// Whether there are weights.
+    weighs: bool,
     /// The same for points inside of steps.
     inside: [f64; STAGES],
     stages: usize,
@@ -23,8 +23,8 @@ impl Signs {
     /// What stands in a tableau until its signs are computed.
     pub(crate) const NONE: Self = Self {
         weights: [0.0; STAGES],
+        linear: [0.0; STAGES],
         weighs: false,
-        step: [0.0; STAGES],
         inside: [0.0; STAGES],
         stages: 0,
     };
@@ -50,7 +50,7 @@ impl Signs {
         let mut k = 0;
         while k < S {
             coefficients[k] = dot(&error, &ones, S);
-            signs.step[k] = coefficients[k].abs();
+            signs.linear[k] = coefficients[k].abs();
             let mut point = 0;
             while point < points.len() {
                 signs.inside[k] = signs.inside[k].max(dot(&points[point], &ones, S).abs());
@@ -78,14 +78,19 @@ impl Signs {
         signs
     }
 
+    /// Whether there are weights.
+    pub(crate) const fn weighs(&self) -> bool {
+        self.weighs
+    }
+
     /// The error of a step of a linear field whose Jacobian times the step's size is `z`, with or without points inside.
     pub(super) fn at(&self, z: f64, inside: bool) -> f64 {
         let mut sum = 0.0;
         for k in (0..self.stages).rev() {
             let coefficient = if inside {
-                self.step[k] + self.inside[k]
+                self.linear[k] + self.inside[k]
             } else {
-                self.step[k]
+                self.linear[k]
             };
             sum = z * (coefficient + sum);
         }
@@ -283,7 +288,7 @@ mod tests {
                 let difference = (backward[k] - forward[k]).abs();
                 assert!(difference < 1e-9, "{name}, power {}: {difference:e}", k + 1);
             }
-            assert!(signs.weighs || name == "Euler", "{name}");
+            assert!(signs.weighs() || name == "Euler", "{name}");
             assert!(forward.len() <= STAGES);
         }
     }

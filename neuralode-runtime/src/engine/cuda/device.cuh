@@ -439,9 +439,13 @@ template <class R> NEURALODE_DEVICE void add(const Block& block, int count, cons
 constexpr int STAGES = NEURALODE_STAGES;
 
 struct Method {
-    int stages, order;
+    // `weighs`: whether `signs` are weights.
+    int stages, order, weighs;
     int has[STAGES];
     double a[STAGES][STAGES], b[STAGES], b_err[STAGES], c[STAGES];
+    // `Signs` of the host: weights of the arguments' cotangents, and coefficients of z, z^2, .. in the error of a step of a
+    // linear field.
+    double signs[STAGES], linear[STAGES];
 };
 
 // Who shares a step size.
@@ -454,9 +458,13 @@ struct Options {
     double p, i, d, dt;
     // The size of the first step, or zero to choose one; no size is below dt_min, none above dt_max.
     double dt0, dt_min, dt_max;
+    // Of the tangent that chooses steps too, where there is one.
+    unsigned long long seed;
     int max_steps, share, control;
     // Accepted steps per sample that the record has room for; zero to keep none.
     int record;
+    // Whether a tangent chooses steps too: `Control::Gradients` of the host.
+    int guided;
 };
 
 // The smallest step from t, 8 to 16 units in its last place; `resolution` of the host.
@@ -480,6 +488,8 @@ struct Report {
 template <int T> struct Lanes {
     double t[T], at[T], h[T], size[T], error[T], sum[T];
     double previous[T], log1[T], log2[T], decay[T];
+    // Of the tangent: its size, and how far the neighbour is from the solution per unit of it.
+    double tangent[T], delta[T], spare[T];
     int active[T], accepted[T], rejected[T], status[T], last[T], first[T];
     int any;
     double total;
@@ -527,14 +537,74 @@ NEURALODE_DEVICE double judge(Lanes<T>& lanes, int s, const Options& options, in
     return factor < low ? low : factor > high ? high : factor;
 }
 
+// A launch's part in a solve: who works on what.
+template <int T> struct Work {
+    const Block& block;
+    const Grid& grid;
+    Lanes<T>& lanes;
+    const Options& options;
+    // Of this tile, and of all.
+    int samples, batch;
+    // One number per tile.
+    double* partial;
+};
+
+// From the samples' sums of so many numbers each, in lanes.sum, the mean over all that share a step size with a sample.
+template <int T> NEURALODE_DEVICE void mean(const Work<T>& work, int count, double* to) {
+    const Block& block = work.block;
+    Lanes<T>& lanes = work.lanes;
+    block.sync();
+    if (work.options.share == PER_SAMPLE) {
+        for (int s = block.thread; s < T; s += block.threads) to[s] = lanes.sum[s] / count;
+        block.sync();
+        return;
+    }
+    if (block.thread == 0) {
+        double total = 0.0;
+        for (int s = 0; s < work.samples; ++s) total += lanes.sum[s];
+        lanes.total = total / ((double)work.samples * count);
+        if (work.options.share == PER_BATCH) work.partial[work.grid.index] = total;
+    }
+    if (work.options.share == PER_BATCH) {
+        work.grid.sync(block);
+        if (block.thread == 0) {
+            double total = 0.0;
+            for (int b = 0; b < work.grid.count; ++b) total += ((volatile double*)work.partial)[b];
+            lanes.total = total / ((double)work.batch * count);
+        }
+        // Nobody writes the next sums before everybody has read these.
+        work.grid.sync(block);
+    }
+    block.sync();
+    for (int s = block.thread; s < T; s += block.threads) to[s] = lanes.total;
+    block.sync();
+}
+
+// The sum of the squares of one sample's numbers.
+template <class F, int T, class R> NEURALODE_DEVICE double square_sum(const R* x, int s) {
+    double sum = 0.0;
+    for (int n = 0; n < F::N; ++n) sum += (double)x[n * T + s] * (double)x[n * T + s];
+    return sum;
+}
+
+// The root mean square of everything that shares a step size with each sample.
+template <class F, int T, class R> NEURALODE_DEVICE void root_mean_square(const Work<T>& work, const R* x, double* to) {
+    for (int s = work.block.thread; s < T; s += work.block.threads)
+        work.lanes.sum[s] = s < work.samples ? square_sum<F, T>(x, s) : 0.0;
+    mean(work, F::N, to);
+    for (int s = work.block.thread; s < T; s += work.block.threads) to[s] = sqrt(to[s]);
+    work.block.sync();
+}
+
 // The mean square of scaled errors of everything that shares a step size with each sample, into lanes.error.
 template <class F, int T, class R>
-NEURALODE_DEVICE void mean_square(
-    const Block& block, const Grid& grid, Lanes<T>& lanes, const Options& options, int samples, int batch,
-    double* partial, const R* error, const R* y0, const R* y1) {
+NEURALODE_DEVICE void mean_square(const Work<T>& work, const R* error, const R* y0, const R* y1) {
+    const Block& block = work.block;
+    Lanes<T>& lanes = work.lanes;
+    const Options& options = work.options;
     for (int s = block.thread; s < T; s += block.threads) {
         double sum = 0.0;
-        if (s < samples) {
+        if (s < work.samples) {
             for (int n = 0; n < F::N; ++n) {
                 const int e = n * T + s;
                 const R scale = R(options.atol) + R(options.rtol) * larger(magnitude(y0[e]), magnitude(y1[e]));
@@ -548,31 +618,7 @@ NEURALODE_DEVICE void mean_square(
         }
         lanes.sum[s] = sum;
     }
-    block.sync();
-    if (options.share == PER_SAMPLE) {
-        for (int s = block.thread; s < T; s += block.threads) lanes.error[s] = lanes.sum[s] / F::N;
-        block.sync();
-        return;
-    }
-    if (block.thread == 0) {
-        double total = 0.0;
-        for (int s = 0; s < samples; ++s) total += lanes.sum[s];
-        lanes.total = total / ((double)samples * F::N);
-        if (options.share == PER_BATCH) partial[grid.index] = total;
-    }
-    if (options.share == PER_BATCH) {
-        grid.sync(block);
-        if (block.thread == 0) {
-            double total = 0.0;
-            for (int b = 0; b < grid.count; ++b) total += ((volatile double*)partial)[b];
-            lanes.total = total / ((double)batch * F::N);
-        }
-        // Nobody writes the next sums before everybody has read these.
-        grid.sync(block);
-    }
-    block.sync();
-    for (int s = block.thread; s < T; s += block.threads) lanes.error[s] = lanes.total;
-    block.sync();
+    mean(work, F::N, lanes.error);
 }
 
 // to = y + h sum_j weight_j k_j over the first `count` stages, with each sample's h.
@@ -589,6 +635,100 @@ NEURALODE_DEVICE void combine(
     }
     block.sync();
 }
+
+// 1 or -1 from a seed and a place; `random_sign` of the host.
+NEURALODE_DEVICE double random_sign(unsigned long long seed, unsigned long long place) {
+    unsigned long long bits = seed + (place + 1ull) * 0x9e3779b97f4a7c15ull;
+    bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9ull;
+    bits = (bits ^ bits >> 27) * 0x94d049bb133111ebull;
+    return (bits ^ bits >> 31) >> 63 ? -1.0 : 1.0;
+}
+
+// A tangent beside the solution, which chooses steps too; `tangent_control` of the host, with the same arithmetic.
+template <class F, int T, class R> struct Tangent {
+    const Work<T>& work;
+    const R* theta;
+    R* field_work;
+    // At both ends of a step, its stages, and the state of its neighbour.
+    R *v, *v1, *k, *neighbour;
+
+    // The random part of the tangent after so many steps.
+    NEURALODE_DEVICE R sign(int e, int steps) const {
+        const int n = e / T, s = e % T;
+        const unsigned long long sample = work.options.share == PER_SAMPLE ? 0 : work.grid.index * T + s;
+        return R(random_sign(work.options.seed + (unsigned long long)steps, sample * F::N + n));
+    }
+    // How far the neighbour of y is, per unit of the tangent.
+    NEURALODE_DEVICE void set_distance(const R* y) const {
+        constexpr double CUBE_ROOT_OF_EPSILON = sizeof(R) == 4 ? 4.9215666011518501e-3 : 6.0554544523933429e-6;
+        double* delta = work.lanes.delta;
+        root_mean_square<F, T>(work, y, delta);
+        for (int s = work.block.thread; s < T; s += work.block.threads)
+            delta[s] = CUBE_ROOT_OF_EPSILON * (delta[s] + work.options.atol / work.options.rtol);
+        work.block.sync();
+    }
+    // Moves the neighbour, which holds the tangent, beside y, and writes the tangent's derivative there. dy is that of y.
+    NEURALODE_DEVICE void derive(const R* y, const R* dy, R* rate) const {
+        const Block& block = work.block;
+        for (int e = block.thread; e < F::N * T; e += block.threads) neighbour[e] = y[e] + R(work.lanes.delta[e % T]) * neighbour[e];
+        block.sync();
+        F::template eval<T>(block, theta, work.lanes.at, neighbour, rate, field_work);
+        for (int e = block.thread; e < F::N * T; e += block.threads) {
+            const R scale = R(1.0 / work.lanes.delta[e % T]);
+            rate[e] = scale * rate[e] - scale * dy[e];
+        }
+        block.sync();
+    }
+    // The tangent at the start, and its derivative.
+    NEURALODE_DEVICE void start(const R* y, const R* dy) const {
+        for (int e = work.block.thread; e < F::N * T; e += work.block.threads) neighbour[e] = v[e] = sign(e, 0);
+        set_distance(y);
+        root_mean_square<F, T>(work, v, work.lanes.tangent);
+        derive(y, dy, k);
+    }
+    // The larger one of lanes.error and the mean square of this error, beside rtol of the tangent's size at both ends.
+    NEURALODE_DEVICE void add_mean_square(const R* error, const R* end) const {
+        Lanes<T>& lanes = work.lanes;
+        // Two places that hold nothing between the steps' start and their judgement.
+        double *size = lanes.at, *of_error = lanes.spare;
+        root_mean_square<F, T>(work, end, size);
+        root_mean_square<F, T>(work, error, of_error);
+        for (int s = work.block.thread; s < T; s += work.block.threads) {
+            const double unit = work.options.rtol * larger(lanes.tangent[s], size[s]);
+            const double scaled = of_error[s] / larger(unit, 2.2250738585072014e-308);
+            lanes.error[s] = larger(lanes.error[s], scaled * scaled);
+        }
+        work.block.sync();
+    }
+    // After a step to y, of the samples that took it: the tangent gets its size back, and a part in every direction. `rate`
+    // and `neighbour` are lost.
+    NEURALODE_DEVICE void go_on(const R* y, const R* dy, R* rate, int last_stage) const {
+        const Block& block = work.block;
+        Lanes<T>& lanes = work.lanes;
+        double* size = lanes.spare;
+        root_mean_square<F, T>(work, v1, size);
+        for (int e = block.thread; e < F::N * T; e += block.threads) {
+            const int s = e % T;
+            if (lanes.active[s] != 1) {
+                neighbour[e] = v[e];
+                continue;
+            }
+            v[e] = v1[e];
+            k[e] = k[last_stage * F::N * T + e];
+            if (finite(size[s]) && size[s] > 0.0) v[e] = R(1.0 / size[s]) * v[e] + R(0.1) * sign(e, lanes.accepted[s] + 1);
+            neighbour[e] = v[e];
+        }
+        block.sync();
+        set_distance(y);
+        root_mean_square<F, T>(work, v, lanes.tangent);
+        derive(y, dy, rate);
+        for (int e = block.thread; e < F::N * T; e += block.threads) {
+            const int s = e % T;
+            if (lanes.active[s] == 1 && finite(size[s]) && size[s] > 0.0) k[e] = rate[e];
+        }
+        block.sync();
+    }
+};
 
 // The size of each sample's last step times the rate of the fastest decay that it saw; `stiffness` of the host.
 template <class F, int T, class R>
@@ -629,9 +769,9 @@ NEURALODE_DEVICE void see_decay(
 }
 
 // Numbers of R in the workspace of a block: the state, the new one, its error, a stage's state, the stages and their
-// cotangents, and what the field needs.
+// cotangents or tangents, the tangent at both ends of a step, and what the field needs.
 template <class F, int T> NEURALODE_DEVICE constexpr int workspace() {
-    return F::N * T * (4 + 2 * STAGES) + F::WORK * T;
+    return F::N * T * (6 + 2 * STAGES) + F::WORK * T;
 }
 
 // A whole solve of the samples first..first + T of the batch. Rows are samples: y0[sample * N + feature].
@@ -649,8 +789,13 @@ NEURALODE_DEVICE void solve(
     R* error = y1 + TILE_SIZE;
     R* stage = error + TILE_SIZE;
     R* k = stage + TILE_SIZE;
-    R* field_work = k + 2 * STAGES * TILE_SIZE;
+    R* k_tangent = k + STAGES * TILE_SIZE;
+    R* v = k_tangent + STAGES * TILE_SIZE;
+    R* field_work = v + 2 * TILE_SIZE;
     const int last_stage = method.stages - 1;
+    const Work<T> all = {block, grid, lanes, options, samples, batch, partial};
+    // The error of a step is not known before its stages: until then its place is free.
+    const Tangent<F, T, R> tangent = {all, theta, field_work, v, v + TILE_SIZE, k_tangent, error};
     R* k_last = k + last_stage * TILE_SIZE;
     const bool adaptive = options.control != EQUAL;
     const double span = options.t1 - options.t0, direction = span < 0.0 ? -1.0 : 1.0;
@@ -682,13 +827,16 @@ NEURALODE_DEVICE void solve(
     }
     block.sync();
     F::template eval<T>(block, theta, lanes.at, y, k, field_work);
+    if (options.guided) tangent.start(y, k);
 
     if (adaptive && options.dt0 == 0.0) {
         // The first step of Hairer, Norsett and Wanner; `previous` holds d0 and then h0 for a while.
-        mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, y, y, y);
+        mean_square<F, T>(all, y, y, y);
+        if (options.guided) tangent.add_mean_square(v, v);
         for (int s = block.thread; s < T; s += block.threads) lanes.log1[s] = sqrt(lanes.error[s]);
         block.sync();
-        mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, k, y, y);
+        mean_square<F, T>(all, k, y, y);
+        if (options.guided) tangent.add_mean_square(k_tangent, v);
         for (int s = block.thread; s < T; s += block.threads) {
             const double d0 = lanes.log1[s], d1 = sqrt(lanes.error[s]);
             const double probe = d0 < 1e-5 || d1 < 1e-5 ? 1e-6 : 0.01 * d0 / d1;
@@ -699,10 +847,23 @@ NEURALODE_DEVICE void solve(
         block.sync();
         for (int e = block.thread; e < TILE_SIZE; e += block.threads) stage[e] = y[e] + R(direction * lanes.h[e % T]) * k[e];
         block.sync();
-        F::template eval<T>(block, theta, lanes.at, stage, error, field_work);
-        for (int e = block.thread; e < TILE_SIZE; e += block.threads) error[e] -= k[e];
+        R* there = y1;
+        F::template eval<T>(block, theta, lanes.at, stage, there, field_work);
+        if (options.guided) {
+            R* rate = k_tangent + TILE_SIZE;
+            for (int e = block.thread; e < TILE_SIZE; e += block.threads)
+                error[e] = v[e] + R(direction * lanes.h[e % T]) * k_tangent[e];
+            tangent.set_distance(stage);
+            tangent.derive(stage, there, rate);
+            for (int e = block.thread; e < TILE_SIZE; e += block.threads) rate[e] -= k_tangent[e];
+        }
+        for (int e = block.thread; e < TILE_SIZE; e += block.threads) there[e] -= k[e];
         block.sync();
-        mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, error, y, y);
+        mean_square<F, T>(all, there, y, y);
+        if (options.guided) {
+            tangent.add_mean_square(k_tangent + TILE_SIZE, v);
+            tangent.set_distance(y);
+        }
         for (int s = block.thread; s < T; s += block.threads) {
             const double h0 = lanes.h[s], d1 = lanes.log2[s], d2 = sqrt(lanes.error[s]) / h0;
             const double most = larger(d1, d2);
@@ -760,8 +921,22 @@ NEURALODE_DEVICE void solve(
             combine<F, T>(block, lanes, method, i == last_stage ? method.b : method.a[i], i, y, k, into);
             F::template eval<T>(block, theta, lanes.at, into, k + i * TILE_SIZE, field_work);
         }
+        if (options.guided) {
+            for (int i = 1; i < method.stages; ++i) {
+                if (!method.has[i]) continue;
+                const bool ends = i == last_stage;
+                const double* weights = ends ? method.b : method.a[i];
+                for (int s = block.thread; s < T; s += block.threads) lanes.at[s] = lanes.t[s] + method.c[i] * lanes.h[s];
+                if (!ends) combine<F, T>(block, lanes, method, weights, i, y, k, stage);
+                combine<F, T>(block, lanes, method, weights, i, v, k_tangent, tangent.neighbour);
+                if (ends) copy(block, TILE_SIZE, tangent.neighbour, tangent.v1);
+                tangent.derive(ends ? y1 : stage, k + i * TILE_SIZE, k_tangent + i * TILE_SIZE);
+            }
+            combine<F, T>(block, lanes, method, method.b_err, method.stages, (const R*)nullptr, k_tangent, stage);
+        }
         combine<F, T>(block, lanes, method, method.b_err, method.stages, (const R*)nullptr, k, error);
-        mean_square<F, T>(block, grid, lanes, options, samples, batch, partial, error, y, y1);
+        mean_square<F, T>(all, error, y, y1);
+        if (options.guided) tangent.add_mean_square(stage, tangent.v1);
         // All samples that go on have as many attempts behind them.
         if (adaptive && ++attempts == options.max_steps)
             see_decay<F, T>(block, lanes, method, options, theta, y, y1, k, stage, error, field_work);
@@ -800,6 +975,11 @@ NEURALODE_DEVICE void solve(
             k[e] = k_last[e];
         }
         block.sync();
+        if (options.guided) {
+            for (int s = block.thread; s < T; s += block.threads) lanes.at[s] = lanes.t[s] + lanes.h[s];
+            block.sync();
+            tangent.go_on(y, k, stage, last_stage);
+        }
         for (int s = block.thread; s < T; s += block.threads) {
             if (lanes.active[s] == 1) {
                 if (options.record > 0) {
@@ -836,13 +1016,21 @@ NEURALODE_DEVICE void solve(
     block.sync();
 }
 
+// What a walk back leaves of a step in one column, which is a sample or a tile: its size, zero where there is none, and squares
+// of norms. `error` is that of the weighed cotangents of the stages' arguments; in a method without weights `first` and
+// `error` are those of the cotangents of the first stage and of its argument.
+struct StepNorms {
+    double h, lambda, error, first;
+};
+
 // The exact derivative of the accepted steps of `solve`: from y1_bar, the cotangent of its result, to that of y0 and the
 // tile's part of that of the parameters, which starts at zero. Stages are computed anew from the recorded states.
+// `norms` has rows of `columns` columns: first that of y1_bar, then those of the steps, in the order of the walk.
 template <class F, int T, class R>
 NEURALODE_DEVICE void pull_back(
-    const Block& block, const Grid& grid, Lanes<T>& lanes, const Method& method, int batch, const R* theta, const R* y1_bar,
-    R* y0_bar, R* theta_bar, R* work, const Report* reports, const double* record_t, const double* record_h,
-    const R* record_y) {
+    const Block& block, const Grid& grid, Lanes<T>& lanes, const Method& method, const Options& options, int batch,
+    const R* theta, const R* y1_bar, R* y0_bar, R* theta_bar, R* work, const Report* reports, const double* record_t,
+    const double* record_h, const R* record_y, StepNorms* norms) {
     constexpr int N = F::N, TILE_SIZE = N * T;
     const int first = grid.index * T;
     const int samples = batch - first < T ? batch - first : T;
@@ -852,7 +1040,24 @@ NEURALODE_DEVICE void pull_back(
     R* stage = cotangent + TILE_SIZE;
     R* k = stage + TILE_SIZE;
     R* g = k + STAGES * TILE_SIZE;
-    R* field_work = g + STAGES * TILE_SIZE;
+    R* field_work = g + (STAGES + 2) * TILE_SIZE;
+    const int columns = options.share == PER_SAMPLE ? batch : grid.count;
+    // From the samples' squares, in four places of `lanes`, a row of norms.
+    const auto leave = [&](int row) {
+        block.sync();
+        StepNorms* to = norms + (long long)row * columns;
+        const bool own = options.share == PER_SAMPLE;
+        for (int s = block.thread; s < (own ? samples : 1); s += block.threads) {
+            StepNorms sum = {lanes.h[s], 0.0, 0.0, 0.0};
+            for (int of = own ? s : 0; of < (own ? s + 1 : samples); ++of) {
+                sum.lambda += lanes.log1[of];
+                sum.error += lanes.error[of];
+                sum.first += lanes.log2[of];
+            }
+            to[own ? first + s : grid.index] = sum;
+        }
+        block.sync();
+    };
     for (int e = block.thread; e < F::PARAMS; e += block.threads) theta_bar[e] = R(0);
     for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
         const int n = e / T, s = e % T;
@@ -864,6 +1069,11 @@ NEURALODE_DEVICE void pull_back(
             if (reports[first + s].accepted > lanes.any) lanes.any = reports[first + s].accepted;
     }
     block.sync();
+    for (int s = block.thread; s < samples; s += block.threads) {
+        lanes.log1[s] = square_sum<F, T>(lambda, s);
+        lanes.h[s] = lanes.error[s] = lanes.log2[s] = 0.0;
+    }
+    leave(0);
     const int longest = lanes.any;
     const int counted = method.stages - 1;
     for (int back = 1; back <= longest; ++back) {
@@ -903,6 +1113,9 @@ NEURALODE_DEVICE void pull_back(
                 cotangent[e] = sum;
             }
             block.sync();
+            if (i == 0)
+                for (int s = block.thread; s < samples; s += block.threads) lanes.log2[s] = square_sum<F, T>(cotangent, s);
+            block.sync();
             F::template vjp<T>(block, theta, lanes.at, stage, cotangent, g + i * TILE_SIZE, theta_bar, field_work);
         }
         for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
@@ -913,12 +1126,77 @@ NEURALODE_DEVICE void pull_back(
             lambda[e] = sum;
         }
         block.sync();
+        for (int s = block.thread; s < samples; s += block.threads) {
+            double error = method.weighs ? 0.0 : square_sum<F, T>(g, s);
+            for (int n = 0; method.weighs && n < N; ++n) {
+                double sum = 0.0;
+                for (int j = 0; j < counted; ++j)
+                    if (used >> j & 1) sum += method.signs[j] * (double)g[j * TILE_SIZE + n * T + s];
+                error += sum * sum;
+            }
+            lanes.error[s] = error;
+            lanes.log1[s] = square_sum<F, T>(lambda, s);
+        }
+        leave(back);
     }
     for (int e = block.thread; e < TILE_SIZE; e += block.threads) {
         const int n = e / T, s = e % T;
         if (s < samples) y0_bar[(first + s) * N + n] = lambda[e];
     }
     block.sync();
+}
+
+// What the norms of a walk back say of its gradient; `Quick` of the host.
+struct Doubt {
+    // The error, as far as these tell.
+    double error;
+    // Whether steps that grew tenfold led to one that is a large part of the span.
+    int grew;
+};
+
+// Of the walk in the columns from..to, which have one step size.
+NEURALODE_DEVICE Doubt doubt(
+    const Method& method, const Options& options, const StepNorms* norms, int rows, int columns, int from, int to) {
+    const double span = magnitude(options.t1 - options.t0);
+    double relative = 0.0, weighted = 0.0, weight = 0.0, given = 0.0, lambda = 0.0, last = 0.0, next = 0.0;
+    Doubt doubt = {0.0, 0};
+    for (int row = 0; row < rows; ++row) {
+        const StepNorms* at = norms + (long long)row * columns;
+        const double h = magnitude(at[from].h);
+        if (row > 0 && h == 0.0) break;
+        StepNorms sum = {h, 0.0, 0.0, 0.0};
+        for (int column = from; column < to; ++column) {
+            sum.lambda += at[column].lambda;
+            sum.error += at[column].error;
+            sum.first += at[column].first;
+        }
+        const double before = lambda;
+        lambda = sqrt(sum.lambda);
+        if (row == 0) {
+            given = lambda;
+            continue;
+        }
+        const double size = larger(lambda, before);
+        if (size > 0.0) {
+            double error = 0.0;
+            if (method.weighs) {
+                error = sqrt(sum.error) / size;
+            } else if (sum.first > 0.0) {
+                const double z = h * sqrt(sum.error / sum.first);
+                for (int k = method.stages - 1; k >= 0; --k) error = z * (method.linear[k] + error);
+            }
+            relative += error;
+            weighted += relative * size * h;
+            weight += size * h;
+        }
+        if (last >= 0.3 * span && last > 2.0 * next && next >= 9.999 * h) doubt.grew = 1;
+        last = next;
+        next = h;
+    }
+    const double scale = lambda > given ? lambda : given;
+    const double y = scale > 0.0 ? relative * (lambda / scale) : 0.0, theta = weight > 0.0 ? weighted / weight : 0.0;
+    doubt.error = !(finite(y) && finite(theta)) ? HUGE_SIZE : y > theta ? y : theta;
+    return doubt;
 }
 
 }  // namespace neuralode

@@ -34,6 +34,43 @@ extern "C" __global__ void neuralode_summarise(const Report* reports, int batch,
     summary->error = report.error;
 }
 
+// How wrong a gradient may be: the largest error of a walk back, the first sample of that walk, and how many walks ask for a
+// second look.
+struct Verdict {
+    double error;
+    int sample, suspicious;
+};
+
+// One block of 256 threads at most. `norms` has so many rows, with a column for each sample if each has step sizes of its
+// own, else for each tile.
+extern "C" __global__ void neuralode_doubt(
+    const Method* method, const Options options, int batch, const StepNorms* norms, int rows, int columns,
+    double suspicious, Verdict* verdict) {
+    __shared__ Verdict of[256];
+    const bool own = options.share == PER_SAMPLE;
+    Verdict worst = {-1.0, 0, 0};
+    for (int walk = threadIdx.x; walk < (own ? batch : 1); walk += blockDim.x) {
+        const Doubt found = own ? doubt(*method, options, norms, rows, columns, walk, walk + 1)
+                                : doubt(*method, options, norms, rows, columns, 0, columns);
+        if (found.grew || found.error > suspicious) worst.suspicious += 1;
+        if (found.error > worst.error) {
+            worst.error = found.error;
+            worst.sample = walk;
+        }
+    }
+    of[threadIdx.x] = worst;
+    __syncthreads();
+    if (threadIdx.x != 0) return;
+    for (int i = 1; i < (int)blockDim.x; ++i) {
+        worst.suspicious += of[i].suspicious;
+        if (of[i].error > worst.error || (of[i].error == worst.error && of[i].sample < worst.sample)) {
+            worst.error = of[i].error;
+            worst.sample = of[i].sample;
+        }
+    }
+    *verdict = worst;
+}
+
 // to[i] += the sum over parts of part[part * stride + from + i], in their order.
 extern "C" __global__ void neuralode_add(const Real* part, int parts, int stride, int from, int count, Real* to) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;

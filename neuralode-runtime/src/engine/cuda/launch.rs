@@ -17,13 +17,15 @@ use dfdx::shapes::Dtype;
 
 use super::{
     layout::{
-        int, method, Options, Summary, DECAY, MAX_STEPS, RECORD_FULL, REPORT, SUMMARY, TOO_SMALL,
+        int, method, Options, Summary, Verdict, DECAY, MAX_STEPS, RECORD_FULL, REPORT, STEP_NORMS,
+        SUMMARY, TOO_SMALL, VERDICT,
     },
     source::{Precision, Program},
 };
 use crate::{
+    adjoint::gradient_error::SUSPICIOUS,
     error::{Quantity, SolveError},
-    options::{Controller, SolveOptions, StepSizes},
+    options::{Control, Controller, SolveOptions, StepSizes},
     resolution::resolution,
     stats::Stats,
     stiffness::{is_stiff, stable_up_to},
@@ -86,6 +88,7 @@ pub(crate) struct Kernels {
     device: Arc<CudaDevice>,
     solve: CudaFunction,
     pull_back: CudaFunction,
+    doubt: CudaFunction,
     summarise: CudaFunction,
     add: CudaFunction,
     first_not_finite: CudaFunction,
@@ -104,6 +107,8 @@ pub(crate) struct Kernels {
 #[derive(Debug)]
 pub(crate) struct Record<R> {
     options: Options,
+    per_sample: bool,
+    room: usize,
     batch: usize,
     method: CudaSlice<u64>,
     theta: CudaSlice<R>,
@@ -123,6 +128,8 @@ pub(crate) struct Pulled<R> {
     theta_bars: CudaSlice<R>,
     tiles: usize,
     pub(crate) stats: Stats,
+    /// How wrong the gradient may be.
+    pub(crate) verdict: Verdict,
 }
 
 impl Kernels {
@@ -148,6 +155,7 @@ impl Kernels {
         let names = [
             Program::SOLVE,
             Program::PULL_BACK,
+            Program::DOUBT,
             Program::SUMMARISE,
             Program::ADD,
             Program::FIRST_NOT_FINITE,
@@ -166,6 +174,7 @@ impl Kernels {
             device: Arc::clone(device),
             solve: function(Program::SOLVE)?,
             pull_back: function(Program::PULL_BACK)?,
+            doubt: function(Program::DOUBT)?,
             summarise: function(Program::SUMMARISE)?,
             add: function(Program::ADD)?,
             first_not_finite: function(Program::FIRST_NOT_FINITE)?,
@@ -305,13 +314,17 @@ impl Kernels {
             let (accepted, rejected) = (summary.accepted / share, summary.rejected / share);
             let starts = if shared { 1 } else { batch };
             let stats = Stats {
-                field_calls: starts * calls.start + calls.step * (accepted + rejected),
+                field_calls: starts * calls.start
+                    + calls.step * (accepted + rejected)
+                    + calls.accepted * accepted,
                 accepted,
                 rejected,
                 ..Stats::default()
             };
             let record = keep.then(|| Record {
                 options: of_kernel,
+                per_sample: !shared,
+                room,
                 batch,
                 method,
                 theta,
@@ -321,8 +334,6 @@ impl Kernels {
                 cost: Stats {
                     field_calls: accepted * calls.again,
                     vjps: accepted * calls.back,
-                    // The walk back on the device leaves no norms.
-                    gradient_error: f64::NAN,
                     ..Stats::default()
                 },
             });
@@ -445,7 +456,8 @@ impl Kernels {
         Ok(first.filter(|&first| first < count))
     }
 
-    /// Pulls `y1_bar`, the cotangent of the solution, back through the recorded steps, in one launch.
+    /// Pulls `y1_bar`, the cotangent of the solution, back through the recorded steps, in one launch, and judges the gradient
+    /// by the norms of the walk, in another.
     ///
     /// # Errors
     /// [`SolveError::NonFinite`] for a cotangent or a gradient that is not finite, [`SolveError::Device`].
@@ -473,10 +485,17 @@ impl Kernels {
         let mut y_bar = self.zeros::<R>(batch * self.features)?;
         let mut theta_bars = self.zeros::<R>(tiles * self.parameters)?;
         let mut work = self.zeros::<R>(tiles * self.workspace)?;
+        let (rows, columns) = (
+            record.room + 1,
+            if record.per_sample { batch } else { tiles },
+        );
+        let mut norms = self.zeros::<f64>(rows * columns * STEP_NORMS)?;
         // SAFETY: `neuralode_pull_back(const Method*, Options, int batch, const Real* theta, const Real* y1_bar,
-        // Real* y0_bar, Real* theta_bar, Real* work, const Report*, const double* record_times, const Real* record_y)`, with
-        // options and record of one solve of this program, so of equal lengths; `features` numbers per sample of y1_bar
-        // and y0_bar, `parameters` per tile of theta_bar, `workspace` per tile of `work`. Tiles do not wait.
+        // Real* y0_bar, Real* theta_bar, Real* work, const Report*, const double* record_times, const Real* record_y,
+        // StepNorms* norms)`, with options and record of one solve of this program, so of equal lengths; `features` numbers
+        // per sample of y1_bar and y0_bar, `parameters` per tile of theta_bar, `workspace` per tile of `work`; a row of
+        // `norms`, of four doubles per sample if each has step sizes of its own and else per tile, for each recorded step and
+        // one more. Tiles do not wait.
         unsafe {
             self.pull_back.clone().launch(
                 Self::grid(tiles, self.threads),
@@ -492,6 +511,7 @@ impl Kernels {
                     &record.reports,
                     &record.times,
                     &record.states,
+                    &mut norms,
                 ),
             )
         }
@@ -511,7 +531,37 @@ impl Kernels {
             theta_bars,
             tiles,
             stats: record.cost,
+            verdict: self.judge(record, &norms, (rows, columns))?,
         })
+    }
+
+    /// What the norms of a walk back say of its gradient.
+    fn judge<R: Scalar>(
+        &self,
+        record: &Record<R>,
+        norms: &CudaSlice<f64>,
+        (rows, columns): (usize, usize),
+    ) -> Result<Verdict, SolveError> {
+        let mut words = self.zeros::<u64>(VERDICT)?;
+        // SAFETY: `neuralode_doubt(const Method*, Options, int batch, const StepNorms*, int rows, int columns, double, Verdict*)`
+        // with the rows and columns that the walk back wrote, four doubles each, and a verdict of two words; one block of 256
+        // threads.
+        unsafe {
+            let arguments = (
+                &record.method,
+                record.options,
+                int(record.batch),
+                norms,
+                int(rows),
+                int(columns),
+                SUSPICIOUS,
+                &mut words,
+            );
+            self.doubt.clone().launch(Self::grid(1, 256), arguments)
+        }
+        .map_err(driver)?;
+        let words = self.device.dtoh_sync_copy(&words).map_err(driver)?;
+        Verdict::from_words(&words).ok_or_else(|| SolveError::device("no verdict came back"))
     }
 
     /// Adds the cotangent of `y0` to `gradient`, which is as long.
@@ -563,10 +613,12 @@ impl Kernels {
     }
 }
 
-/// Field evaluations at the start and per attempted step; those and products of the way back per accepted one.
+/// Field evaluations at the start, per attempted and per accepted step; those and products of the way back per accepted
+/// one.
 struct Calls {
     start: usize,
     step: usize,
+    accepted: usize,
     again: usize,
     back: usize,
 }
@@ -592,9 +644,12 @@ fn calls(options: &SolveOptions) -> Calls {
     let (stages, back) = options.solver.with_tableau(Count);
     let chosen =
         options.dt0.is_none() && !matches!(options.controller, Controller::Constant { .. });
+    let guided = options.is_adaptive() && matches!(options.control, Control::Gradients { .. });
+    let states = 1 + usize::from(guided);
     Calls {
-        start: 1 + usize::from(chosen),
-        step: stages,
+        start: states * (1 + usize::from(chosen)),
+        step: states * stages,
+        accepted: usize::from(guided),
         again: stages.saturating_sub(1),
         back,
     }

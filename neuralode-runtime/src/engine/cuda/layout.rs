@@ -4,7 +4,7 @@
 use cudarc::driver::DeviceRepr;
 
 use crate::{
-    options::{Controller, SolveOptions, StepSizes},
+    options::{Control, Controller, SolveOptions, StepSizes},
     tableau::{ButcherTableau, WithTableau},
 };
 
@@ -36,13 +36,15 @@ pub(super) struct Options {
     dt0: f64,
     dt_min: f64,
     dt_max: f64,
+    seed: u64,
     max_steps: i32,
     share: i32,
     control: i32,
     record: i32,
+    guided: i32,
 }
 
-// SAFETY: `repr(C)`, and field by field the struct `Options` of `device.cuh`: eleven doubles, then four ints.
+// SAFETY: `repr(C)`, and field by field the struct `Options` of `device.cuh`: eleven doubles, a 64-bit word, then five ints.
 unsafe impl DeviceRepr for Options {}
 
 impl Options {
@@ -52,6 +54,10 @@ impl Options {
             Controller::PI => (PROPORTIONAL_INTEGRAL, [0.0; 3], 0.0),
             Controller::Pid { p, i, d } => (PID, [p, i, d], 0.0),
             Controller::Constant { dt } => (EQUAL, [0.0; 3], dt),
+        };
+        let seed = match options.control {
+            Control::Gradients { seed } if options.is_adaptive() => Some(seed),
+            _ => None,
         };
         Self {
             t0: options.t0,
@@ -63,6 +69,7 @@ impl Options {
             dt0: options.dt0.unwrap_or(0.0),
             dt_min: options.dt_min.unwrap_or(0.0),
             dt_max: options.dt_max.unwrap_or(f64::INFINITY),
+            seed: seed.unwrap_or(0),
             max_steps: int(options.max_steps),
             share: match options.steps {
                 StepSizes::Shared => PER_BATCH,
@@ -70,6 +77,7 @@ impl Options {
             },
             control,
             record: int(record),
+            guided: i32::from(seed.is_some()),
         }
     }
 }
@@ -89,7 +97,8 @@ pub(super) fn method(options: &SolveOptions, stages: usize) -> Vec<u64> {
         type Output = Vec<u64>;
 
         fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Vec<u64> {
-            let mut ints = vec![S as u64, tableau.order as u64];
+            let signs = &tableau.signs;
+            let mut ints = vec![S as u64, tableau.order as u64, u64::from(signs.weighs())];
             ints.extend((0..self.stages).map(|i| u64::from(i < S && tableau.has_stage(i))));
             ints.resize(ints.len().next_multiple_of(2), 0);
             let pairs = ints.chunks_exact(2);
@@ -105,6 +114,8 @@ pub(super) fn method(options: &SolveOptions, stages: usize) -> Vec<u64> {
             row(&tableau.b);
             row(&tableau.b_err);
             row(&tableau.c);
+            row(&signs.weights[..S]);
+            row(&signs.linear[..S]);
             words
         }
     }
@@ -116,6 +127,10 @@ pub(super) fn method(options: &SolveOptions, stages: usize) -> Vec<u64> {
 pub(super) const REPORT: usize = 6;
 pub(super) const DECAY: usize = 5;
 pub(super) const SUMMARY: usize = 6;
+
+/// Doubles of a `StepNorms`, words of a `Verdict`.
+pub(super) const STEP_NORMS: usize = 4;
+pub(super) const VERDICT: usize = 2;
 
 /// What all samples reported together.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +158,29 @@ impl Summary {
             t: f64::from_bits(t),
             h: f64::from_bits(h),
             error: f64::from_bits(error),
+        })
+    }
+}
+
+/// What the walks back say of a gradient.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdict {
+    /// The largest estimate of a walk, and its first sample.
+    pub(crate) error: f64,
+    pub(crate) sample: usize,
+    /// Whether a walk asks for a second look.
+    pub(crate) suspicious: bool,
+}
+
+impl Verdict {
+    pub(super) fn from_words(words: &[u64]) -> Option<Self> {
+        let &[error, rest] = words else {
+            return None;
+        };
+        Some(Self {
+            error: f64::from_bits(error),
+            sample: usize::try_from(rest & 0xffff_ffff).ok()?,
+            suspicious: rest >> 32 != 0,
         })
     }
 }

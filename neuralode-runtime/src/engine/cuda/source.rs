@@ -346,7 +346,7 @@ impl FieldSource {
             .map(|step| step.produced + step.kept)
             .sum();
         let back: usize = (0..=self.steps.len()).map(|index| self.width(index)).sum();
-        let numbers = (self.features * (4 + 2 * stages) + rows + back) * tile;
+        let numbers = (self.features * (6 + 2 * stages) + rows + back) * tile;
         let shared = (numbers + self.parameters()) * precision.bytes();
         Program {
             field: self.name.clone(),
@@ -359,7 +359,7 @@ impl FieldSource {
             stages,
             workspace: numbers,
             parameters: self.parameters(),
-            in_shared_memory: shared + 96 * tile + 1024 <= SHARED_MEMORY,
+            in_shared_memory: shared + 128 * tile + 1024 <= SHARED_MEMORY,
         }
     }
 }
@@ -383,6 +383,8 @@ impl Program {
     pub const SOLVE: &'static str = "neuralode_solve";
     /// The name of the kernel that pulls cotangents back through the recorded steps.
     pub const PULL_BACK: &'static str = "neuralode_pull_back";
+    /// The name of the kernel that says how wrong a gradient may be.
+    pub const DOUBT: &'static str = "neuralode_doubt";
     /// The name of the kernel that sums the reports of all samples up.
     pub const SUMMARISE: &'static str = "neuralode_summarise";
     /// The name of the kernel that adds the tiles' parts of a cotangent to a gradient.
@@ -474,7 +476,8 @@ extern \"C\" __global__ void {solve}(
 
 extern \"C\" __global__ void {pull_back}(
     const Method* method, const Options options, int batch, const Real* theta, const Real* y1_bar, Real* y0_bar,
-    Real* theta_bar, Real* work, const Report* reports, const double* record_times, const Real* record_y) {{
+    Real* theta_bar, Real* work, const Report* reports, const double* record_times, const Real* record_y,
+    StepNorms* norms) {{
     const Block block = {{(int)threadIdx.x, (int)blockDim.x}};
     const Grid grid = {{(int)blockIdx.x, (int)gridDim.x, nullptr}};
     __shared__ Lanes<{tile}> lanes;
@@ -482,9 +485,9 @@ extern \"C\" __global__ void {pull_back}(
     // First all times, then all sizes.
     const long long sizes = (long long)grid.count * options.record * {tile} + steps;
     pull_back<{field}, {tile}>(
-        block, grid, lanes, *method, batch, {theta}, y1_bar, y0_bar,
+        block, grid, lanes, *method, options, batch, {theta}, y1_bar, y0_bar,
         theta_bar + (long long)grid.index * {field}::PARAMS, {work}, reports,
-        record_times + steps, record_times + sizes, record_y + steps * {field}::N);
+        record_times + steps, record_times + sizes, record_y + steps * {field}::N, norms);
 }}
 {KERNELS}"
         )
