@@ -7,7 +7,7 @@ use syn::{Attribute, Ident, Visibility};
 use crate::{
     ast::{plain, Derived, Value},
     generics::Generics,
-    spatial::Spatial,
+    spatial::{Spatial, SpatialKind},
     stateful::Stateful,
 };
 
@@ -196,6 +196,22 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// Whether the derivative jumps somewhere.
+    pub(crate) fn has_kinks(&self) -> bool {
+        self.layers.iter().any(|layer| match &layer.kind {
+            LayerKind::Residual(inner) => inner.has_kinks(),
+            LayerKind::Activation(activation) | LayerKind::Dense { activation, .. } => {
+                activation.has_kinks()
+            }
+            LayerKind::Spatial(Spatial { kind, .. }) => match kind {
+                SpatialKind::Conv { activation, .. } => activation.has_kinks(),
+                SpatialKind::MaxPool(_) => true,
+                SpatialKind::AvgPool(_) | SpatialKind::GlobalAvgPool => false,
+            },
+            _ => false,
+        })
+    }
+
     /// The layer that stands for its whole stage: the only one, or the only one with parameters or settings. Such a
     /// stage is stored as that layer, and parameter paths name the stage alone (`encoder.weight`).
     pub(crate) fn sole_layer(&self) -> Option<&Layer> {
@@ -353,6 +369,13 @@ pub(crate) enum Activation {
     Gelu,
     Silu,
     Softplus,
+}
+
+impl Activation {
+    /// Whether the derivative jumps somewhere.
+    const fn has_kinks(self) -> bool {
+        matches!(self, Self::Relu | Self::LeakyRelu)
+    }
 }
 
 impl Activation {

@@ -58,6 +58,12 @@ pub trait Differentiable: VectorField {
     /// [`SolveError::Device`] if the device fails.
     fn zero_params(&mut self) -> Result<Self::Params, SolveError>;
 
+    /// Whether the derivative of `f` jumps somewhere, as that of a relu. The cheap sign of a gradient's error
+    /// ([`crate::adjoint::gradient_error`]) is made for smooth fields: here it leads to a second look earlier.
+    fn has_kinks(&self) -> bool {
+        false
+    }
+
     /// Writes `(df/dy)^T c` into `y_bar` and `(df/dtheta)^T c` into `theta_bar`, both at `(t, y)`, where
     /// `c` is `cotangent`; their old contents mean nothing. Costs about three evaluations of the field.
     ///

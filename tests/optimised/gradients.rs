@@ -8,7 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{collections::BTreeMap, env};
+use std::{collections::BTreeMap, env, ops::Range};
 
 use neuralode::{prelude::*, Adjoint, Control, GradientCheck, Solver, StepSizes};
 use rand::{rngs::StdRng, Rng, SeedableRng};
@@ -74,7 +74,12 @@ enum Fate {
 
 type Counts = BTreeMap<(String, Fate), usize>;
 
-fn models_of<const N: usize, F>(name: &str, fresh: impl Fn(u64) -> F + Sync, count: usize) -> Counts
+/// The counts of these members of a kind.
+fn models_of<const N: usize, F>(
+    name: &str,
+    fresh: impl Fn(u64) -> F + Sync,
+    members: Range<usize>,
+) -> Counts
 where
     F: TensorField<N, f64, Cpu> + Clone,
 {
@@ -105,7 +110,7 @@ where
         };
         one::<N, F>(&format!("{name} {index}"), &field, &problem, &mut rng)
     };
-    (0..count)
+    members
         .into_par_iter()
         .map(one)
         .reduce(Counts::new, |mut total, counts| {
@@ -202,7 +207,9 @@ fn one<const N: usize, F: TensorField<N, f64, Cpu> + Clone>(
         // A second look evaluates the field, and nothing else on the way back does.
         let sign = if quick.backward.field_calls > 0 {
             Fate::SecondLook
-        } else if matches!(full, Err(SolveError::GradientError { .. })) {
+        } else if let Err(full @ SolveError::GradientError { .. }) = full {
+            let sign = quick.backward.gradient_error;
+            println!("{name}, {adjoint:?}: the sign {sign:.1e} missed: {full}");
             Fate::Missed
         } else {
             Fate::Content
@@ -287,7 +294,7 @@ fn no_gradient_of_a_random_model_is_wrong_in_silence() {
             [$(models_of::<$n, _>(
                 stringify!($name),
                 |seed| $name::<f64, _>::build(&dev(seed)).ode.field,
-                of_each,
+                0..of_each,
             )),*]
         };
     }
@@ -300,10 +307,18 @@ fn no_gradient_of_a_random_model_is_wrong_in_silence() {
     for ((adjoint, fate), count) in &total {
         println!("{adjoint:40} {fate:?} {count}");
     }
-    let silent: usize = total
-        .iter()
-        .filter(|((_, fate), _)| *fate == Fate::Silent)
-        .map(|(_, count)| count)
-        .sum();
-    assert_eq!(silent, 0, "gradients that are wrong in silence");
+    assert_eq!(silent(&total), 0, "gradients that are wrong in silence");
+}
+
+fn silent(counts: &Counts) -> usize {
+    let of_them = counts.iter().filter(|((_, fate), _)| *fate == Fate::Silent);
+    of_them.map(|(_, count)| count).sum()
+}
+
+/// Off by 27 % at a tolerance of 2e-3, with a sign of 1.6 % that was no reason for a second look.
+#[test]
+fn a_gradient_over_kinks_inside_of_steps_is_not_wrong_in_silence() {
+    let fresh = |seed| Kinks::<f64, _>::build(&Cpu::seed_from_u64(seed)).ode.field;
+    let counts = models_of::<4, _>("Kinks", fresh, 142..143);
+    assert_eq!(silent(&counts), 0, "{counts:?}");
 }

@@ -152,7 +152,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     add_values(at_start, &mut y_bar)?;
     if let Some(start) = steps
         .start()
-        .filter(|_| wants_full(&quick.quick, 0, options))
+        .filter(|_| wants_full(&quick.quick, 0, field.has_kinks(), options))
     {
         let work = full(
             field,

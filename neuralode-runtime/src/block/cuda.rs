@@ -20,7 +20,7 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::gradient_error::{check_limit, least},
+    adjoint::gradient_error::{check_limit, least, suspicious},
     backward::report,
     engine::{
         cuda::launch::{stages, tile, Kernels, Pulled, Scalar},
@@ -210,7 +210,7 @@ where
                     let Some(cotangent) = cotangent else {
                         return Ok(Ok(Some(Stats::default())));
                     };
-                    let pulled = match kernels.pull_back(&record, cotangent) {
+                    let pulled = match kernels.pull_back(&record, cotangent, suspicious(K::KINKS)) {
                         Ok(pulled) => pulled,
                         Err(error) => return Ok(Err(error)),
                     };

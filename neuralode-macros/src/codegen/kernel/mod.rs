@@ -156,9 +156,15 @@ fn way_back(ode: &Ode, lines: &[Lines]) -> TokenStream {
     let backward = lines.iter().rev().map(|lines| &lines.backward);
     let gathers = lines.iter().map(|lines| &lines.gather);
     let c = format_ident!("c_{count}");
+    let kinks = ode.field.has_kinks().then(|| {
+        quote!(
+            const KINKS: bool = true;
+        )
+    });
     let tile = quote!(#root::Tile<Num, #state, LANES>);
     let row = quote!(#root::kernel::Row<Num, LANES>);
     quote! {
+        #kinks
         #[inline(always)]
         fn vjp<Set: #root::Simd, Num: #root::Real, const LANES: usize>(
             simd: Set,

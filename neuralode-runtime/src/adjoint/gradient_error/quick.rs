@@ -2,7 +2,7 @@
 
 use crate::{options::SolveOptions, state::larger};
 
-use super::{Signs, StepNorms, SUSPICIOUS};
+use super::{suspicious, Signs, StepNorms};
 
 /// Norms of a step in each of `L` walks side by side: squares, in f64.
 #[derive(Clone, Copy, Debug)]
@@ -134,9 +134,9 @@ impl<'s, const L: usize> Quick<'s, L> {
         }
     }
 
-    /// Whether an estimate in full is worth it.
-    pub(crate) fn is_suspicious(&self, l: usize) -> bool {
-        self.grew[l] || self.estimate(l) > SUSPICIOUS
+    /// Whether an estimate in full is worth it, of a field with or without kinks.
+    pub(crate) fn is_suspicious(&self, l: usize, kinks: bool) -> bool {
+        self.grew[l] || self.estimate(l) > suspicious(kinks)
     }
 
     /// The first step on the way back whose cotangent is not finite: time and size.

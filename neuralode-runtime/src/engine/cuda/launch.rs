@@ -23,7 +23,6 @@ use super::{
     source::{Precision, Program},
 };
 use crate::{
-    adjoint::gradient_error::SUSPICIOUS,
     error::{Quantity, SolveError},
     options::{Control, Controller, SolveOptions, StepSizes},
     resolution::resolution,
@@ -457,7 +456,7 @@ impl Kernels {
     }
 
     /// Pulls `y1_bar`, the cotangent of the solution, back through the recorded steps, in one launch, and judges the gradient
-    /// by the norms of the walk, in another.
+    /// by the norms of the walk, in another; an estimate above `suspicious` asks for a second look.
     ///
     /// # Errors
     /// [`SolveError::NonFinite`] for a cotangent or a gradient that is not finite, [`SolveError::Device`].
@@ -465,6 +464,7 @@ impl Kernels {
         &self,
         record: &Record<R>,
         y1_bar: &CudaSlice<R>,
+        suspicious: f64,
     ) -> Result<Pulled<R>, SolveError> {
         let batch = record.batch;
         let tiles = batch.div_ceil(self.tile);
@@ -531,7 +531,7 @@ impl Kernels {
             theta_bars,
             tiles,
             stats: record.cost,
-            verdict: self.judge(record, &norms, (rows, columns))?,
+            verdict: self.judge(record, &norms, (rows, columns), suspicious)?,
         })
     }
 
@@ -541,6 +541,7 @@ impl Kernels {
         record: &Record<R>,
         norms: &CudaSlice<f64>,
         (rows, columns): (usize, usize),
+        suspicious: f64,
     ) -> Result<Verdict, SolveError> {
         let mut words = self.zeros::<u64>(VERDICT)?;
         // SAFETY: `neuralode_doubt(const Method*, Options, int batch, const StepNorms*, int rows, int columns, double, Verdict*)`
@@ -554,7 +555,7 @@ impl Kernels {
                 norms,
                 int(rows),
                 int(columns),
-                SUSPICIOUS,
+                suspicious,
                 &mut words,
             );
             self.doubt.clone().launch(Self::grid(1, 256), arguments)

@@ -44,6 +44,9 @@ pub(crate) trait AnyEngine<E: Real, const L: usize>: AnyKernel<E, L> {
     /// Number of parameters.
     fn parameters(&self) -> usize;
 
+    /// See [`Differentiable::has_kinks`].
+    fn has_kinks(&self) -> bool;
+
     /// Writes `(df/dy)^T c` into `y_bar` and `(df/dtheta)^T c` into `theta_bar`, given `(y, c)`.
     fn vjp(
         &mut self,
@@ -133,6 +136,10 @@ impl<E: Real, const L: usize> Differentiable for Erased<E, L> {
 
     fn zero_params(&mut self) -> Result<Params<E>, SolveError> {
         Ok(Params(vec![E::default(); self.engine.parameters()]))
+    }
+
+    fn has_kinks(&self) -> bool {
+        self.engine.has_kinks()
     }
 
     fn vjp(

@@ -36,6 +36,11 @@ pub trait TileVjp<E: Real, const N: usize, const L: usize>: TileKernel<E, N, L> 
     /// Number of parameters.
     fn parameters(&self) -> usize;
 
+    /// See [`Differentiable::has_kinks`](crate::vector_field::Differentiable::has_kinks).
+    fn has_kinks(&self) -> bool {
+        false
+    }
+
     /// Rows of sums for the parameters' cotangent.
     fn sums(&self) -> usize;
 
@@ -164,6 +169,10 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileVjp<E, N, L>
 {
     fn parameters(&self) -> usize {
         K::PARAMS
+    }
+
+    fn has_kinks(&self) -> bool {
+        K::KINKS
     }
 
     fn sums(&self) -> usize {

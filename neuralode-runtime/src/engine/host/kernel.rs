@@ -76,6 +76,8 @@ pub trait TileField<const N: usize>: 'static {
     const RECORD: usize;
     /// Rows of scratch space that any pass needs besides.
     const SCRATCH: usize;
+    /// Whether the derivative of `f` jumps somewhere, as that of a relu.
+    const KINKS: bool = false;
     /// Whether there are kernels for one sample, [`Self::eval_one`] and [`Self::vjp_one`]; without, these give NaN.
     const POINT: bool = false;
 

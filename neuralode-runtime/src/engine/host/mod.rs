@@ -274,6 +274,10 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> AnyEngine<E, 
         self.field.parameters()
     }
 
+    fn has_kinks(&self) -> bool {
+        self.field.has_kinks()
+    }
+
     fn vjp(
         &mut self,
         t: f64,

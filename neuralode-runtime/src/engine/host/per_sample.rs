@@ -213,25 +213,15 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         engine: &HostEngine<G, E, N, L>,
         cotangents: &[E],
     ) -> Result<PulledPerSample<E>, SolveError> {
-        let expected = self.times.len() * self.samples * N;
-        if cotangents.len() != expected {
-            return Err(SolveError::ShapeMismatch {
-                expected: vec![self.times.len(), self.samples, N],
-                found: vec![cotangents.len()],
-            });
-        }
-        if let Some(at) = cotangents.iter().position(|x| !x.to_f64().is_finite()) {
-            let row = at / N.max(1);
-            return Err(SolveError::NonFinite {
-                quantity: Quantity::Cotangent,
-                t: self.times[row / self.samples],
-                h: 0.0,
-                sample: Some(row % self.samples),
-            });
-        }
+        self.check(cotangents)?;
         let field = &engine.field;
         let shape = (self.samples, self.times.len());
-        let plan = PlanBack::new(self.tableau, &self.options, cotangents, shape);
+        let plan = PlanBack::new(
+            self.tableau,
+            (&self.options, field.has_kinks()),
+            cotangents,
+            shape,
+        );
         let [products, dense_products] = plan.products();
         let mut y_bar = vec![E::default(); self.samples * N];
         let mut doubts = vec![Doubt::default(); self.samples];
@@ -314,6 +304,27 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
 }
 
 impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
+    /// Whether there is a cotangent for every value, and whether all are finite.
+    fn check(&self, cotangents: &[E]) -> Result<(), SolveError> {
+        let expected = self.times.len() * self.samples * N;
+        if cotangents.len() != expected {
+            return Err(SolveError::ShapeMismatch {
+                expected: vec![self.times.len(), self.samples, N],
+                found: vec![cotangents.len()],
+            });
+        }
+        if let Some(at) = cotangents.iter().position(|x| !x.to_f64().is_finite()) {
+            let row = at / N.max(1);
+            return Err(SolveError::NonFinite {
+                quantity: Quantity::Cotangent,
+                t: self.times[row / self.samples],
+                h: 0.0,
+                sample: Some(row % self.samples),
+            });
+        }
+        Ok(())
+    }
+
     /// The error of a sample's gradient, estimated in full over its steps alone, and the work that it took.
     fn full_estimate<G: TileVjp<E, N, L>>(
         &self,

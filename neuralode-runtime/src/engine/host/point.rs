@@ -139,6 +139,10 @@ impl<K: TileField<N>, E: Real, const N: usize> Differentiable for PointEngine<K,
         Ok(Params(vec![E::default(); K::PARAMS]))
     }
 
+    fn has_kinks(&self) -> bool {
+        K::KINKS
+    }
+
     fn vjp(
         &mut self,
         t: f64,

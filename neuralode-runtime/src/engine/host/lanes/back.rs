@@ -51,6 +51,8 @@ pub(in crate::engine::host) struct PlanBack<'a, E> {
     /// Whether a stage takes part in the end state, itself or through later stages.
     live: Vec<bool>,
     options: &'a SolveOptions,
+    /// Of the field.
+    kinks: bool,
     /// Rows of features: for every time, of all samples.
     cotangents: &'a [E],
     samples: usize,
@@ -60,7 +62,7 @@ pub(in crate::engine::host) struct PlanBack<'a, E> {
 impl<'a, E: Real> PlanBack<'a, E> {
     pub(in crate::engine::host) fn new(
         tableau: TableauView,
-        options: &'a SolveOptions,
+        (options, kinks): (&'a SolveOptions, bool),
         cotangents: &'a [E],
         (samples, times): (usize, usize),
     ) -> Self {
@@ -84,6 +86,7 @@ impl<'a, E: Real> PlanBack<'a, E> {
             live,
             tableau,
             options,
+            kinks,
             cotangents,
             samples,
             times,
@@ -407,7 +410,7 @@ fn turn_over<E: Real, const N: usize, const L: usize>(
             }
             doubts[event.sample] = Doubt {
                 estimate: quick.estimate(lane),
-                full: wants_full(quick, lane, plan.options),
+                full: wants_full(quick, lane, plan.kinks, plan.options),
                 lost: quick.lost(lane),
             };
         }
