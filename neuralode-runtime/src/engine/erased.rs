@@ -221,6 +221,7 @@ impl State for AnyState {
 trait Products {
     fn eval(&mut self, t: f64, y: &AnyState, dy: &mut AnyState) -> Result<(), SolveError>;
     fn zero_params(&mut self) -> Result<AnyState, SolveError>;
+    fn has_kinks(&self) -> bool;
     fn vjp(
         &mut self,
         t: f64,
@@ -241,6 +242,10 @@ impl<F: Differentiable> Products for F {
 
     fn zero_params(&mut self) -> Result<AnyState, SolveError> {
         Differentiable::zero_params(self).map(AnyState::new)
+    }
+
+    fn has_kinks(&self) -> bool {
+        Differentiable::has_kinks(self)
     }
 
     fn vjp(
@@ -289,6 +294,10 @@ impl Differentiable for AnyField {
 
     fn zero_params(&mut self) -> Result<AnyState, SolveError> {
         self.0.zero_params()
+    }
+
+    fn has_kinks(&self) -> bool {
+        self.0.has_kinks()
     }
 
     fn vjp(

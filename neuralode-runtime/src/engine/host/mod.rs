@@ -323,6 +323,10 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
         Ok(Params(vec![E::default(); self.field.parameters()]))
     }
 
+    fn has_kinks(&self) -> bool {
+        self.field.has_kinks()
+    }
+
     fn vjp(
         &mut self,
         t: f64,

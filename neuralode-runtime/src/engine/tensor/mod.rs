@@ -137,6 +137,22 @@ where
         flat_gradients(&self.field, &mut Gradients::leaky())
     }
 
+    /// What its kernels say, if it has any.
+    fn has_kinks(&self) -> bool {
+        /// A question to the kernels.
+        struct Ask;
+
+        impl<const N: usize> KernelVisitor<N> for Ask {
+            type Output = bool;
+
+            fn visit<K: TileField<N>>(self) -> bool {
+                K::KINKS
+            }
+        }
+
+        F::with_kernel(Ask).unwrap_or(false)
+    }
+
     fn vjp(
         &mut self,
         t: f64,
