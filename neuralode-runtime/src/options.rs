@@ -172,7 +172,7 @@ pub enum GradientCheck {
     /// By signs that cost next to nothing; in full where they are suspicious, and that pass takes several times as long.
     #[default]
     Quick,
-    /// In full, always. On a GPU solves then run dfdx's operations in place of kernels, which only know signs.
+    /// In full, always. On a GPU training then runs dfdx's operations in place of kernels, which have only the cheap sign.
     Full,
 }
 

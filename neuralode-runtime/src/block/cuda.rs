@@ -1,7 +1,8 @@
 //! A block through kernels on a GPU: one launch for the whole solve, and one for its discrete adjoint.
 //!
 //! States, the record of the steps and gradients stay on the device. What comes to the processor is the field's parameters,
-//! which are few, on their way into one array, and one report per solve.
+//! which are few, on their way into one array, one report per solve, and one verdict per gradient. Where that asks for a second
+//! look, the processor makes the gradient.
 
 use core::any::{Any, TypeId};
 use std::{
@@ -55,7 +56,7 @@ trait Number: Scalar + RowScalar {
     fn gradient<const N: usize, K: TileField<N>>(
         params: Vec<Self>,
         rows: [&[Self]; 2],
-        options: &SolveOptions,
+        options: (&SolveOptions, bool),
     ) -> Result<host::Pulled<Self>, SolveError>;
 }
 
@@ -65,7 +66,7 @@ macro_rules! numbers {
             fn gradient<const N: usize, K: TileField<N>>(
                 params: Vec<Self>,
                 rows: [&[Self]; 2],
-                options: &SolveOptions,
+                options: (&SolveOptions, bool),
             ) -> Result<host::Pulled<Self>, SolveError> {
                 host::gradient::<N, K, Self, $lanes>(params, rows, options, $solve)
             }
@@ -268,8 +269,8 @@ fn accept<R>(pulled: &Pulled<R>, options: &SolveOptions) -> Result<Stats, SolveE
     })
 }
 
-/// Solves and pulls back once more, by kernels on the processor, which make the estimate of the gradient's error in full;
-/// they write the gradients, and report.
+/// Solves and pulls back once more, by kernels on the processor, whose signs decide on estimates in full; they write the
+/// gradients, and report.
 fn look_twice<K: TileField<N>, R: Number, const N: usize, B, S, E, D, F>(
     block: &NeuralOde<F>,
     y0: &Tensor<(B, Const<N>), E, D>,
@@ -287,12 +288,10 @@ where
         Ok(theta) => theta.unwrap_or_default(),
         Err(error) => return Ok(Err(error)),
     };
-    let mut options = block.options.clone();
-    options.gradient_check = GradientCheck::Full;
     let rows = [theta, y0.as_vec(), gradients.get(out).as_vec()];
     let [theta, y0_rows, cotangent] =
         rows.map(|rows| same::<Vec<E>, Vec<R>>(rows).unwrap_or_default());
-    let pulled = R::gradient::<N, K>(theta, [&y0_rows, &cotangent], &options);
+    let pulled = R::gradient::<N, K>(theta, [&y0_rows, &cotangent], (&block.options, F::LANES));
     host::write_gradients(&block.field, K::PARAMS, pulled, y0, gradients).map(Ok)
 }
 

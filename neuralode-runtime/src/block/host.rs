@@ -237,12 +237,12 @@ where
 }
 
 /// The gradient of the value at the end, of numbers that live elsewhere: from the field's parameters, and the rows of `y0` and
-/// of its cotangent.
+/// of its cotangent. `lanes` says whether the field is solved in lanes.
 #[cfg(feature = "cuda")]
 pub(super) fn gradient<const N: usize, K: TileField<N>, R: RowScalar, const L: usize>(
     params: Vec<R>,
     [y0, cotangent]: [&[R]; 2],
-    options: &crate::SolveOptions,
+    (options, lanes): (&crate::SolveOptions, bool),
     solve: Solve<Erased<R, L>>,
 ) -> Result<Pulled<R>, SolveError> {
     let found = params.len();
@@ -253,7 +253,7 @@ pub(super) fn gradient<const N: usize, K: TileField<N>, R: RowScalar, const L: u
         });
     };
     let times = [options.t1];
-    if options.steps == StepSizes::PerSample && options.control == Control::Solution {
+    if lanes && options.steps == StepSizes::PerSample && options.control == Control::Solution {
         let engine: Box<dyn AnyPerSample<R>> = Box::new(engine);
         let (_, pull_back) = engine.solve(y0, &times, options, true)?;
         let pulled = pull_back.ok_or(SolveError::NoTimes)?(cotangent)?;

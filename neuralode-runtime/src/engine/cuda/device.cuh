@@ -488,7 +488,7 @@ struct Report {
 template <int T> struct Lanes {
     double t[T], at[T], h[T], size[T], error[T], sum[T];
     double previous[T], log1[T], log2[T], decay[T];
-    // Of the tangent: its size, and how far the neighbour is from the solution per unit of it.
+    // Of the tangent: its size, and how far the neighbour is from the solution per unit of it; room for a number more.
     double tangent[T], delta[T], spare[T];
     int active[T], accepted[T], rejected[T], status[T], last[T], first[T];
     int any;
@@ -644,7 +644,7 @@ NEURALODE_DEVICE double random_sign(unsigned long long seed, unsigned long long 
     return (bits ^ bits >> 31) >> 63 ? -1.0 : 1.0;
 }
 
-// A tangent beside the solution, which chooses steps too; `tangent_control` of the host, with the same arithmetic.
+// A tangent beside the solution, which chooses steps too; `tangent_control` of the host, but for the order of its sums.
 template <class F, int T, class R> struct Tangent {
     const Work<T>& work;
     const R* theta;
@@ -667,7 +667,7 @@ template <class F, int T, class R> struct Tangent {
             delta[s] = CUBE_ROOT_OF_EPSILON * (delta[s] + work.options.atol / work.options.rtol);
         work.block.sync();
     }
-    // Moves the neighbour, which holds the tangent, beside y, and writes the tangent's derivative there. dy is that of y.
+    // Writes the tangent's derivative. `neighbour` holds the tangent at first, and then y + delta tangent; dy is that of y.
     NEURALODE_DEVICE void derive(const R* y, const R* dy, R* rate) const {
         const Block& block = work.block;
         for (int e = block.thread; e < F::N * T; e += block.threads) neighbour[e] = y[e] + R(work.lanes.delta[e % T]) * neighbour[e];
@@ -686,10 +686,11 @@ template <class F, int T, class R> struct Tangent {
         root_mean_square<F, T>(work, v, work.lanes.tangent);
         derive(y, dy, k);
     }
-    // The larger one of lanes.error and the mean square of this error, beside rtol of the tangent's size at both ends.
+    // Makes lanes.error the larger one of itself and the mean square of this error, beside rtol of the larger size of the
+    // tangent at the ends.
     NEURALODE_DEVICE void add_mean_square(const R* error, const R* end) const {
         Lanes<T>& lanes = work.lanes;
-        // Two places that hold nothing between the steps' start and their judgement.
+        // `at` is set anew before every evaluation.
         double *size = lanes.at, *of_error = lanes.spare;
         root_mean_square<F, T>(work, end, size);
         root_mean_square<F, T>(work, error, of_error);
@@ -730,7 +731,8 @@ template <class F, int T, class R> struct Tangent {
     }
 };
 
-// The size of each sample's last step times the rate of the fastest decay that it saw; `stiffness` of the host.
+// The size of each sample's last step times the rate of the fastest decay that it saw; `stiffness` of the host. A tangent
+// beside the solution is not asked, as it is there.
 template <class F, int T, class R>
 NEURALODE_DEVICE void see_decay(
     const Block& block, Lanes<T>& lanes, const Method& method, const Options& options, const R* theta, const R* y, const R* y1,
@@ -976,9 +978,14 @@ NEURALODE_DEVICE void solve(
         }
         block.sync();
         if (options.guided) {
+            if (block.thread == 0) {
+                lanes.any = 0;
+                for (int s = 0; s < T; ++s) lanes.any |= lanes.active[s] == 1;
+            }
             for (int s = block.thread; s < T; s += block.threads) lanes.at[s] = lanes.t[s] + lanes.h[s];
             block.sync();
-            tangent.go_on(y, k, stage, last_stage);
+            // With one size for the batch, all tiles accept together.
+            if (lanes.any) tangent.go_on(y, k, stage, last_stage);
         }
         for (int s = block.thread; s < T; s += block.threads) {
             if (lanes.active[s] == 1) {

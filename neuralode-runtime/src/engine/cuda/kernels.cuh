@@ -44,14 +44,23 @@ struct Verdict {
 // One block of 256 threads at most. `norms` has so many rows, with a column for each sample if each has step sizes of its
 // own, else for each tile.
 extern "C" __global__ void neuralode_doubt(
-    const Method* method, const Options options, int batch, const StepNorms* norms, int rows, int columns,
-    double suspicious, Verdict* verdict) {
+    const Method* method, const Options options, int batch, StepNorms* norms, int rows, int columns, double suspicious,
+    Verdict* verdict) {
     __shared__ Verdict of[256];
     const bool own = options.share == PER_SAMPLE;
+    // With one size for the batch, its tiles are summed up in the first column.
+    for (int row = threadIdx.x; row < (own ? 0 : rows); row += blockDim.x) {
+        StepNorms* at = norms + (long long)row * columns;
+        for (int column = 1; column < columns; ++column) {
+            at->lambda += at[column].lambda;
+            at->error += at[column].error;
+            at->first += at[column].first;
+        }
+    }
+    __syncthreads();
     Verdict worst = {-1.0, 0, 0};
     for (int walk = threadIdx.x; walk < (own ? batch : 1); walk += blockDim.x) {
-        const Doubt found = own ? doubt(*method, options, norms, rows, columns, walk, walk + 1)
-                                : doubt(*method, options, norms, rows, columns, 0, columns);
+        const Doubt found = doubt(*method, options, norms, rows, columns, walk, walk + 1);
         if (found.grew || found.error > suspicious) worst.suspicious += 1;
         if (found.error > worst.error) {
             worst.error = found.error;

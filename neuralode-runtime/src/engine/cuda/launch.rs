@@ -531,7 +531,7 @@ impl Kernels {
             theta_bars,
             tiles,
             stats: record.cost,
-            verdict: self.judge(record, &norms, (rows, columns), suspicious)?,
+            verdict: self.judge(record, &mut norms, (rows, columns), suspicious)?,
         })
     }
 
@@ -539,12 +539,12 @@ impl Kernels {
     fn judge<R: Scalar>(
         &self,
         record: &Record<R>,
-        norms: &CudaSlice<f64>,
+        norms: &mut CudaSlice<f64>,
         (rows, columns): (usize, usize),
         suspicious: f64,
     ) -> Result<Verdict, SolveError> {
         let mut words = self.zeros::<u64>(VERDICT)?;
-        // SAFETY: `neuralode_doubt(const Method*, Options, int batch, const StepNorms*, int rows, int columns, double, Verdict*)`
+        // SAFETY: `neuralode_doubt(const Method*, Options, int batch, StepNorms*, int rows, int columns, double, Verdict*)`
         // with the rows and columns that the walk back wrote, four doubles each, and a verdict of two words; one block of 256
         // threads.
         unsafe {
