@@ -333,7 +333,7 @@ fn compile(program: &Program, field: &str, real: &str, folder: &Path) -> std::pa
     let output = Command::new(compiler)
         .args([
             "-std=c++20",
-            "-O1",
+            "-O0",
             "-Wall",
             "-Werror",
             "-Wno-unused",

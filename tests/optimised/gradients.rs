@@ -286,7 +286,7 @@ fn no_gradient_of_a_random_model_is_wrong_in_silence() {
     let asked = env::var("NEURALODE_GRADIENTS").ok();
     let count = asked
         .and_then(|count| count.parse().ok())
-        .unwrap_or(20_usize);
+        .unwrap_or(10_usize);
     let of_each = count.div_ceil(5);
     let dev = |seed| Cpu::seed_from_u64(seed);
     macro_rules! all {
