@@ -179,7 +179,7 @@ fn a_block_is_one_kernel_each_way() {
             span.with_span(1.0, -0.5),
         ]
     };
-    let guided = SolveOptions::new(0.0, 1.5, 1e-7, 1e-7).with_control(Control::GRADIENTS);
+    let guided = SolveOptions::new(0.0, 1.5, 1e-5, 1e-5).with_control(Control::GRADIENTS);
     let guided = [
         guided.clone(),
         guided.clone().with_steps(StepSizes::PerSample),
