@@ -186,7 +186,7 @@ fn a_block_is_one_kernel_each_way() {
     ];
     on_a_gpu!(|gpu| {
         assert_equal_gradients::<f64, _>(&gpu, &with_tolerance(1e-7), true, 1e-9);
-        // A tangent is a difference, whose rounding moves the steps.
+        // The tangent is a difference of two numbers close to each other; its rounding error changes the steps a little.
         assert_equal_gradients::<f64, _>(&gpu, &guided, true, 1e-7);
         // Errors far above the rounding noise, which would decide on steps.
         assert_equal_gradients::<f32, _>(&gpu, &with_tolerance(1e-4), true, 1e-4);
@@ -203,7 +203,7 @@ fn a_block_says_in_the_summary_whether_kernels_solve_it() {
     });
 }
 
-/// The gradient of a block whose solution hides what its derivative needs.
+/// The gradient of a block over steps that suit its solution and are too long for its derivative.
 fn doubtful_gradient_on<D: Device<f64>>(
     device: &D,
     options: &SolveOptions,

@@ -198,8 +198,9 @@ int main() {
     std::vector<double> ends;
     for (const Report& report : reports) { ends.push_back(report.t); ends.push_back(report.h); ends.push_back(report.decay); }
     std::vector<double> doubts;
+    for (int row = 0; options.share != PER_SAMPLE && row <= steps; ++row) join(&norms[(size_t)row * columns], columns);
     for (int walk = 0; walk < walks; ++walk) {
-        const Doubt found = doubt(method, options, norms.data(), steps + 1, columns, walk, walks == 1 ? columns : walk + 1);
+        const Doubt found = doubt(method, options, norms.data(), steps + 1, columns, walk);
         doubts.push_back(found.error); doubts.push_back(found.grew);
     }
     print(counts); print(y1); print(y0_bar); print(theta_bar); print(ends); print(doubts);

@@ -208,7 +208,16 @@ impl Chain {
                 SpatialKind::MaxPool(_) => true,
                 SpatialKind::AvgPool(_) | SpatialKind::GlobalAvgPool => false,
             },
-            _ => false,
+            // Of a layer by hand nothing is known.
+            LayerKind::Stateful(_)
+            | LayerKind::Flatten
+            | LayerKind::Reshape
+            | LayerKind::Augment
+            | LayerKind::Project
+            | LayerKind::AppendTime
+            | LayerKind::Pow { .. }
+            | LayerKind::Scale { .. }
+            | LayerKind::LayerNorm { .. } => false,
         })
     }
 
@@ -376,9 +385,7 @@ impl Activation {
     const fn has_kinks(self) -> bool {
         matches!(self, Self::Relu | Self::LeakyRelu)
     }
-}
 
-impl Activation {
     pub(crate) const NAMES: &'static [&'static str] = &[
         "tanh",
         "relu",

@@ -151,8 +151,8 @@ pub enum Control {
     /// tolerances as well. Where the solution is at rest or follows something slow, its error does not show how fast the
     /// field is, and the derivative of its steps is wrong ([`crate::adjoint::gradient_error`]).
     ///
-    /// Costs one evaluation more per stage and one per accepted step, and on such fields more and shorter steps; one sample after the other where
-    /// each has steps of its own; on a GPU, dfdx's operations in place of kernels. The same seed gives the same steps.
+    /// Costs one evaluation more per stage and one per accepted step, and on such fields more and shorter steps. On the
+    /// processor samples with steps of their own are solved one after the other. The same seed gives the same steps.
     /// Controllers without an error ([`Controller::Constant`]) take no notice.
     Gradients {
         /// Any number: which random tangent.
@@ -172,7 +172,7 @@ pub enum GradientCheck {
     /// By signs that cost next to nothing; in full where they are suspicious, and that pass takes several times as long.
     #[default]
     Quick,
-    /// In full, always. On a GPU training then runs dfdx's operations in place of kernels, which have only the cheap sign.
+    /// In full, always. On a GPU training then runs dfdx's operations in place of kernels.
     Full,
 }
 

@@ -59,8 +59,8 @@ pub trait Differentiable: VectorField {
     fn zero_params(&mut self) -> Result<Self::Params, SolveError>;
 
     /// Whether the derivative of `f` jumps somewhere, as that of a relu. The cheap sign of a gradient's error
-    /// ([`crate::adjoint::gradient_error`]) is made for smooth fields: in a field with kinks a smaller one leads to a second look. Generated kernels
-    /// know; a field by hand says it here.
+    /// ([`crate::adjoint::gradient_error`]) is made for smooth fields: in a field with kinks a smaller one leads to a second
+    /// look. The macro answers for generated fields; a field by hand answers here.
     fn has_kinks(&self) -> bool {
         false
     }

@@ -483,7 +483,8 @@ impl Singles<'_> {
             };
             let more = stats[index].vjps - alone.stats.vjps;
             // Stages that only points inside a step need have no part in the other steps.
-            let ending = tableau.b.iter().filter(|b| **b != 0.0).count();
+            let last = tableau.b.iter().rposition(|b| *b != 0.0).unwrap();
+            let ending = (0..=last).filter(|i| tableau.has_stage(*i)).count();
             let walk = ending * steps..=(tableau.evaluations + 1) * steps;
             assert!(walk.contains(&more), "{index}: {more} of {walk:?}");
             let found = &y_bar[3 * index..][..3];

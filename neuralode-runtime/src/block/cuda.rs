@@ -269,8 +269,8 @@ fn accept<R>(pulled: &Pulled<R>, options: &SolveOptions) -> Result<Stats, SolveE
     })
 }
 
-/// Solves and pulls back once more, by kernels on the processor, whose signs decide on estimates in full; they write the
-/// gradients, and report.
+/// Solves and pulls back once more with the processor's kernels. They decide by their own signs which estimates are made in
+/// full. Writes the gradients, and reports.
 fn look_twice<K: TileField<N>, R: Number, const N: usize, B, S, E, D, F>(
     block: &NeuralOde<F>,
     y0: &Tensor<(B, Const<N>), E, D>,

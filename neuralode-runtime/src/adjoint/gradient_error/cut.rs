@@ -58,8 +58,8 @@ where
 
 impl<Y: State, P: State> Gradient<Y, P> {
     /// Solves from `y0` over `steps`, their times and sizes in order, and pulls `cotangents` back, which are in the order
-    /// of the solve. Costs three evaluations and one product per step and stage that has a part in its end, and keeps `2 sqrt(n)` states for `n`
-    /// steps: some on the way forward, those between two of them on the way back.
+    /// of the solve. Costs three evaluations and one product per step and stage that has a part in its end, and keeps
+    /// `2 sqrt(n)` states for `n` steps: some on the way forward, those between two of them on the way back.
     pub(crate) fn over<F>(
         field: &mut F,
         tableau: &TableauView,

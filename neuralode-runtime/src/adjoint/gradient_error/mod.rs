@@ -15,9 +15,9 @@
 //! steps' contributions. A gradient that is small because its parts cancel, as in a minimum, is no wrong one; and a
 //! `dL/dy0` that is tiny beside the cotangents can be wrong in all its digits.
 //!
-//! It takes six evaluations per stage and step and twice the products of the walk. Where the cheap sign is over ten times the
-//! distance, steps cut in three decide too: nine evaluations and three times the products more. Where each sample has steps of its own, its
-//! own steps are walked once more for its share of the parameters' gradient. It is made on request
+//! It takes six evaluations per stage and step and twice the products of the walk. Where the cheap sign is over ten times
+//! the distance, steps cut in three decide too: nine evaluations and three times the products more. Where each sample has
+//! steps of its own, these are walked once more for its share of the parameters' gradient. It is made on request
 //! ([`GradientCheck::Full`]) and where the cheap sign says that it is worth it.
 //!
 //! # The cheap sign
@@ -30,8 +30,8 @@
 //!
 //! Where saved points inside a step take part in the `Ybar_i`, and for methods without such weights, the sign is the
 //! polynomial of the error at `z = h |Ybar_1| / |kbar_1|`, the size of the Jacobian along the cotangent. Above
-//! 0.05, or 0.0125 in fields with kinks, the estimate is made in full. Steps that grow tenfold one after the other to a large part of the span, as
-//! they do where the solution is at rest, are a sign as well.
+//! 0.05, or 0.0125 in fields with kinks, the estimate is made in full. Steps that grow tenfold one after the other to a
+//! large part of the span, as they do where the solution is at rest, are a sign as well.
 //!
 //! # Continuous adjoints
 //! They solve for `lambda` with a tolerance of their own, and the errors of these steps, added up, are the least that their

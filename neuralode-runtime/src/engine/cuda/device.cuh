@@ -731,8 +731,8 @@ template <class F, int T, class R> struct Tangent {
     }
 };
 
-// The size of each sample's last step times the rate of the fastest decay that it saw; `stiffness` of the host. A tangent
-// beside the solution is not asked, as it is there.
+// The size of each sample's last step times the rate of the fastest decay that it saw; `stiffness` of the host. The
+// host asks the tangent as well where there is one; here the solution alone answers.
 template <class F, int T, class R>
 NEURALODE_DEVICE void see_decay(
     const Block& block, Lanes<T>& lanes, const Method& method, const Options& options, const R* theta, const R* y, const R* y1,
@@ -1161,24 +1161,27 @@ struct Doubt {
     int grew;
 };
 
-// Of the walk in the columns from..to, which have one step size.
+// Adds the columns of a row up in its first one: tiles that share a step size are one walk.
+NEURALODE_DEVICE void join(StepNorms* row, int columns) {
+    for (int column = 1; column < columns; ++column) {
+        row->lambda += row[column].lambda;
+        row->error += row[column].error;
+        row->first += row[column].first;
+    }
+}
+
+// Of the walk in a column.
 NEURALODE_DEVICE Doubt doubt(
-    const Method& method, const Options& options, const StepNorms* norms, int rows, int columns, int from, int to) {
+    const Method& method, const Options& options, const StepNorms* norms, int rows, int columns, int column) {
     const double span = magnitude(options.t1 - options.t0);
     double relative = 0.0, weighted = 0.0, weight = 0.0, given = 0.0, lambda = 0.0, last = 0.0, next = 0.0;
     Doubt doubt = {0.0, 0};
     for (int row = 0; row < rows; ++row) {
-        const StepNorms* at = norms + (long long)row * columns;
-        const double h = magnitude(at[from].h);
+        const StepNorms& at = norms[(long long)row * columns + column];
+        const double h = magnitude(at.h);
         if (row > 0 && h == 0.0) break;
-        StepNorms sum = {h, 0.0, 0.0, 0.0};
-        for (int column = from; column < to; ++column) {
-            sum.lambda += at[column].lambda;
-            sum.error += at[column].error;
-            sum.first += at[column].first;
-        }
         const double before = lambda;
-        lambda = sqrt(sum.lambda);
+        lambda = sqrt(at.lambda);
         if (row == 0) {
             given = lambda;
             continue;
@@ -1187,9 +1190,9 @@ NEURALODE_DEVICE Doubt doubt(
         if (size > 0.0) {
             double error = 0.0;
             if (method.weighs) {
-                error = sqrt(sum.error) / size;
-            } else if (sum.first > 0.0) {
-                const double z = h * sqrt(sum.error / sum.first);
+                error = sqrt(at.error) / size;
+            } else if (at.first > 0.0) {
+                const double z = h * sqrt(at.error / at.first);
                 for (int k = method.stages - 1; k >= 0; --k) error = z * (method.linear[k] + error);
             }
             relative += error;

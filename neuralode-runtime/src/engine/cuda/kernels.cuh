@@ -48,19 +48,11 @@ extern "C" __global__ void neuralode_doubt(
     Verdict* verdict) {
     __shared__ Verdict of[256];
     const bool own = options.share == PER_SAMPLE;
-    // With one size for the batch, its tiles are summed up in the first column.
-    for (int row = threadIdx.x; row < (own ? 0 : rows); row += blockDim.x) {
-        StepNorms* at = norms + (long long)row * columns;
-        for (int column = 1; column < columns; ++column) {
-            at->lambda += at[column].lambda;
-            at->error += at[column].error;
-            at->first += at[column].first;
-        }
-    }
+    for (int row = threadIdx.x; row < (own ? 0 : rows); row += blockDim.x) join(norms + (long long)row * columns, columns);
     __syncthreads();
     Verdict worst = {-1.0, 0, 0};
     for (int walk = threadIdx.x; walk < (own ? batch : 1); walk += blockDim.x) {
-        const Doubt found = doubt(*method, options, norms, rows, columns, walk, walk + 1);
+        const Doubt found = doubt(*method, options, norms, rows, columns, walk);
         if (found.grew || found.error > suspicious) worst.suspicious += 1;
         if (found.error > worst.error) {
             worst.error = found.error;

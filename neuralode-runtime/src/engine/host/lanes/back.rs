@@ -51,7 +51,7 @@ pub(in crate::engine::host) struct PlanBack<'a, E> {
     /// Whether a stage takes part in the end state, itself or through later stages.
     live: Vec<bool>,
     options: &'a SolveOptions,
-    /// Of the field.
+    /// Whether the field has kinks.
     kinks: bool,
     /// Rows of features: for every time, of all samples.
     cotangents: &'a [E],
