@@ -890,6 +890,23 @@ fn device_code_goes_and_ends_where_the_loop_does_in_hard_places_of_time() {
         }
         assert!(attempts > 0);
     }
+    // At rest the solution sees nothing of the decay that holds the steps up; the tangent does.
+    let rate = -1e4;
+    let parameters: Vec<f64> = (0..12)
+        .map(|i| if i % 4 == 0 && i < 9 { rate } else { 0.0 })
+        .collect();
+    let rest = base.with_control(Control::GRADIENTS);
+    let found = launch(
+        &binary,
+        &input(&rest, &parameters, (&[0.0; 3], &[0.0; 3]), 1, 2),
+    );
+    let [t, h, decay] = [0, 1, 2].map(|i| found.ends[i]);
+    assert_eq!(found.counts[0], 1.0, "no more steps than allowed");
+    assert!(
+        t < 1.0 && (decay / (-rate * h) - 1.0).abs() < 1e-3,
+        "{:?}",
+        found.ends
+    );
 }
 
 #[test]

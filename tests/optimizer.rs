@@ -163,3 +163,25 @@ fn a_gradient_whose_square_overflows_is_refused_and_changes_nothing() {
         .zip(before)
         .all(|(x, before)| x.is_finite() && *x < before));
 }
+
+#[test]
+fn a_weight_decay_whose_square_overflows_is_refused_and_changes_nothing() {
+    let dev = Cpu::seed_from_u64(0);
+    let mut parameter: Tensor<Rank1<3>, f32, Cpu> = dev.tensor([1.0, -3e22, 2.0]);
+    let config = AdamConfig {
+        weight_decay: Some(WeightDecay::L2(1e-2)),
+        ..AdamConfig::default()
+    };
+    let mut optimizer = FusedAdam::new(&parameter, config);
+    let mut gradients = parameter.leaky_trace().sum().backward();
+    let error = optimizer.step(&mut parameter, &mut gradients).unwrap_err();
+    assert!(
+        matches!(error, SolveError::GradientTooLarge { largest, .. } if (largest / 3e20 - 1.0).abs() < 1e-6),
+        "{error}"
+    );
+    assert_eq!(parameter.array(), [1.0, -3e22, 2.0]);
+    // It keeps no squares of parameters that decay beside the gradient.
+    optimizer.cfg.weight_decay = Some(WeightDecay::Decoupled(1e-2));
+    optimizer.step(&mut parameter, &mut gradients).unwrap();
+    assert!(parameter.array()[1] > -3e22);
+}

@@ -32,6 +32,8 @@ pub(crate) enum StatefulKind {
         path: syn::Path,
         /// The name of a constant that only a layer has.
         check: Ident,
+        /// Whether it stands in a vector field.
+        in_field: bool,
     },
 }
 

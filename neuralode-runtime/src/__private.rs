@@ -45,7 +45,8 @@ pub use crate::{
     error::SolveError,
     layer::{
         activation::{Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh},
-        append_time, apply, apply_tiled, assert_sendable, branch, check_layer, check_name,
+        append_time, apply, apply_tiled, assert_sendable, branch, check_field_layer, check_layer,
+        check_name,
         init::{Dfdx, Glorot, Kaiming, Orthogonal, Zeros},
         reshape, resize, seed_of, sum, AppendTime, Augment, AvgPool2d, BatchNorm, BatchNormState,
         Call, Checked, Conv2d, Dense, Dropout, DropoutState, Flatten, GlobalAvgPool, Layer,

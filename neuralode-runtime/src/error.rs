@@ -333,7 +333,7 @@ pub enum SolveError {
     },
     /// A gradient that is finite, and whose square is not: an optimizer that keeps squares cannot use it.
     GradientTooLarge {
-        /// The largest absolute value of a gradient.
+        /// The largest absolute value of a gradient, with the weight decay `L2` added if there is one.
         largest: f64,
         /// About where squares begin to overflow, in the dtype of the parameters.
         limit: f64,

@@ -4,9 +4,9 @@ use dfdx::{
     nn::{
         RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut, ZeroGrads,
     },
-    optim::{Adam, Optimizer},
+    optim::{Adam, Optimizer, WeightDecay},
     shapes::{Dtype, Shape},
-    tensor::{Gradients, Tensor},
+    tensor::{Gradients, Storage, Tensor},
     tensor_ops::{AdamConfig, Device},
 };
 
@@ -27,8 +27,9 @@ use crate::{
 ///
 /// It takes the steps of dfdx's [`Adam`], to the bit on the processor. Its loop is compiled with this library, under the
 /// processor's vector instructions, where dfdx's is compiled with the program, and slow without link-time optimisation. It
-/// leaves the gradients at zero, ready for the next step, and changes no parameter if a gradient is NaN, infinite, or so
-/// large that its square overflows: Adam would then keep an infinite second moment and never move that parameter again.
+/// leaves the gradients at zero, ready for the next step, and changes no parameter if a gradient, or its sum with the weight
+/// decay `L2`, is NaN, infinite, or so large that its square overflows: Adam would then keep an infinite second moment and
+/// never move that parameter again.
 ///
 /// D. P. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", arXiv:1412.6980; decoupled weight decay: I.
 /// Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", arXiv:1711.05101.
@@ -79,9 +80,9 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
     /// keeps two numbers for each parameter.
     ///
     /// # Errors
-    /// [`SolveError::NonFinite`] if a gradient is NaN or infinite, [`SolveError::GradientTooLarge`] if its square
-    /// overflows (both on the processor, in f32 and f64), before anything has changed; [`SolveError::Device`] if the device
-    /// fails.
+    /// [`SolveError::NonFinite`] if a gradient (with the weight decay `L2` added, if there is one) is NaN or infinite,
+    /// [`SolveError::GradientTooLarge`] if its square overflows (both on the processor, in f32 and f64), before anything
+    /// has changed; [`SolveError::Device`] if the device fails.
     pub fn step(
         &mut self,
         module: &mut M,
@@ -90,9 +91,16 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
     where
         M: TensorCollection<E, D>,
     {
+        let decay = match self.cfg.weight_decay {
+            Some(WeightDecay::L2(decay)) => decay,
+            Some(WeightDecay::Decoupled(_)) | None => 0.0,
+        };
         let mut usable = true;
-        each_gradient(&*module, gradients, |gradient| {
-            if let Some(numbers) = numbers_mut::<E, D, f32>(gradient) {
+        each_gradient(&*module, gradients, |gradient, parameters| {
+            if decay != 0.0 {
+                let seen = Seen::of::<E, D>(gradient, decay, parameters);
+                usable &= seen.is_usable();
+            } else if let Some(numbers) = numbers_mut::<E, D, f32>(gradient) {
                 usable &= f32::squares_finite(numbers);
             } else if let Some(numbers) = numbers_mut::<E, D, f64>(gradient) {
                 usable &= f64::squares_finite(numbers);
@@ -100,7 +108,7 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
         })
         .map_err(SolveError::device::<D::Err>)?;
         if !usable {
-            return Err(Self::refusal(module, gradients));
+            return Err(Self::refusal(module, gradients, decay));
         }
         if !covers::<E, D>() {
             self.portable.cfg = self.cfg;
@@ -125,30 +133,23 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
     }
 
     /// Why a step cannot be taken.
-    fn refusal(module: &M, gradients: &mut Gradients<E, D>) -> SolveError
+    fn refusal(module: &M, gradients: &mut Gradients<E, D>, decay: f64) -> SolveError
     where
         M: TensorCollection<E, D>,
     {
-        let (mut largest, mut limit, mut finite) = (0.0_f64, f64::MAX.sqrt(), true);
-        let mut look = |x: f64| {
-            finite &= x.is_finite();
-            largest = largest.max(x.abs());
-        };
-        let looked = each_gradient(module, gradients, |gradient| {
-            if let Some(numbers) = numbers_mut::<E, D, f32>(gradient) {
-                limit = f64::from(f32::MAX.sqrt());
-                for x in numbers.iter() {
-                    look(f64::from(*x));
-                }
-            } else if let Some(numbers) = numbers_mut::<E, D, f64>(gradient) {
-                for x in numbers.iter() {
-                    look(*x);
-                }
-            }
+        let mut worst = Seen::default();
+        let looked = each_gradient(module, gradients, |gradient, parameters| {
+            let seen = Seen::of::<E, D>(gradient, decay, parameters);
+            worst.finite &= seen.finite;
+            worst.largest = worst.largest.max(seen.largest);
+            worst.limit = seen.limit;
         });
         match looked {
             Err(error) => SolveError::device::<D::Err>(error),
-            Ok(()) if finite => SolveError::GradientTooLarge { largest, limit },
+            Ok(()) if worst.finite => SolveError::GradientTooLarge {
+                largest: worst.largest,
+                limit: worst.limit,
+            },
             Ok(()) => SolveError::NonFinite {
                 quantity: Quantity::Gradient,
                 t: 0.0,
@@ -156,6 +157,66 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
                 sample: None,
             },
         }
+    }
+}
+
+/// What the numbers are whose squares Adam would keep.
+struct Seen {
+    finite: bool,
+    /// The largest of those that are finite.
+    largest: f64,
+    /// Where squares overflow.
+    limit: f64,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            finite: true,
+            largest: 0.0,
+            limit: f64::MAX.sqrt(),
+        }
+    }
+}
+
+impl Seen {
+    /// Those of the gradient of one tensor, with `decay` times its parameters added; on the processor.
+    fn of<E: Dtype, D: Device<E>>(
+        gradient: &mut <D as Storage<E>>::Vec,
+        decay: f64,
+        parameters: &dyn Fn() -> Vec<E>,
+    ) -> Self {
+        let mut seen = Self::default();
+        if let Some(numbers) = numbers_mut::<E, D, f32>(gradient) {
+            seen.limit = f64::from(f32::MAX.sqrt());
+            seen.look(numbers.iter().map(|g| f64::from(*g)), decay, parameters);
+        } else if let Some(numbers) = numbers_mut::<E, D, f64>(gradient) {
+            seen.look(numbers.iter().copied(), decay, parameters);
+        }
+        seen
+    }
+
+    fn look<E: Dtype>(
+        &mut self,
+        gradient: impl Iterator<Item = f64>,
+        decay: f64,
+        parameters: &dyn Fn() -> Vec<E>,
+    ) {
+        let parameters = if decay == 0.0 {
+            Vec::new()
+        } else {
+            parameters()
+        };
+        let parameters = parameters.iter().map(|p| p.to_f64().unwrap_or(f64::NAN));
+        for (g, p) in gradient.zip(parameters.chain(core::iter::repeat(0.0))) {
+            let sum = g + decay * p;
+            self.finite &= sum.is_finite();
+            self.largest = self.largest.max(sum.abs());
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.finite && self.largest < self.limit
     }
 }
 

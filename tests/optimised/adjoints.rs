@@ -15,6 +15,7 @@
 mod support;
 
 use neuralode::{prelude::*, take_backward_report, Adjoint, Controller, Vjp};
+use rayon::prelude::*;
 use support::{
     batch, derivative, differentiate, fields, parameters_of, relative_error, set_parameters,
     shift_biases, ADJOINTS,
@@ -528,4 +529,48 @@ fn a_chain_of_small_solves_has_the_bits_of_each_alone_whichever_thread_helps() {
     };
     let alone = &solves(1, 1)[0];
     assert!(solves(2, 500).iter().all(|found| found == alone));
+}
+
+neural_ode! {
+    #[derive(Clone, Debug)]
+    struct Lifted {
+        input: [256],
+        lift: Dense(256, tanh),
+        down: Dense(4),
+        ode: Ode {
+            field(t, y): [Dense(4 => 8, tanh), Dense(8 => 4)],
+            span: 0.0..1.0,
+            solver: Tsit5 { rtol: 1e-3, atol: 1e-3 },
+        },
+    }
+}
+
+/// A thread that waits for a shared piece of the large layer runs a sibling's pass in the meantime.
+#[test]
+fn passes_that_share_a_pool_each_have_their_own_outcome() {
+    let model = Lifted::<f32, Cpu>::build(&Cpu::seed_from_u64(3));
+    let pass = |index: usize| {
+        let rows: Vec<f32> = (0..1000 * 256)
+            .map(|i| ((i * 7 + index) as f32).sin())
+            .collect();
+        let x = Cpu::default().tensor_from_vec(rows, (1000, Const::<256>));
+        let y = model.try_forward(x.leaky_trace()).unwrap();
+        let factor = if index % 2 == 0 { 1.0 } else { f32::NAN };
+        try_backward((y * factor).sum::<Rank0, _>()).map(|(_, stats)| stats)
+    };
+    let alone = pass(0).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build();
+    let outcomes: Vec<_> = pool.unwrap().install(|| {
+        let all = (0..32_usize).into_par_iter().with_max_len(1);
+        all.map(|i| (i, pass(i % 2))).collect()
+    });
+    for (i, outcome) in outcomes {
+        match outcome {
+            Ok(stats) => assert!(i % 2 == 0 && stats == alone, "pass {i}: {stats:?}"),
+            Err(error) => assert!(
+                i % 2 == 1 && matches!(error, SolveError::NonFinite { .. }),
+                "pass {i}: {error}"
+            ),
+        }
+    }
 }

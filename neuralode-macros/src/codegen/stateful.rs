@@ -24,7 +24,7 @@ pub(super) fn storage_type(layer: &Layer, stateful: &Stateful) -> TokenStream {
     match &stateful.kind {
         StatefulKind::Dropout { .. } => quote!(#root::Dropout),
         StatefulKind::BatchNorm { channels, .. } => quote!(#root::BatchNorm<#channels, Elem, Dev>),
-        StatefulKind::Custom { path, check } => {
+        StatefulKind::Custom { path, check, .. } => {
             let checked = checked(layer, path, check);
             quote!(#checked::Itself)
         }
@@ -66,13 +66,23 @@ fn checks(chain: &Chain, generics: &Generics, constants: &mut TokenStream) {
         match &layer.kind {
             LayerKind::Residual(inner) => checks(inner, generics, constants),
             LayerKind::Stateful(Stateful {
-                kind: StatefulKind::Custom { path, check },
+                kind:
+                    StatefulKind::Custom {
+                        path,
+                        check,
+                        in_field,
+                    },
                 ..
             }) => {
                 let kind = custom_type(path, &quote!(f32), &quote!(#root::Cpu));
                 let (taken, produced) = (layer.taken(), layer.produced());
                 let named = quote!({ #root::check_name::<#kind>() });
-                let called = quote!(#root::check_layer::<#named, #kind, #taken, #produced>());
+                let function = if *in_field {
+                    quote!(check_field_layer)
+                } else {
+                    quote!(check_layer)
+                };
+                let called = quote!(#root::#function::<#named, #kind, #taken, #produced>());
                 let called = conditions::located_at(called, path.span());
                 // A constant outside of the model cannot know its parameters: the compiler checks uses instead.
                 let called = if generics.occur_in(&called) {
@@ -99,7 +109,7 @@ fn state_type(layer: &Layer, stateful: &Stateful) -> TokenStream {
         StatefulKind::BatchNorm { channels, .. } => {
             quote!(#root::BatchNormState<#channels, Elem, Dev>)
         }
-        StatefulKind::Custom { path, check } => {
+        StatefulKind::Custom { path, check, .. } => {
             let checked = checked(layer, path, check);
             quote!(#checked::State)
         }

@@ -110,6 +110,7 @@ impl Lowering<'_> {
         let kind = StatefulKind::Custom {
             path: path.clone(),
             check,
+            in_field: self.time.is_some(),
         };
         Some(self.stateful(kind, incoming?, output?))
     }

@@ -323,7 +323,7 @@ where
         None => Ok(()),
     };
     let mut from = 0;
-    each_gradient(&block.field, gradients, |gradient| {
+    each_gradient(&block.field, gradients, |gradient, _| {
         if let (Some(gradient), Ok(())) = (numbers::<E, D, R>(gradient), &outcome) {
             outcome = kernels.add_theta_bar(pulled, from, gradient);
             from += gradient.len();

@@ -169,6 +169,8 @@ impl<const C: usize, const N: usize, E: Dtype, D: Device<E>> Layer<N, N, E, D>
 {
     type State = BatchNormState<C, E, D>;
 
+    const IN_FIELDS: bool = false;
+
     fn try_initial_state(&self, _: u64) -> Result<Self::State, SolveError> {
         let device = self.weight.device();
         Ok(BatchNormState {

@@ -33,7 +33,8 @@ pub use reshape::{reshape, Flatten, Reshape};
 pub use residual::{branch, sum, Residual};
 pub use scale::Scale;
 pub use stateful::{
-    assert_sendable, check_layer, check_name, seed_of, Call, Checked, Layer, Mode, Stateless,
+    assert_sendable, check_field_layer, check_layer, check_name, seed_of, Call, Checked, Layer,
+    Mode, Stateless,
 };
 
 pub use tiled::apply_tiled;

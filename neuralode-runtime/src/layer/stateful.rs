@@ -112,6 +112,10 @@ pub trait Layer<const I: usize, const O: usize, E: Dtype, D: Device<E>>:
     /// What goes from one call to the next; `()` for none. On `Cpu` it must be `Send`, which the macro makes sure of.
     type State: Clone + fmt::Debug + 'static;
 
+    /// Whether the layer may stand in a vector field. A layer that is another function of `x` in training than in
+    /// inference, as [`super::BatchNorm`] is, says `false`: training would fit another field than inference solves.
+    const IN_FIELDS: bool = true;
+
     /// The state before the first call. Layers that draw random numbers draw them from `seed`, which a model makes
     /// different for each of its layers.
     ///
@@ -182,6 +186,21 @@ pub const fn check_layer<const NAMED: usize, L, const I: usize, const O: usize>(
 where
     L: NamedLayer<NAMED, I, O>,
 {
+    0
+}
+
+/// Compiles only for a layer that may stand in a vector field; the value is of no interest.
+#[must_use]
+#[allow(clippy::missing_panics_doc, reason = "while compiling alone")]
+pub const fn check_field_layer<const NAMED: usize, L, const I: usize, const O: usize>() -> usize
+where
+    L: NamedLayer<NAMED, I, O> + Layer<I, O, f32, Cpu>,
+{
+    assert!(
+        L::IN_FIELDS,
+        "this layer cannot stand in a field: training and inference would solve different ones; put it in a stage \
+         before or after the block"
+    );
     0
 }
 

@@ -731,17 +731,19 @@ template <class F, int T, class R> struct Tangent {
     }
 };
 
-// The size of each sample's last step times the rate of the fastest decay that it saw; `stiffness` of the host. The
-// host asks the tangent as well where there is one; here the solution alone answers.
+// The size of each sample's last step times the rate of the fastest decay that it saw, or what is in `lanes.decay` if
+// that is larger; `stiffness` of the host. `k` has the field's values in the stages, and `seen` what moved between them: the
+// same values, or those of the tangent.
 template <class F, int T, class R>
 NEURALODE_DEVICE void see_decay(
     const Block& block, Lanes<T>& lanes, const Method& method, const Options& options, const R* theta, const R* y, const R* y1,
-    const R* k, R* aside, R* there, R* field_work) {
+    const R* k, const R* seen, R* aside, R* there, R* field_work) {
     constexpr int N = F::N;
     int earlier = 0;
     for (int i = 1; i + 1 < method.stages; ++i)
         if (method.has[i]) earlier = i;
-    const R* before = k + earlier * N * T;
+    const R* before = seen + earlier * N * T;
+    const R* after = seen + (method.stages - 1) * N * T;
     const R* last = k + (method.stages - 1) * N * T;
     const auto scale = [&](int e) {
         return options.atol + options.rtol * larger(magnitude((double)y[e]), magnitude((double)y1[e]));
@@ -749,11 +751,11 @@ NEURALODE_DEVICE void see_decay(
     for (int s = block.thread; s < T; s += block.threads) {
         double square = 0.0;
         for (int e = s; e < N * T; e += T) {
-            const double change = lanes.h[s] * ((double)last[e] - (double)before[e]) / scale(e);
+            const double change = lanes.h[s] * ((double)after[e] - (double)before[e]) / scale(e);
             square += change * change;
         }
         const double size = sqrt(square);
-        for (int e = s; e < N * T; e += T) aside[e] = y1[e] + R(lanes.h[s] * ((double)last[e] - (double)before[e]) / size);
+        for (int e = s; e < N * T; e += T) aside[e] = y1[e] + R(lanes.h[s] * ((double)after[e] - (double)before[e]) / size);
         lanes.at[s] = lanes.t[s] + lanes.h[s];
     }
     block.sync();
@@ -765,7 +767,7 @@ NEURALODE_DEVICE void see_decay(
             product += d * lanes.h[s] * ((double)there[e] - (double)last[e]) / scale(e);
             square += d * d;
         }
-        lanes.decay[s] = -product / square;
+        if (-product / square > lanes.decay[s]) lanes.decay[s] = -product / square;
     }
     block.sync();
 }
@@ -940,8 +942,11 @@ NEURALODE_DEVICE void solve(
         mean_square<F, T>(all, error, y, y1);
         if (options.guided) tangent.add_mean_square(stage, tangent.v1);
         // All samples that go on have as many attempts behind them.
-        if (adaptive && ++attempts == options.max_steps)
-            see_decay<F, T>(block, lanes, method, options, theta, y, y1, k, stage, error, field_work);
+        if (adaptive && ++attempts == options.max_steps) {
+            see_decay<F, T>(block, lanes, method, options, theta, y, y1, k, k, stage, error, field_work);
+            if (options.guided)
+                see_decay<F, T>(block, lanes, method, options, theta, y, y1, k, k_tangent, stage, error, field_work);
+        }
 
         for (int s = block.thread; s < T; s += block.threads) {
             if (!lanes.active[s]) continue;

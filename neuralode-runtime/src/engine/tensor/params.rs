@@ -143,20 +143,22 @@ pub(crate) fn accumulate_params<E: Dtype, D: Device<E>, M: TensorCollection<E, D
     walk(module, &mut scatter)
 }
 
-/// Shows `f` the gradient of each trainable parameter of `module`, as the device keeps it, one after the other.
+/// Shows `f` the gradient of each trainable parameter of `module`, as the device keeps it, one after the other, with a
+/// function that copies the parameter's numbers.
 pub(crate) fn each_gradient<E: Dtype, D: Device<E>, M: TensorCollection<E, D>>(
     module: &M,
     gradients: &mut Gradients<E, D>,
-    f: impl FnMut(&mut <D as Storage<E>>::Vec),
+    f: impl FnMut(&mut <D as Storage<E>>::Vec, &dyn Fn() -> Vec<E>),
 ) -> Result<(), D::Err> {
     struct Show<'g, E: Dtype, D: Device<E>, Fun>(&'g mut Gradients<E, D>, Fun);
 
-    impl<E: Dtype, D: Device<E>, Fun: FnMut(&mut <D as Storage<E>>::Vec)> TensorVisitor<E, D>
-        for Show<'_, E, D, Fun>
+    impl<E: Dtype, D: Device<E>, Fun> TensorVisitor<E, D> for Show<'_, E, D, Fun>
+    where
+        Fun: FnMut(&mut <D as Storage<E>>::Vec, &dyn Fn() -> Vec<E>),
     {
         visits!(|this, options, tensor| {
             if options.do_gradient_update {
-                (this.1)(this.0.get_or_alloc_mut(tensor)?);
+                (this.1)(this.0.get_or_alloc_mut(tensor)?, &|| tensor.as_vec());
             }
         });
     }
