@@ -123,7 +123,7 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> VectorField for FnF
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn attempt<const S: usize>(
         &mut self,
         tableau: &ButcherTableau<S>,
