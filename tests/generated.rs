@@ -31,6 +31,7 @@ models! {
 }
 
 compare! {
+    10 instances;
     the_tutorials_field_agrees: 20, TutorialOdeField;
     a_single_layer_agrees: 3, OneDenseOdeField;
     a_scalar_state_agrees: 1, NarrowOdeField;

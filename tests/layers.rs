@@ -44,6 +44,7 @@ models! {
 const LARGE: f64 = 0.5;
 
 compare! {
+    10 instances;
     one_layer_with_gelu_agrees: 3, LastGelusOdeField;
     scaled_layers_agree: 4, ScaledBetweenOdeField;
     normalised_residual_layers_agree: 6, NormedSoftlyOdeField;
@@ -54,6 +55,7 @@ compare! {
 }
 
 compare_products! {
+    10 instances;
     fields_with_leaky_relu_agree: 5, LeaksOdeField;
     fields_with_elu_agree: 5, ElusOdeField;
     fields_with_gelu_agree: 5, GelusOdeField;

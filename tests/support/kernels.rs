@@ -33,13 +33,13 @@ macro_rules! models {
     )*};
 }
 
-/// One test per field: ten random instances in f64 and as many in f32.
+/// One test per field: so many random instances in f64 and as many in f32.
 #[macro_export]
 macro_rules! compare {
-    ($($test:ident: $n:expr, $field:ident;)*) => {$(
+    ($instances:literal instances; $($test:ident: $n:expr, $field:ident;)*) => {$(
         #[test]
         fn $test() {
-            for seed in 0..10 {
+            for seed in 0..$instances {
                 $crate::support::kernels::instance::<{ $n }, f64, $field<f64, Cpu>, 16>(stringify!($field), seed, 1e-12);
                 $crate::support::kernels::instance::<{ $n }, f32, $field<f32, Cpu>, 32>(stringify!($field), seed, 1e-5);
             }
@@ -51,10 +51,10 @@ macro_rules! compare {
 /// compiler longest.
 #[macro_export]
 macro_rules! compare_products {
-    ($($test:ident: $n:expr, $field:ident;)*) => {$(
+    ($instances:literal instances; $($test:ident: $n:expr, $field:ident;)*) => {$(
         #[test]
         fn $test() {
-            for seed in 0..10 {
+            for seed in 0..$instances {
                 $crate::support::kernels::products::<{ $n }, f64, $field<f64, Cpu>, 16>(stringify!($field), seed, 1e-12);
                 $crate::support::kernels::products::<{ $n }, f32, $field<f32, Cpu>, 32>(stringify!($field), seed, 1e-5);
             }

@@ -7,7 +7,6 @@
     reason = "small numbers"
 )]
 
-#[path = "../support/mod.rs"]
 mod support;
 
 use neuralode::prelude::*;
@@ -31,10 +30,12 @@ models! {
 }
 
 compare! {
+    3 instances;
     residual_convolutions_agree: 18, SkipOdeField;
 }
 
 compare_products! {
+    3 instances;
     largest_numbers_of_a_state_agree: 50, LargestOdeField;
     blocks_of_channels_agree: 12, WideOdeField;
     single_pixels_agree: 2, PointOdeField;
