@@ -320,9 +320,9 @@ struct Launched {
 }
 
 /// Compiles a program for the host, in a folder of its own.
-fn compile(program: &Program, field: &str, real: &str, folder: &Path) -> std::path::PathBuf {
+fn compile(program: &Program, name: &str, real: &str, folder: &Path) -> std::path::PathBuf {
     let source = format!(
-        "{HOST}{}\ntypedef {real} Real;\n#define FIELD {field}\nconstexpr int TILE = {}, WORKSPACE = {};\n{PROBLEM}{MAIN}",
+        "{HOST}{}\ntypedef {real} Real;\n#define FIELD Field\nconstexpr int TILE = {}, WORKSPACE = {};\n{PROBLEM}{MAIN}",
         program.device_code(),
         program.tile(),
         program.workspace()
@@ -345,19 +345,19 @@ fn compile(program: &Program, field: &str, real: &str, folder: &Path) -> std::pa
         .output()
         .unwrap();
     let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{field}: {messages}");
+    assert!(output.status.success(), "{name}: {messages}");
     binary
 }
 
 /// Compiles a program with its launches for a GPU of compute capability 9.0.
-fn compile_for_a_gpu(program: &Program, field: &str, folder: &Path) -> std::path::PathBuf {
+fn compile_for_a_gpu(program: &Program, name: &str, folder: &Path) -> std::path::PathBuf {
     let source = format!(
-        "{}\n#define FIELD {field}\nconstexpr int TILE = {}, WORKSPACE = {};\n{PROBLEM}{GPU_MAIN}",
+        "{}\n#define FIELD Field\nconstexpr int TILE = {}, WORKSPACE = {};\n{PROBLEM}{GPU_MAIN}",
         program.text(),
         program.tile(),
         program.workspace()
     );
-    let (text, binary) = (folder.join(format!("{field}.cu")), folder.join(field));
+    let (text, binary) = (folder.join(format!("{name}.cu")), folder.join(name));
     fs::write(&text, source).unwrap();
     let output = Command::new("nvcc")
         .args([
@@ -372,7 +372,7 @@ fn compile_for_a_gpu(program: &Program, field: &str, folder: &Path) -> std::path
         .output()
         .unwrap();
     let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{field}: {messages}");
+    assert!(output.status.success(), "{name}: {messages}");
     fs::remove_file(text).unwrap();
     binary
 }
@@ -646,7 +646,7 @@ fn plain_ways(single: bool) -> Vec<(&'static str, SolveOptions, usize)> {
 /// Solves of one model both ways, with several options.
 fn compare<const N: usize, E: Dtype, F>(
     name: &str,
-    (field_name, program): (&str, &Program),
+    (name, program): (&str, &Program),
     (sizes, tolerance): (Sizes, f64),
     (place, folder): (Place, &Path),
 ) where
@@ -659,8 +659,8 @@ fn compare<const N: usize, E: Dtype, F>(
         "double"
     };
     let binary = match place {
-        Place::Host => compile(program, field_name, real, folder),
-        Place::Gpu => compile_for_a_gpu(program, field_name, folder),
+        Place::Host => compile(program, name, real, folder),
+        Place::Gpu => compile_for_a_gpu(program, name, folder),
     };
     let mut field: F = BuildModule::build(&Cpu::seed_from_u64(7));
     support::shift_biases(&mut field);
@@ -753,7 +753,7 @@ macro_rules! compared {
                 };
                 let folder = tempfile::tempdir().unwrap();
                 compare::<{ $n }, $type, $field<$type, Cpu>>(
-                    stringify!($model), (concat!(stringify!($field), "Kernel"), program), (Sizes::$sizes, $tolerance),
+                    stringify!($model), (stringify!($model), program), (Sizes::$sizes, $tolerance),
                     (Place::Host, folder.path()),
                 );
             }
@@ -774,7 +774,7 @@ macro_rules! compared {
                 let folder = pack.as_deref().unwrap_or(own.path()).join(stringify!($test));
                 fs::create_dir_all(&folder).unwrap();
                 compare::<{ $n }, $type, $field<$type, Cpu>>(
-                    stringify!($model), (concat!(stringify!($field), "Kernel"), program), (Sizes::$sizes, $tolerance),
+                    stringify!($model), (stringify!($model), program), (Sizes::$sizes, $tolerance),
                     (Place::Gpu, &folder),
                 );
             })*
@@ -816,7 +816,7 @@ fn device_code_goes_and_ends_where_the_loop_does_in_hard_places_of_time() {
         panic!("no source");
     };
     let folder = tempfile::tempdir().unwrap();
-    let binary = compile(program, "LinearOdeFieldKernel", "double", folder.path());
+    let binary = compile(program, "Linear", "double", folder.path());
     let base = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3).with_max_steps(100);
     let equal = |t0, t1, dt| {
         base.clone()
@@ -987,7 +987,7 @@ fn the_tutorials_training_step_agrees_on_a_gpu() {
         let folder = pack.as_deref().unwrap_or(own.path());
         let folder = folder.join(format!("tutorial_batch_{batch}_tile_{tile}"));
         fs::create_dir_all(&folder).unwrap();
-        let binary = compile_for_a_gpu(program, "TutorialOdeFieldKernel", &folder);
+        let binary = compile_for_a_gpu(program, "Tutorial", &folder);
         let numbers = |phase: f64| -> Vec<f64> {
             let wave = |i: u32| f64::from((f64::from(i) * 1.7 + phase).sin() as f32);
             (0..batch * 20).map(wave).collect()

@@ -7,7 +7,7 @@ use syn::{Attribute, Ident, Visibility};
 use crate::{
     ast::{plain, Derived, Value},
     generics::Generics,
-    spatial::{Spatial, SpatialKind},
+    spatial::Spatial,
     stateful::Stateful,
 };
 
@@ -196,31 +196,6 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// Whether the derivative jumps somewhere.
-    pub(crate) fn has_kinks(&self) -> bool {
-        self.layers.iter().any(|layer| match &layer.kind {
-            LayerKind::Residual(inner) => inner.has_kinks(),
-            LayerKind::Activation(activation) | LayerKind::Dense { activation, .. } => {
-                activation.has_kinks()
-            }
-            LayerKind::Spatial(Spatial { kind, .. }) => match kind {
-                SpatialKind::Conv { activation, .. } => activation.has_kinks(),
-                SpatialKind::MaxPool(_) => true,
-                SpatialKind::AvgPool(_) | SpatialKind::GlobalAvgPool => false,
-            },
-            // Of a layer by hand nothing is known.
-            LayerKind::Stateful(_)
-            | LayerKind::Flatten
-            | LayerKind::Reshape
-            | LayerKind::Augment
-            | LayerKind::Project
-            | LayerKind::AppendTime
-            | LayerKind::Pow { .. }
-            | LayerKind::Scale { .. }
-            | LayerKind::LayerNorm { .. } => false,
-        })
-    }
-
     /// The layer that stands for its whole stage: the only one, or the only one with parameters or settings. Such a
     /// stage is stored as that layer, and parameter paths name the stage alone (`encoder.weight`).
     pub(crate) fn sole_layer(&self) -> Option<&Layer> {
@@ -381,11 +356,6 @@ pub(crate) enum Activation {
 }
 
 impl Activation {
-    /// Whether the derivative jumps somewhere.
-    const fn has_kinks(self) -> bool {
-        matches!(self, Self::Relu | Self::LeakyRelu)
-    }
-
     pub(crate) const NAMES: &'static [&'static str] = &[
         "tanh",
         "relu",
@@ -456,12 +426,6 @@ impl Ode {
     /// Number of scalars of the state.
     pub(crate) fn features(&self) -> Size {
         Size::of(&self.state)
-    }
-
-    /// Number of scalars that the field's last layer makes; the same, if only by a condition.
-    pub(crate) fn produced(&self) -> Size {
-        let last = self.field.layers.last();
-        last.map_or_else(|| self.features(), Layer::produced)
     }
 }
 

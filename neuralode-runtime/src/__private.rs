@@ -33,12 +33,7 @@ pub use crate::{
     },
     engine::{
         cuda,
-        host::{
-            kernel::{self, DenseParams, Tile, TileField},
-            pow,
-            real::Real,
-            vector,
-        },
+        host::kernel,
         tensor::{DeviceErr, KernelVisitor, TensorField},
     },
     entry::{AsGiven, Data, Entry, InMemory},

@@ -6,7 +6,6 @@
 
 mod conditions;
 mod conv;
-mod cuda;
 mod derived;
 mod forward;
 mod kernel;

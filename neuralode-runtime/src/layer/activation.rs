@@ -9,7 +9,7 @@ use dfdx::{
     tensor_ops::{ChooseFrom, Device, TryAdd, TryDiv, TryEq, TryGt, TryLe, TryLt, TryMul, TrySub},
 };
 
-use crate::engine::{host::kernel::TileActivation, tensor::scalar};
+use crate::engine::{host::activation::TileActivation, tensor::scalar};
 
 /// A scalar function of type `A` that [`super::Dense`] applies after its affine map, and that a model may
 /// use as a layer of its own.

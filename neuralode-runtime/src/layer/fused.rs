@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     engine::host::{
+        activation::TileActivation,
         buffer::Buffer,
-        kernel::TileActivation,
         rows::{self, RowScalar, Size},
         storage::{numbers_mut, read, same},
     },

@@ -225,6 +225,11 @@ impl FieldSource {
         })
     }
 
+    /// Number of layers so far, ends of residual layers with them.
+    pub fn layers(&self) -> usize {
+        self.steps.len()
+    }
+
     /// Features that enter the layer of index `index`.
     fn width(&self, index: usize) -> usize {
         let before = index

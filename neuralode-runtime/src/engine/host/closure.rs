@@ -12,9 +12,9 @@ use crate::{
 use super::{
     field::TileKernel,
     isa::Compiled,
-    kernel::{Row, Tile},
     point::{attempt, PointKernel},
     real::Real,
+    tile::{Row, Tile},
     HostEngine,
 };
 

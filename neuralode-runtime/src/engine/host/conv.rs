@@ -9,14 +9,14 @@ use core::marker::PhantomData;
 use pulp::Simd;
 
 use super::{
+    activation::{scale_by_derivative, TileActivation},
+    blocks::{assert_whole_blocks, span, span_mut, SPAN},
     dense::argument,
-    kernel::{
-        assert_whole_blocks, copy, scale_by_derivative, span, span_mut, Row, Sums, Tile,
-        TileActivation, SPAN, WIDTH,
-    },
-    layer::{Records, TileLayer},
+    layer::{no_point, Filled, Records, Rows, TileLayer},
     real::Real,
+    tile::{copy, Row, Sums, Tile, WIDTH},
 };
+use crate::engine::cuda::FieldSource;
 
 /// The kernels of [`Conv2d`](crate::layer::Conv2d) with the activation `A`: from `CI` channels of `H` by `W` to `CO` of
 /// `OH` by `OW`, by windows of `K` by `K` places, `STRIDE` apart, on an image with `PADDING` zeros on each side.
@@ -305,7 +305,7 @@ impl<
 }
 
 impl<
-        A: TileActivation + 'static,
+        A: TileActivation,
         const CI: usize,
         const H: usize,
         const W: usize,
@@ -325,6 +325,8 @@ impl<
     const PRODUCTS: usize = (Self::PER_OUTPUT + 16) * O;
     /// The argument of the activation.
     const KEPT: usize = if A::FROM_ARGUMENT { O } else { 0 };
+    const KINKS: bool = A::KINKS;
+    no_point!(I, O);
 
     /// The weights by channels of the input; biases stay.
     fn transpose<E: Real>(params: &[E], out: &mut [E]) {
@@ -346,13 +348,13 @@ impl<
         params: &[E],
         _t: &[f64; L],
         x: &Tile<E, I, L>,
-        kept: &mut [Row<E, L>],
+        rows: Rows<'_, E, L>,
         y: &mut Tile<E, O, L>,
     ) {
         let bias = Start::Bias(&params[Self::WEIGHTS..]);
         Self::convolve(simd, params, bias, x, y);
         if const { A::FROM_ARGUMENT } {
-            kept[..O].copy_from_slice(&*y);
+            rows.kept.copy_from_slice(&*y);
         }
         for y in y {
             for l in 0..L {
@@ -362,19 +364,19 @@ impl<
     }
 
     #[inline(always)]
-    fn recall<S: Simd, E: Real, const N: usize, const L: usize>(
+    fn recall<S: Simd, E: Real, const L: usize>(
         simd: S,
         params: &[E],
         t: &[f64; L],
         x: &Tile<E, I, L>,
-        value: Option<&Tile<E, N, L>>,
-        kept: &mut [Row<E, L>],
+        value: Option<&Tile<E, O, L>>,
+        rows: Rows<'_, E, L>,
         y: &mut Tile<E, O, L>,
     ) {
         match value {
             _ if const { !A::FROM_ARGUMENT && !A::FROM_VALUE } => {}
             Some(value) if const { !A::FROM_ARGUMENT } => copy(value, y),
-            _ => Self::forward(simd, params, t, x, kept, y),
+            _ => Self::forward(simd, params, t, x, rows, y),
         }
     }
 
@@ -384,12 +386,12 @@ impl<
         _params: &[E],
         transposed: &[E],
         _x: &Tile<E, I, L>,
-        kept: &mut [Row<E, L>],
+        rows: Rows<'_, E, L>,
         y: &Tile<E, O, L>,
         c: &mut Tile<E, O, L>,
         x_bar: &mut Tile<E, I, L>,
     ) {
-        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(kept, y), y, c);
+        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(rows.kept, y), y, c);
         correlate::<S, E, K, CI, L>(
             simd,
             &transposed[..Self::WEIGHTS],
@@ -403,7 +405,13 @@ impl<
     #[inline(always)]
     fn gather<S: Simd, E: Real, const L: usize>(
         simd: S,
-        (records, rows, x_at, c_at): Records<'_, E, L>,
+        Records {
+            rows: records,
+            stride: rows,
+            x: x_at,
+            c: c_at,
+            ..
+        }: Records<'_, E, L>,
         sums: &mut [Sums<E>],
         _scratch: &mut [Row<E, L>],
     ) {
@@ -459,8 +467,9 @@ impl<
         direction: &[E],
         x: &Tile<E, I, L>,
         v: &Tile<E, I, L>,
-        kept: &[Row<E, L>],
+        rows: Filled<'_, E, L>,
         y: &Tile<E, O, L>,
+        _scratch: &mut [Row<E, L>],
         out: &mut Tile<E, O, L>,
     ) {
         let (moving, bias) = direction.split_at(Self::WEIGHTS);
@@ -468,6 +477,11 @@ impl<
         if moving.iter().any(|w| *w != E::default()) {
             Self::convolve(simd, moving, Start::There, x, out);
         }
-        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(kept, y), y, out);
+        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(rows.kept, y), y, out);
+    }
+
+    fn cuda(source: FieldSource) -> Option<FieldSource> {
+        let window = [K, STRIDE, PADDING];
+        Some(source.conv2d([CI, H, W], [CO, OH, OW], window, A::NAME, A::FROM_ARGUMENT))
     }
 }

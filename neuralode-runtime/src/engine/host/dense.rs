@@ -7,26 +7,28 @@ use core::marker::PhantomData;
 use pulp::Simd;
 
 use super::{
-    kernel::{
-        assert_whole_blocks, copy, in_blocks, scale_by_derivative, span_mut, Row, Sums, Tile,
-        TileActivation, SPAN, WIDTH,
-    },
-    layer::{Records, TileLayer},
+    activation::{scale_by_derivative, TileActivation},
+    blocks::{assert_whole_blocks, in_blocks, span_mut, SPAN},
+    layer::{Filled, Records, Rows, TileLayer},
     real::Real,
+    tile::{copy, part, Row, Sums, Tile, WIDTH},
 };
+use crate::engine::cuda::FieldSource;
 
 /// The kernels of [`Dense`](crate::layer::Dense) with the activation `A`.
 #[derive(Debug)]
 pub struct DenseLayer<A>(PhantomData<A>);
 
-impl<A: TileActivation + 'static, const I: usize, const O: usize> TileLayer<I, O>
-    for DenseLayer<A>
-{
+impl<A: TileActivation, const I: usize, const O: usize> TileLayer<I, O> for DenseLayer<A> {
     const PARAMS: usize = (I + 1) * O;
     const SUMS: usize = DenseParams::<f32, I, O>::SUMS;
     const PRODUCTS: usize = DenseParams::<f32, I, O>::PRODUCTS;
     /// The argument of the activation.
     const KEPT: usize = if A::FROM_ARGUMENT { O } else { 0 };
+    const KINKS: bool = A::KINKS;
+    const POINT: bool = true;
+    /// The same.
+    type One<E: Real> = [E; O];
 
     fn gather_scratch(samples: usize) -> usize {
         DenseParams::<f32, I, O>::gather_scratch(samples)
@@ -42,27 +44,27 @@ impl<A: TileActivation + 'static, const I: usize, const O: usize> TileLayer<I, O
         params: &[E],
         _t: &[f64; L],
         x: &Tile<E, I, L>,
-        kept: &mut [Row<E, L>],
+        rows: Rows<'_, E, L>,
         y: &mut Tile<E, O, L>,
     ) {
         let layer = DenseParams::<E, I, O>::at(params, 0);
-        layer.forward::<A, S, L>(simd, x, kept, y);
+        layer.forward::<A, S, L>(simd, x, rows.kept, y);
     }
 
     #[inline(always)]
-    fn recall<S: Simd, E: Real, const N: usize, const L: usize>(
+    fn recall<S: Simd, E: Real, const L: usize>(
         simd: S,
         params: &[E],
         _t: &[f64; L],
         x: &Tile<E, I, L>,
-        value: Option<&Tile<E, N, L>>,
-        kept: &mut [Row<E, L>],
+        value: Option<&Tile<E, O, L>>,
+        rows: Rows<'_, E, L>,
         y: &mut Tile<E, O, L>,
     ) {
         match value {
             _ if const { !A::FROM_ARGUMENT && !A::FROM_VALUE } => {}
             Some(value) if const { !A::FROM_ARGUMENT } => copy(value, y),
-            _ => DenseParams::<E, I, O>::at(params, 0).forward::<A, S, L>(simd, x, kept, y),
+            _ => DenseParams::<E, I, O>::at(params, 0).forward::<A, S, L>(simd, x, rows.kept, y),
         }
     }
 
@@ -72,12 +74,12 @@ impl<A: TileActivation + 'static, const I: usize, const O: usize> TileLayer<I, O
         _params: &[E],
         transposed: &[E],
         _x: &Tile<E, I, L>,
-        kept: &mut [Row<E, L>],
+        rows: Rows<'_, E, L>,
         y: &Tile<E, O, L>,
         c: &mut Tile<E, O, L>,
         x_bar: &mut Tile<E, I, L>,
     ) {
-        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(kept, y), y, c);
+        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(rows.kept, y), y, c);
         let (transposed, _) = transposed.as_chunks::<O>();
         in_blocks!(I, |at, K| {
             product::<S, E, O, I, K, L>(simd, transposed, at, [E::default(); K], c, x_bar);
@@ -102,18 +104,49 @@ impl<A: TileActivation + 'static, const I: usize, const O: usize> TileLayer<I, O
         direction: &[E],
         x: &Tile<E, I, L>,
         v: &Tile<E, I, L>,
-        kept: &[Row<E, L>],
+        rows: Filled<'_, E, L>,
         y: &Tile<E, O, L>,
+        _scratch: &mut [Row<E, L>],
         out: &mut Tile<E, O, L>,
     ) {
         let layer = DenseParams::<E, I, O>::at(params, 0);
         let direction = DenseParams::<E, I, O>::at(direction, 0);
         layer.tangent::<S, L>(simd, &direction, x, v, out);
-        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(kept, y), y, out);
+        scale_by_derivative::<A, S, E, O, L>(simd, argument::<A, E, O, L>(rows.kept, y), y, out);
     }
 
     fn join<E: Real>(sums: &[Sums<E>], theta_bar: &mut [E]) {
         DenseParams::<E, I, O>::join(sums, theta_bar);
+    }
+
+    #[inline(always)]
+    fn forward_one<S: Simd, E: Real>(
+        _simd: S,
+        params: &[E],
+        transposed: &[E],
+        _t: f64,
+        x: &[E; I],
+    ) -> ([E; O], [E; O]) {
+        DenseParams::<E, I, O>::at(params, 0).forward_one::<A, S>(transposed, x)
+    }
+
+    #[inline(always)]
+    fn backward_one<S: Simd, E: Real>(
+        _simd: S,
+        params: &[E],
+        transposed: &[E],
+        x: &[E; I],
+        z: &[E; O],
+        y: &[E; O],
+        c: [E; O],
+        theta_bar: &mut [E],
+    ) -> [E; I] {
+        let layer = DenseParams::<E, I, O>::at(params, 0);
+        layer.backward_one::<A, S>(transposed, x, (z, y), c, theta_bar)
+    }
+
+    fn cuda(source: FieldSource) -> Option<FieldSource> {
+        Some(source.dense(I, O, A::NAME, A::FROM_ARGUMENT))
     }
 }
 
@@ -243,7 +276,13 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
     #[inline(always)]
     fn gather<S: Simd, const L: usize>(
         simd: S,
-        (records, rows, x_at, c_at): Records<'_, E, L>,
+        Records {
+            rows: records,
+            stride: rows,
+            x: x_at,
+            c: c_at,
+            ..
+        }: Records<'_, E, L>,
         sums: &mut [Sums<E>],
         scratch: &mut [Row<E, L>],
     ) {
@@ -268,7 +307,13 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
                         while O - o >= $count {
                             in_blocks!(I, |at, K| add_products::<S, E, $count, K, L>(
                                 simd,
-                                (records, rows, x_at + at, c_at + o),
+                                Records {
+                                    rows: records,
+                                    stride: rows,
+                                    own: 0,
+                                    x: x_at + at,
+                                    c: c_at + o
+                                },
                                 (o, at, Self::PER_OUTPUT),
                                 weights,
                             ));
@@ -314,15 +359,6 @@ impl<'p, E: Real, const I: usize, const O: usize> DenseParams<'p, E, I, O> {
             bias_bar[o] += biases[o / WIDTH][o % WIDTH];
         }
     }
-}
-
-/// `N` rows of a record, from row `at` on.
-#[inline(always)]
-pub(super) fn part<E, const N: usize, const L: usize>(
-    record: &[Row<E, L>],
-    at: usize,
-) -> &Tile<E, N, L> {
-    &record[at..at + N].as_chunks::<N>().0[0]
 }
 
 /// Rows `at..at + K` of `y = start + W x`.
@@ -415,7 +451,13 @@ fn tangent_product<
 #[inline(always)]
 fn add_products<S: Simd, E: Real, const M: usize, const K: usize, const L: usize>(
     simd: S,
-    (records, rows, x_at, c_at): Records<'_, E, L>,
+    Records {
+        rows: records,
+        stride: rows,
+        x: x_at,
+        c: c_at,
+        ..
+    }: Records<'_, E, L>,
     (m_at, k_at, per_output): (usize, usize, usize),
     weights: &mut [Sums<E>],
 ) {

@@ -3,10 +3,11 @@
 use pulp::Simd;
 
 use super::{
-    kernel::{Row, Sums, Tile},
-    layer::{Records, TileLayer},
+    layer::{no_params, no_point, Filled, Records, Rows, TileLayer},
     real::Real,
+    tile::{Row, Sums, Tile},
 };
+use crate::engine::cuda::FieldSource;
 
 /// Keeps the first `min(I, O)` scalars; what is new is zero.
 #[derive(Debug)]
@@ -38,12 +39,11 @@ fn keep<'y, E: Real, const I: usize, const O: usize, const L: usize>(
 }
 
 macro_rules! layers_without_parameters {
-    ($($name:ident, |$t:ident| $new:expr;)*) => {$(
+    ($($name:ident, $time:literal, |$t:ident| $new:expr;)*) => {$(
         impl<const I: usize, const O: usize> TileLayer<I, O> for $name {
-            const PARAMS: usize = 0;
-            const SUMS: usize = 0;
             const PRODUCTS: usize = 0;
-            const KEPT: usize = 0;
+            no_params!();
+            no_point!(I, O);
 
             #[inline(always)]
             fn forward<S: Simd, E: Real, const L: usize>(
@@ -51,7 +51,7 @@ macro_rules! layers_without_parameters {
                 _params: &[E],
                 $t: &[f64; L],
                 x: &Tile<E, I, L>,
-                _kept: &mut [Row<E, L>],
+                _rows: Rows<'_, E, L>,
                 y: &mut Tile<E, O, L>,
             ) {
                 let new: Row<E, L> = $new;
@@ -64,21 +64,12 @@ macro_rules! layers_without_parameters {
                 _params: &[E],
                 _transposed: &[E],
                 _x: &Tile<E, I, L>,
-                _kept: &mut [Row<E, L>],
+                _rows: Rows<'_, E, L>,
                 _y: &Tile<E, O, L>,
                 c: &mut Tile<E, O, L>,
                 x_bar: &mut Tile<E, I, L>,
             ) {
                 keep(c, x_bar).fill(Row::default());
-            }
-
-            #[inline(always)]
-            fn gather<S: Simd, E: Real, const L: usize>(
-                _simd: S,
-                _records: Records<'_, E, L>,
-                _sums: &mut [Sums<E>],
-                _scratch: &mut [Row<E, L>],
-            ) {
             }
 
             /// Time stands still along a tangent.
@@ -89,17 +80,22 @@ macro_rules! layers_without_parameters {
                 _direction: &[E],
                 _x: &Tile<E, I, L>,
                 v: &Tile<E, I, L>,
-                _kept: &[Row<E, L>],
+                _rows: Filled<'_, E, L>,
                 _y: &Tile<E, O, L>,
+                _scratch: &mut [Row<E, L>],
                 out: &mut Tile<E, O, L>,
             ) {
                 keep(v, out).fill(Row::default());
+            }
+
+            fn cuda(source: FieldSource) -> Option<FieldSource> {
+                Some(source.resize(I, O, $time))
             }
         }
     )*};
 }
 
 layers_without_parameters! {
-    ResizeLayer, |_t| Row::default();
-    AppendTimeLayer, |t| Row(t.map(E::from_f64));
+    ResizeLayer, false, |_t| Row::default();
+    AppendTimeLayer, true, |t| Row(t.map(E::from_f64));
 }

@@ -8,9 +8,24 @@ use pulp::{Simd, WithSimd};
 
 use super::{
     isa::{has_vectors, Compiled},
-    kernel::{Row, Sums, Tile, TileField},
+    layer::{Records, Rows, TileLayer},
     real::Real,
+    tile::{carve, copy, Row, Sums, Tile},
 };
+use crate::engine::cuda::FieldSource;
+
+/// A vector field as kernels: a layer from `N` to `N` features.
+pub trait TileField<const N: usize>: TileLayer<N, N> {
+    /// Rows of the record of one product: the state, the cotangent of the value, and the layer's own rows.
+    const FIELD_RECORD: usize = 2 * N + Self::RECORD;
+
+    /// The field as device code, if all of its layers are.
+    fn cuda_source() -> Option<FieldSource> {
+        Self::cuda(FieldSource::new("Field", N))
+    }
+}
+
+impl<K: TileLayer<N, N>, const N: usize> TileField<N> for K {}
 
 /// A vector field over tiles of `L` samples with `N` features.
 pub trait TileKernel<E: Real, const N: usize, const L: usize>: Compiled + Sync {
@@ -103,7 +118,11 @@ impl<K, E> Generated<K, E> {
         K: TileField<N>,
         E: Real,
     {
-        self.transposed.get_or_init(|| K::transpose(&self.params))
+        self.transposed.get_or_init(|| {
+            let mut transposed = self.params.clone();
+            K::transpose(&self.params, &mut transposed);
+            transposed
+        })
     }
 
     /// The kernels with these parameters; `None` unless there are as many as they have, and the
@@ -136,7 +155,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileKernel<E, N, 
     for Generated<K, E>
 {
     fn scratch(&self) -> usize {
-        K::RECORD + K::SCRATCH
+        K::RECORD + K::KEPT + K::SCRATCH
     }
 
     fn products(&self) -> usize {
@@ -180,11 +199,11 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> TileVjp<E, N, L>
     }
 
     fn record(&self) -> usize {
-        K::RECORD
+        K::FIELD_RECORD
     }
 
     fn vjp_scratch(&self) -> usize {
-        K::SCRATCH
+        N + K::KEPT
     }
 
     fn gather_scratch(&self) -> usize {
@@ -251,7 +270,9 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Eval
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (record, scratch) = self.scratch.split_at_mut(K::RECORD);
-        K::eval(simd, self.params, self.t, self.y, self.dy, record, scratch);
+        let kept = &mut scratch[..K::KEPT];
+        let rows = Rows { record, kept };
+        K::forward(simd, self.params, self.t, self.y, rows, self.dy);
     }
 }
 
@@ -272,17 +293,19 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Vjp<
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        K::vjp(
-            simd,
-            self.params,
-            self.transposed,
-            self.t,
-            self.value,
-            self.c,
-            self.y_bar,
-            self.record,
-            self.scratch,
-        );
+        let (params, transposed) = (self.params, self.transposed);
+        let (x, record) = carve::<E, N, L>(self.record);
+        let (c, record) = carve::<E, N, L>(record);
+        let (y, scratch) = carve::<E, N, L>(self.scratch);
+        let kept = &mut scratch[..K::KEPT];
+        let rows = Rows {
+            record: &mut *record,
+            kept: &mut *kept,
+        };
+        K::recall(simd, params, self.t, x, self.value, rows, y);
+        copy(self.c, c);
+        let rows = Rows { record, kept };
+        K::backward(simd, params, transposed, x, rows, y, c, self.y_bar);
     }
 }
 
@@ -298,6 +321,13 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd for Gath
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        K::gather(simd, self.records, self.sums, self.scratch);
+        let records = Records {
+            rows: self.records,
+            stride: K::FIELD_RECORD,
+            own: 2 * N,
+            x: 0,
+            c: N,
+        };
+        K::gather(simd, records, self.sums, self.scratch);
     }
 }

@@ -5,11 +5,14 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::{options::Tolerances, step::Attempt, tableau::ButcherTableau};
 
 use super::{
+    blocks::{in_blocks, SPAN},
+    field::TileField,
     field::{Generated, TileKernel},
     isa::dispatch,
-    kernel::{carve, in_blocks, Row, Tile, TileField, SPAN},
+    layer::{Filled, Rows},
     parallel::first_half,
     real::Real,
+    tile::{carve, Row, Tile},
     tiles::{tile_square_sum, Params, Tiles},
 };
 
@@ -634,6 +637,7 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd
         let params = field.params();
         let (unwanted, scratch) = carve::<E, N, L>(scratch);
         let (record, scratch) = scratch.split_at_mut(K::RECORD);
+        let (kept, scratch) = scratch.split_at_mut(K::KEPT);
         for (index, y) in part.y.iter().enumerate() {
             let wanted = part.dy.as_mut().and_then(|dy| dy.get_mut(index));
             let dy = wanted.unwrap_or(&mut *unwanted);
@@ -642,7 +646,18 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> WithSimd
             let directions = directions.filter_map(|(theta_dot, (v, out))| {
                 Some((v.get(index)?, theta_dot.0.as_slice(), out.get_mut(index)?))
             });
-            K::eval_with_jvps(simd, params, &[t; L], y, dy, directions, record, scratch);
+            let rows = Rows {
+                record: &mut *record,
+                kept: &mut *kept,
+            };
+            K::forward(simd, params, &[t; L], y, rows, dy);
+            for (v, theta_dot, out) in directions {
+                let rows = Filled {
+                    record: &*record,
+                    kept: &*kept,
+                };
+                K::tangent(simd, params, theta_dot, y, v, rows, dy, scratch, out);
+            }
         }
     }
 }

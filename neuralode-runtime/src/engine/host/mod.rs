@@ -23,9 +23,12 @@
     reason = "without link-time optimisation closures and adapters of iterators stay calls, at every turn of a loop"
 )]
 
+pub(crate) mod activation;
 pub(crate) mod adam;
 mod awake;
+mod blocks;
 pub mod buffer;
+mod chain;
 mod closure;
 pub mod conv;
 pub mod dense;
@@ -49,6 +52,7 @@ pub mod rows;
 pub mod scale;
 pub mod special;
 pub(crate) mod storage;
+mod tile;
 pub(crate) mod tiled;
 mod tiles;
 pub mod vector;
@@ -85,9 +89,9 @@ use crate::{
 
 use erased::{AnyEngine, AnyKernel};
 use forward::{Directions, StepCoefficients, StepRows, DIRECTIONS};
-use kernel::{assert_whole_blocks, Row, TileField};
 use pullback::Plan;
 use real::Real;
+use {blocks::assert_whole_blocks, field::TileField, tile::Row};
 
 /// A field of kernels as the solvers see it, with scratch space for every thread.
 pub struct HostEngine<G, E: Real, const N: usize, const L: usize> {

@@ -4,11 +4,11 @@
 use pulp::Simd;
 
 use super::{
-    dense::part,
-    kernel::{Row, Sums, Tile, WIDTH},
-    layer::{Records, TileLayer},
+    layer::{no_point, Filled, Records, Rows, TileLayer},
     real::Real,
+    tile::{part, Row, Sums, Tile, WIDTH},
 };
+use crate::engine::cuda::FieldSource;
 
 /// `y = weight (x - mean) / sqrt(variance + epsilon) + bias`, where `EPSILON` holds the bits of epsilon.
 ///
@@ -117,6 +117,7 @@ impl<const EPSILON: u64, const N: usize> TileLayer<N, N> for LayerNormLayer<EPSI
     const PRODUCTS: usize = 4 * N + 16;
     /// The moments of the samples.
     const KEPT: usize = 2;
+    no_point!(N, N);
 
     /// Sums over the samples of one lane.
     fn gather_scratch(_samples: usize) -> usize {
@@ -129,11 +130,11 @@ impl<const EPSILON: u64, const N: usize> TileLayer<N, N> for LayerNormLayer<EPSI
         params: &[E],
         _t: &[f64; L],
         x: &Tile<E, N, L>,
-        kept: &mut [Row<E, L>],
+        rows: Rows<'_, E, L>,
         y: &mut Tile<E, N, L>,
     ) {
         let moments = Moments::of::<S, N, EPSILON>(x);
-        moments.keep(kept);
+        moments.keep(rows.kept);
         let (weight, bias) = params.split_at(N);
         for ((weight, bias), (x, y)) in weight.iter().zip(bias).zip(x.iter().zip(y)) {
             let normal = moments.normal(x);
@@ -145,16 +146,16 @@ impl<const EPSILON: u64, const N: usize> TileLayer<N, N> for LayerNormLayer<EPSI
 
     /// The way back needs the moments alone.
     #[inline(always)]
-    fn recall<S: Simd, E: Real, const M: usize, const L: usize>(
+    fn recall<S: Simd, E: Real, const L: usize>(
         _simd: S,
         _params: &[E],
         _t: &[f64; L],
         x: &Tile<E, N, L>,
-        _value: Option<&Tile<E, M, L>>,
-        kept: &mut [Row<E, L>],
+        _value: Option<&Tile<E, N, L>>,
+        rows: Rows<'_, E, L>,
         _y: &mut Tile<E, N, L>,
     ) {
-        Moments::of::<S, N, EPSILON>(x).keep(kept);
+        Moments::of::<S, N, EPSILON>(x).keep(rows.kept);
     }
 
     #[inline(always)]
@@ -163,7 +164,7 @@ impl<const EPSILON: u64, const N: usize> TileLayer<N, N> for LayerNormLayer<EPSI
         params: &[E],
         _transposed: &[E],
         x: &Tile<E, N, L>,
-        kept: &mut [Row<E, L>],
+        rows: Rows<'_, E, L>,
         _y: &Tile<E, N, L>,
         c: &mut Tile<E, N, L>,
         x_bar: &mut Tile<E, N, L>,
@@ -173,13 +174,19 @@ impl<const EPSILON: u64, const N: usize> TileLayer<N, N> for LayerNormLayer<EPSI
                 x_bar[l] = *weight * c[l];
             }
         }
-        Moments::kept(kept).project::<S, N>(x, x_bar);
+        Moments::kept(rows.kept).project::<S, N>(x, x_bar);
     }
 
     #[inline(always)]
     fn gather<S: Simd, E: Real, const L: usize>(
         simd: S,
-        (records, rows, x_at, c_at): Records<'_, E, L>,
+        Records {
+            rows: records,
+            stride: rows,
+            x: x_at,
+            c: c_at,
+            ..
+        }: Records<'_, E, L>,
         sums: &mut [Sums<E>],
         scratch: &mut [Row<E, L>],
     ) {
@@ -213,11 +220,12 @@ impl<const EPSILON: u64, const N: usize> TileLayer<N, N> for LayerNormLayer<EPSI
         direction: &[E],
         x: &Tile<E, N, L>,
         v: &Tile<E, N, L>,
-        kept: &[Row<E, L>],
+        rows: Filled<'_, E, L>,
         _y: &Tile<E, N, L>,
+        _scratch: &mut [Row<E, L>],
         out: &mut Tile<E, N, L>,
     ) {
-        let moments = Moments::kept(kept);
+        let moments = Moments::kept(rows.kept);
         *out = *v;
         moments.project::<S, N>(x, out);
         let (weight_dot, bias_dot) = direction.split_at(N);
@@ -231,5 +239,9 @@ impl<const EPSILON: u64, const N: usize> TileLayer<N, N> for LayerNormLayer<EPSI
                 out[l] = weight.mul_add::<S>(out[l], moved);
             }
         }
+    }
+
+    fn cuda(source: FieldSource) -> Option<FieldSource> {
+        Some(source.layer_norm(N, f64::from_bits(EPSILON)))
     }
 }

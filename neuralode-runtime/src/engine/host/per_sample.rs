@@ -18,7 +18,6 @@ use crate::{
 use super::{
     field::{TileKernel, TileVjp},
     forward,
-    kernel::{Row, Tile},
     lanes::{
         back::{self, Doubt, GroupBack, PlanBack},
         group_size,
@@ -27,6 +26,7 @@ use super::{
     },
     parallel, pullback,
     real::Real,
+    tile::{Row, Tile},
     tiles::{Params, Tiles},
     HostEngine,
 };

@@ -20,8 +20,8 @@ use crate::{
 
 use super::{
     field::Generated,
+    field::TileField,
     isa::{dispatch, Compiled},
-    kernel::TileField,
     real::Real,
     tiles::Params,
 };
@@ -59,13 +59,13 @@ impl<K: TileField<N>, E: Real, const N: usize> WithSimd for EvalOne<'_, K, E, N>
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> [E; N] {
-        K::eval_one(simd, self.params, self.transposed, self.t, self.y)
+        K::forward_one(simd, self.params, self.transposed, self.t, self.y).1
     }
 }
 
 /// Whether a field is small enough to live on the stack, with all stages of a step.
 pub(crate) const fn fits<K: TileField<N>, const N: usize>() -> bool {
-    K::POINT && K::RECORD + K::SCRATCH <= 4096 && N <= 256
+    K::POINT && K::FIELD_RECORD + K::KEPT + K::SCRATCH <= 4096 && N <= 256
 }
 
 /// A generated field for one sample.
@@ -199,13 +199,15 @@ impl<K: TileField<N>, E: Real, const N: usize> WithSimd for Vjp<'_, K, E, N> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> [E; N] {
         let (params, transposed) = (self.field.params(), self.field.transposed());
-        K::vjp_one(
+        let (kept, value) = K::forward_one(simd, params, transposed, self.t, self.y);
+        K::backward_one(
             simd,
             params,
             transposed,
-            self.t,
             self.y,
-            self.c,
+            &kept,
+            &value,
+            *self.c,
             self.theta_bar,
         )
     }

@@ -4,10 +4,11 @@
 use pulp::Simd;
 
 use super::{
-    kernel::{Row, Sums, Tile},
-    layer::{Records, TileLayer},
+    layer::{no_params, no_point, Filled, Records, Rows, TileLayer},
     real::Real,
+    tile::{Row, Sums, Tile},
 };
+use crate::engine::cuda::FieldSource;
 
 /// The largest number in each window of `K` by `K`, `STRIDE` apart, of images of `H` by `W`, which gives `OH` by `OW`.
 #[derive(Debug)]
@@ -58,23 +59,6 @@ impl Windows {
     }
 }
 
-macro_rules! without_parameters {
-    () => {
-        const PARAMS: usize = 0;
-        const SUMS: usize = 0;
-        const KEPT: usize = 0;
-
-        #[inline(always)]
-        fn gather<S: Simd, E: Real, const L: usize>(
-            _simd: S,
-            _records: Records<'_, E, L>,
-            _sums: &mut [Sums<E>],
-            _scratch: &mut [Row<E, L>],
-        ) {
-        }
-    };
-}
-
 impl<
         const H: usize,
         const W: usize,
@@ -105,7 +89,9 @@ impl<
 {
     /// Comparisons, that is.
     const PRODUCTS: usize = O * K * K;
-    without_parameters!();
+    const KINKS: bool = true;
+    no_params!();
+    no_point!(I, O);
 
     /// A NaN in a window is its largest number.
     #[inline(always)]
@@ -114,7 +100,7 @@ impl<
         _params: &[E],
         _t: &[f64; L],
         x: &Tile<E, I, L>,
-        _kept: &mut [Row<E, L>],
+        _rows: Rows<'_, E, L>,
         y: &mut Tile<E, O, L>,
     ) {
         for (out, y) in y.iter_mut().enumerate() {
@@ -142,7 +128,7 @@ impl<
         _params: &[E],
         _transposed: &[E],
         x: &Tile<E, I, L>,
-        _kept: &mut [Row<E, L>],
+        _rows: Rows<'_, E, L>,
         y: &Tile<E, O, L>,
         c: &mut Tile<E, O, L>,
         x_bar: &mut Tile<E, I, L>,
@@ -170,8 +156,9 @@ impl<
         _direction: &[E],
         x: &Tile<E, I, L>,
         v: &Tile<E, I, L>,
-        _kept: &[Row<E, L>],
+        _rows: Filled<'_, E, L>,
         y: &Tile<E, O, L>,
+        _scratch: &mut [Row<E, L>],
         out: &mut Tile<E, O, L>,
     ) {
         for (place, (y, out)) in y.iter().zip(out).enumerate() {
@@ -188,6 +175,10 @@ impl<
                 }
             }
         }
+    }
+
+    fn cuda(source: FieldSource) -> Option<FieldSource> {
+        Some(source.max_pool([I / (H * W), H, W], [OH, OW], K, STRIDE))
     }
 }
 
@@ -242,7 +233,8 @@ impl<
 {
     /// Additions, that is.
     const PRODUCTS: usize = O * KH * KW;
-    without_parameters!();
+    no_params!();
+    no_point!(I, O);
 
     #[inline(always)]
     fn forward<S: Simd, E: Real, const L: usize>(
@@ -250,7 +242,7 @@ impl<
         _params: &[E],
         _t: &[f64; L],
         x: &Tile<E, I, L>,
-        _kept: &mut [Row<E, L>],
+        _rows: Rows<'_, E, L>,
         y: &mut Tile<E, O, L>,
     ) {
         Self::means(simd, x, y);
@@ -258,13 +250,13 @@ impl<
 
     /// The way back needs no value.
     #[inline(always)]
-    fn recall<S: Simd, E: Real, const N: usize, const L: usize>(
+    fn recall<S: Simd, E: Real, const L: usize>(
         _simd: S,
         _params: &[E],
         _t: &[f64; L],
         _x: &Tile<E, I, L>,
-        _value: Option<&Tile<E, N, L>>,
-        _kept: &mut [Row<E, L>],
+        _value: Option<&Tile<E, O, L>>,
+        _rows: Rows<'_, E, L>,
         _y: &mut Tile<E, O, L>,
     ) {
     }
@@ -275,7 +267,7 @@ impl<
         _params: &[E],
         _transposed: &[E],
         _x: &Tile<E, I, L>,
-        _kept: &mut [Row<E, L>],
+        _rows: Rows<'_, E, L>,
         _y: &Tile<E, O, L>,
         c: &mut Tile<E, O, L>,
         x_bar: &mut Tile<E, I, L>,
@@ -300,10 +292,15 @@ impl<
         _direction: &[E],
         _x: &Tile<E, I, L>,
         v: &Tile<E, I, L>,
-        _kept: &[Row<E, L>],
+        _rows: Filled<'_, E, L>,
         _y: &Tile<E, O, L>,
+        _scratch: &mut [Row<E, L>],
         out: &mut Tile<E, O, L>,
     ) {
         Self::means(simd, v, out);
+    }
+
+    fn cuda(source: FieldSource) -> Option<FieldSource> {
+        Some(source.avg_pool([I / (H * W), H, W], [OH, OW], [KH, KW], STRIDE))
     }
 }

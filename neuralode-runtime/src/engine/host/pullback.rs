@@ -22,9 +22,9 @@ use super::{
         USUAL_STAGES,
     },
     isa::dispatch,
-    kernel::{carve, Row, Sums, Tile},
     parallel,
     real::Real,
+    tile::{carve, Row, Sums, Tile},
     tiles::Tiles,
 };
 

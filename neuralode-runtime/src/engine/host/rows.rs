@@ -12,11 +12,12 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
+    activation::TileActivation,
     buffer::{Buffer, Pooled},
     isa::{dispatch, Compiled},
-    kernel::{Sums, TileActivation},
     parallel,
     real::Real,
+    tile::Sums,
 };
 
 /// A scalar whose rows need not fill registers.

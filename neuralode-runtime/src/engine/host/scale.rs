@@ -3,10 +3,11 @@
 use pulp::Simd;
 
 use super::{
-    kernel::{Row, Sums, Tile, WIDTH},
-    layer::{Records, TileLayer},
+    layer::{no_point, Filled, Records, Rows, TileLayer},
     real::Real,
+    tile::{Row, Sums, Tile, WIDTH},
 };
+use crate::engine::cuda::FieldSource;
 
 /// `y = weight x + bias` with a weight and a bias for each of `C` channels, which are runs of `N / C` scalars.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl<const C: usize, const N: usize> TileLayer<N, N> for ScaleLayer<C> {
     const PARAMS: usize = 2 * C;
     const SUMS: usize = (2 * C).div_ceil(WIDTH);
     const PRODUCTS: usize = N;
-    const KEPT: usize = 0;
+    no_point!(N, N);
 
     #[inline(always)]
     fn forward<S: Simd, E: Real, const L: usize>(
@@ -46,7 +47,7 @@ impl<const C: usize, const N: usize> TileLayer<N, N> for ScaleLayer<C> {
         params: &[E],
         _t: &[f64; L],
         x: &Tile<E, N, L>,
-        _kept: &mut [Row<E, L>],
+        _rows: Rows<'_, E, L>,
         y: &mut Tile<E, N, L>,
     ) {
         for (weight, bias, x, y) in channels::<E, C, N, L>(params, x, y) {
@@ -62,13 +63,13 @@ impl<const C: usize, const N: usize> TileLayer<N, N> for ScaleLayer<C> {
 
     /// The way back needs no value.
     #[inline(always)]
-    fn recall<S: Simd, E: Real, const M: usize, const L: usize>(
+    fn recall<S: Simd, E: Real, const L: usize>(
         _simd: S,
         _params: &[E],
         _t: &[f64; L],
         _x: &Tile<E, N, L>,
-        _value: Option<&Tile<E, M, L>>,
-        _kept: &mut [Row<E, L>],
+        _value: Option<&Tile<E, N, L>>,
+        _rows: Rows<'_, E, L>,
         _y: &mut Tile<E, N, L>,
     ) {
     }
@@ -79,7 +80,7 @@ impl<const C: usize, const N: usize> TileLayer<N, N> for ScaleLayer<C> {
         params: &[E],
         _transposed: &[E],
         _x: &Tile<E, N, L>,
-        _kept: &mut [Row<E, L>],
+        _rows: Rows<'_, E, L>,
         _y: &Tile<E, N, L>,
         c: &mut Tile<E, N, L>,
         x_bar: &mut Tile<E, N, L>,
@@ -98,7 +99,13 @@ impl<const C: usize, const N: usize> TileLayer<N, N> for ScaleLayer<C> {
     #[inline(always)]
     fn gather<S: Simd, E: Real, const L: usize>(
         simd: S,
-        (records, rows, x_at, c_at): Records<'_, E, L>,
+        Records {
+            rows: records,
+            stride: rows,
+            x: x_at,
+            c: c_at,
+            ..
+        }: Records<'_, E, L>,
         sums: &mut [Sums<E>],
         _scratch: &mut [Row<E, L>],
     ) {
@@ -130,8 +137,9 @@ impl<const C: usize, const N: usize> TileLayer<N, N> for ScaleLayer<C> {
         direction: &[E],
         x: &Tile<E, N, L>,
         v: &Tile<E, N, L>,
-        _kept: &[Row<E, L>],
+        _rows: Filled<'_, E, L>,
         _y: &Tile<E, N, L>,
+        _scratch: &mut [Row<E, L>],
         out: &mut Tile<E, N, L>,
     ) {
         let x = x.chunks_exact(const { run::<N, C>() });
@@ -150,5 +158,9 @@ impl<const C: usize, const N: usize> TileLayer<N, N> for ScaleLayer<C> {
                 }
             }
         }
+    }
+
+    fn cuda(source: FieldSource) -> Option<FieldSource> {
+        Some(source.scale(N, C))
     }
 }

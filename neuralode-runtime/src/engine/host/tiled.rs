@@ -10,10 +10,11 @@ use rayon::prelude::*;
 
 use super::{
     isa::{dispatch, Compiled},
-    kernel::{carve, Row, Sums, TileLayer},
+    layer::{Records, Rows, TileLayer},
     parallel,
     pullback::group_size,
     real::Real,
+    tile::{carve, Row, Sums},
 };
 
 /// Samples per tile: two vectors of the widest registers in either type.
@@ -111,7 +112,11 @@ where
     fn with_simd<S: Simd>(self, simd: S) {
         let (x, rest) = carve::<E, I, L>(self.rows);
         let (y, kept) = carve::<E, O, L>(rest);
-        K::forward(simd, self.params, &[0.0; L], x, kept, y);
+        let rows = Rows {
+            record: &mut [],
+            kept,
+        };
+        K::forward(simd, self.params, &[0.0; L], x, rows, y);
     }
 }
 
@@ -202,9 +207,24 @@ where
         let (params, transposed) = (self.params, self.transposed);
         // The value stands in `y` already; the argument of an activation may have to be computed again.
         if K::KEPT > 0 {
-            K::forward(simd, params, &[0.0; L], x, kept, y);
+            let rows = Rows {
+                record: &mut [],
+                kept: &mut *kept,
+            };
+            K::forward(simd, params, &[0.0; L], x, rows, y);
         }
-        K::backward(simd, params, transposed, x, kept, y, c, x_bar);
-        K::gather(simd, (record, I + O, 0, I), self.sums, scratch);
+        let rows = Rows {
+            record: &mut [],
+            kept,
+        };
+        K::backward(simd, params, transposed, x, rows, y, c, x_bar);
+        let records = Records {
+            rows: record,
+            stride: I + O,
+            own: I + O,
+            x: 0,
+            c: I,
+        };
+        K::gather(simd, records, self.sums, scratch);
     }
 }

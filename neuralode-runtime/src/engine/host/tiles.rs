@@ -9,7 +9,7 @@ use crate::{
     state::{exact_square_sum, random_sign, worst_of, Scaled, State},
 };
 
-use super::{kernel::Row, parallel, real::Real};
+use super::{parallel, real::Real, tile::Row};
 
 /// A batch of states of `N` features in tiles of `L` samples.
 ///

@@ -3,14 +3,11 @@
 
 use pulp::Simd;
 
-use super::{
-    kernel::{DenseParams, TileActivation, WIDTH},
-    real::Real,
-};
+use super::{activation::TileActivation, dense::DenseParams, real::Real, tile::WIDTH};
 
 /// `y = A(x)`.
 #[inline(always)]
-pub fn activate<A: TileActivation, S: Simd, E: Real, const N: usize>(x: &[E; N]) -> [E; N] {
+pub(super) fn activate<A: TileActivation, S: Simd, E: Real, const N: usize>(x: &[E; N]) -> [E; N] {
     let mut y = *x;
     for y in &mut y {
         *y = A::value::<S, E>(*y);
@@ -20,7 +17,7 @@ pub fn activate<A: TileActivation, S: Simd, E: Real, const N: usize>(x: &[E; N])
 
 /// Multiplies the cotangent `c` by the derivative of `y = A(x)`.
 #[inline(always)]
-pub fn scale_by_derivative<A: TileActivation, S: Simd, E: Real, const N: usize>(
+pub(super) fn scale_by_derivative<A: TileActivation, S: Simd, E: Real, const N: usize>(
     x: &[E; N],
     y: &[E; N],
     mut c: [E; N],
@@ -31,19 +28,9 @@ pub fn scale_by_derivative<A: TileActivation, S: Simd, E: Real, const N: usize>(
     c
 }
 
-/// The same numbers where two widths are equal by a condition that the compiler checks elsewhere.
-#[inline(always)]
-pub fn meet<E: Real, const FROM: usize, const TO: usize>(x: &[E; FROM]) -> [E; TO] {
-    let mut y = [E::default(); TO];
-    for (x, y) in x.iter().zip(&mut y) {
-        *y = *x;
-    }
-    y
-}
-
 /// The sum of two samples.
 #[inline(always)]
-pub fn add<E: Real, const A: usize, const B: usize>(a: &[E; A], mut b: [E; B]) -> [E; B] {
+pub(super) fn add<E: Real, const N: usize>(a: &[E; N], mut b: [E; N]) -> [E; N] {
     for (a, b) in a.iter().zip(&mut b) {
         *b += *a;
     }
@@ -78,7 +65,7 @@ fn dot<S: Simd, E: Real>(a: &[E], b: &[E]) -> E {
 impl<E: Real, const I: usize, const O: usize> DenseParams<'_, E, I, O> {
     /// The argument `z = W x + b` and `y = A(z)`; `transposed` by columns.
     #[inline(always)]
-    pub fn forward_one<A: TileActivation, S: Simd>(
+    pub(super) fn forward_one<A: TileActivation, S: Simd>(
         &self,
         transposed: &[E],
         x: &[E; I],
@@ -103,7 +90,7 @@ impl<E: Real, const I: usize, const O: usize> DenseParams<'_, E, I, O> {
     /// From the cotangent `c` of `y = A(W x + b)` to that of `x`; adds the parameters' to `theta_bar`, in the
     /// order of the parameters.
     #[inline(always)]
-    pub fn backward_one<A: TileActivation, S: Simd>(
+    pub(super) fn backward_one<A: TileActivation, S: Simd>(
         &self,
         transposed: &[E],
         x: &[E; I],

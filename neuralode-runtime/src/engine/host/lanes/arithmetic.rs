@@ -9,8 +9,9 @@ use crate::{
 
 use super::{
     super::{
-        kernel::{in_blocks, Row, Tile, SPAN},
+        blocks::{in_blocks, SPAN},
         real::Real,
+        tile::{Row, Tile},
         tiles::add_squares,
     },
     Plan,

@@ -19,10 +19,10 @@ use super::{
     super::{
         field::TileVjp,
         isa::dispatch,
-        kernel::{carve, Row, Tile},
         parallel::first_half,
         pullback::{self, Records},
         real::Real,
+        tile::{carve, Row, Tile},
     },
     arithmetic::combine,
     plan::{terms, Terms},

@@ -34,9 +34,9 @@ use start::Start;
 use super::{
     field::TileKernel,
     isa::dispatch,
-    kernel::{Row, Tile},
     parallel::first_half,
     real::Real,
+    tile::{Row, Tile},
 };
 
 /// Samples that share a queue, and what becomes of them.

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::pool;
 
 use super::super::{
-    kernel::{Row, Tile},
     real::Real,
+    tile::{Row, Tile},
 };
 
 /// Buffers that several threads take from, so that all come from the list of the thread that owns the solve, and go

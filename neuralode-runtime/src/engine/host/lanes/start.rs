@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    super::{field::TileKernel, kernel::Row, real::Real},
+    super::{field::TileKernel, real::Real, tile::Row},
     arithmetic::norms,
     Group, Plan,
 };
