@@ -957,3 +957,21 @@ fn what_a_solve_gives_that_failed_inside_an_accepted_step_is_right_up_to_its_tim
     assert_eq!(partial.times.last(), Some(&partial.t));
     assert!((partial.at(0.5 * partial.t).unwrap()[0] - (0.5 * partial.t).cos()).abs() < 1e-6);
 }
+
+/// The height at which a solve goes on after a bounce is zero but for rounding.
+#[test]
+fn a_ball_that_goes_on_a_rounding_error_below_the_floor_comes_down_on_it() {
+    for height in [-1e-16, -4e-16, 0.0, 3e-16] {
+        let mut field = FnField::new(|_, y: &[f64; 2]| [y[1], -9.81]);
+        let options = SolveOptions::new(0.0, 3.0, 1e-6, 1e-6).with_dt0(3.0);
+        let solved = Solve::new(&mut field, [height, 5.0], &options)
+            .event(Event::new(|_, y: &[f64; 2]| y[0]).falling().terminal())
+            .run()
+            .unwrap();
+        let times: Vec<f64> = solved.events.iter().map(|event| event.t).collect();
+        assert!(
+            times.len() == 1 && (times[0] - 10.0 / 9.81).abs() < 1e-9,
+            "{height:e}: {times:?}"
+        );
+    }
+}

@@ -202,7 +202,7 @@ fn continuous_adjoints_take_a_factor_of_the_loss_to_their_gradients() {
         }
     }
     for adjoint in ADJOINTS {
-        for exponent in -9..=9 {
+        for exponent in (-9..=9).chain([-300, -200, -165, -100, -40, 40, 100, 200, 300]) {
             let c = 10.0_f64.powi(exponent);
             let options = options(10.0, 1e-3).with_adjoint(adjoint);
             let found = gradient(&rotation, [1.0, 0.0], &[(10.0, [c, 0.0])], &options).unwrap();
@@ -214,6 +214,57 @@ fn continuous_adjoints_take_a_factor_of_the_loss_to_their_gradients() {
             let wrong = (found.theta_bar[0] / c + 10.0 * 10.0_f64.sin()).abs();
             assert!(wrong < 0.5, "{adjoint:?} {c:e}: {:?}", found.theta_bar);
         }
+    }
+}
+
+#[test]
+fn a_gradient_that_is_refused_is_refused_for_losses_of_any_size() {
+    for exponent in [-300, -200, -100, -38, 0, 100, 200, 300] {
+        let c = 10.0_f64.powi(exponent);
+        for adjoint in [Adjoint::Discrete, Adjoint::Checkpointed { bytes: 10_000 }] {
+            let found = gradient(
+                &at_rest(),
+                [1.0],
+                &[(10.0, [c])],
+                &options(10.0, 1e-6).with_adjoint(adjoint),
+            );
+            assert!(
+                matches!(found, Err(SolveError::GradientError { .. })),
+                "{adjoint:?}, {c:e}: {found:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_second_look_finds_what_steps_without_an_estimate_do_to_a_continuous_gradient() {
+    // Too long for the field: nothing of it shows at rest.
+    let field = Field::<1, 1> {
+        parameters: [50.0],
+        f: |_, y, p| [-p[0] * y[0]],
+        products: |_, y, p, c| ([-p[0] * c[0]], [-y[0] * c[0]]),
+    };
+    let equal = options(1.0, 1e-3)
+        .with_solver(Solver::Rk4)
+        .with_controller(Controller::Constant { dt: 0.1 });
+    for adjoint in [
+        Adjoint::Interpolating,
+        Adjoint::Gauss,
+        Adjoint::Quadrature,
+        Adjoint::Backsolve,
+    ] {
+        let quick = equal.clone().with_adjoint(adjoint);
+        let full = quick.clone().with_gradient_check(GradientCheck::Full);
+        let found = gradient(&field, [0.0], &[(1.0, [1.0])], &full);
+        assert!(
+            matches!(found, Err(SolveError::GradientError { .. })),
+            "{adjoint:?}: {found:?}"
+        );
+        let unknown = gradient(&field, [0.0], &[(1.0, [1.0])], &quick).unwrap();
+        assert!(
+            unknown.stats.gradient_error.is_nan(),
+            "{adjoint:?}: {unknown:?}"
+        );
     }
 }
 

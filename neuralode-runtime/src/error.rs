@@ -542,7 +542,7 @@ impl fmt::Display for SolveError {
                 f,
                 "the gradient is wrong by about {error:.1e} of its size{} (allowed: {limit}): the steps are too long for it, \
                  as where a fast field is at rest, or where errors of the solution grow; let the derivative choose \
-                 them too with Control::Gradients, bound them with dt_max, or tighten rtol and atol (give a smaller \
+                 them too with Control::Gradients, or where it does already bound them with dt_max, or tighten rtol and atol (give a smaller \
                  dt to equal steps); \
                  gradient_error_max allows it all the same",
                 InSample(*sample)
@@ -626,7 +626,7 @@ impl fmt::Display for SolveError {
             } => write!(
                 f,
                 "{steps} steps reached t = {t} of {t1}{} (last step {h:e}, scaled error {error:.3e}): raise \
-                 max_steps, loosen rtol and atol, or shorten the span",
+                 max_steps, loosen rtol and atol (take a larger dt for equal steps), or shorten the span",
                 InSample(*sample),
                 t = Number(*t),
                 t1 = Number(*t1)

@@ -42,12 +42,12 @@ impl Direction {
 /// ([`SolveOptions::dt_max`](crate::SolveOptions::dt_max)). A crossing is then located on the dense output, to two units
 /// in the last place of `t`, at the side where `g` has its new sign or is zero. Where `g` is exactly zero, its sign a
 /// little later, 1/8192 of the step, says whether it crosses zero or touches it, which is no event; at the start that is the
-/// sign with which it begins. A zero in which the span ends is an event. Where `g` may be almost zero at the start, as behind
-/// an event with a changed state, name the direction that counts.
+/// sign with which it begins; so it is where `g` is zero there but for rounding, as where a solve goes on after an event. A zero
+/// in which the span ends is an event.
 ///
 /// # Cost
-/// One call of `g` per accepted step and sample, two more where it is exactly zero, before and after that, and per crossing
-/// about 8 with as many combinations of the stages.
+/// One call of `g` per accepted step and sample, two more where it is exactly zero, before and after that, one more at the
+/// start, and per crossing about 8 with as many combinations of the stages.
 pub struct Event<'e, Y> {
     g: Box<dyn FnMut(f64, &Y) -> f64 + 'e>,
     direction: Direction,
@@ -371,7 +371,7 @@ impl<'e, Y: State> Watch<'e, Y> {
             };
             let at_start = match *before {
                 Some(before) => before,
-                None => g(0.0)?,
+                None => zero_if_almost(g(0.0)?, most, &mut g)?,
             };
             let mut walk = Walk {
                 direction: event.direction,
@@ -482,6 +482,25 @@ fn sign_of(x: f64) -> f64 {
     } else {
         x.signum()
     }
+}
+
+/// The value of a function at the start of a solve, or zero if it is no more than rounding of one: of the other sign than a
+/// little later, and tiny beside what it is there. Solves that go on behind an event begin so.
+fn zero_if_almost(
+    value: f64,
+    most: f64,
+    g: &mut impl FnMut(f64) -> Result<f64, SolveError>,
+) -> Result<f64, SolveError> {
+    if value == 0.0 {
+        return Ok(value);
+    }
+    let later = g(ASIDE.min(most))?;
+    let crosses = sign_of(value) * sign_of(later) < 0.0;
+    Ok(if crosses && value.abs() <= 1e-9 * later.abs() {
+        0.0
+    } else {
+        value
+    })
 }
 
 /// A point of a function, or one a little later if it is zero there; no later than `most`.

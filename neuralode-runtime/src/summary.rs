@@ -8,7 +8,7 @@ use dfdx::{
     tensor_ops::Device,
 };
 
-use crate::options::{Adjoint, Controller, SolveOptions, StepSizes, Vjp};
+use crate::options::{Adjoint, Control, Controller, SolveOptions, StepSizes, Vjp};
 
 /// Stages, layers, static shapes and parameter counts of a model, as `model.summary()` returns it.
 ///
@@ -124,8 +124,12 @@ impl Summary {
             StepSizes::Shared => "",
             StepSizes::PerSample => ", steps PerSample",
         };
+        let guided = match options.control {
+            Control::Gradients { .. } if options.is_adaptive() => ", control Gradients",
+            _ => "",
+        };
         let solved = format!(
-            "{:?} over {:?}..{:?}, {control}{steps}, adjoint {:?}, vjp {vjp}",
+            "{:?} over {:?}..{:?}, {control}{guided}{steps}, adjoint {:?}, vjp {vjp}",
             options.solver, options.t0, options.t1, options.adjoint
         );
         self.blocks.push((path.to_owned(), solved));

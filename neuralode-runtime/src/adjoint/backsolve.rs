@@ -48,7 +48,7 @@ use crate::{
 };
 
 use super::{
-    gradient_error::judge,
+    gradient_error::{judge, kink_factor},
     reverse::{solve_back, start, Along, At, Reverse},
     second_look, Continuous, Cotangent, Pullback,
 };
@@ -99,7 +99,8 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     (cotangents, given): (&[Cotangent<F::State>], f64),
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    let (pulled, amplifies) = walk(field, tableau, (y0, values), cotangents, options)?;
+    let (mut pulled, amplifies) = walk(field, tableau, (y0, values), cotangents, options)?;
+    pulled.stats.gradient_error *= kink_factor(field.has_kinks());
     let Some(y0) = y0 else {
         return judge(pulled, None, options);
     };
@@ -174,9 +175,9 @@ fn walk<F: Differentiable, const S: usize>(
     if let (Some(y), Some(y0)) = (&at.y, y0) {
         reset.compare(y, y0)?;
     }
-    // Steps without an estimate leave the drift alone.
-    let of_steps = Some(reverse.stats.gradient_error).filter(|error| !error.is_nan());
-    reverse.stats.gradient_error = larger(of_steps.unwrap_or(0.0), options.rtol * reset.drift);
+    // NaN, which means not known, where steps have no estimate.
+    let of_steps = reverse.stats.gradient_error;
+    reverse.stats.gradient_error = larger(of_steps, options.rtol * reset.drift);
     let amplifies = reverse.amplifies(options) || reset.drift > DRIFT || reset.drift.is_nan();
     let pullback = Pullback {
         y_bar: at.lambda,

@@ -119,7 +119,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     let (earlier, at_end) = cotangents.split_at(before_end);
     let (at_start, inside) = earlier.split_at(earlier.partition_point(at(options.t0)));
     let tableau = steps.tableau();
-    let mut quick = QuickWalk::new(&tableau.signs, norms, options);
+    let mut quick = QuickWalk::new(&tableau.signs, norms, field.has_kinks(), options);
     let mut back = WalkBack {
         lambda: lambda_at_end(at_end, cotangents)?,
         theta_bar: field.zero_params()?,
@@ -152,7 +152,7 @@ pub(super) fn pull_back<F: Differentiable, const S: usize>(
     add_values(at_start, &mut y_bar)?;
     if let Some(start) = steps
         .start()
-        .filter(|_| wants_full(&quick.quick, 0, field.has_kinks(), options))
+        .filter(|_| wants_full(&quick.quick, 0, options))
     {
         let work = full(
             field,

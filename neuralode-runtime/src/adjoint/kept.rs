@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    backsolve, check, discrete, gradient_error::together, pull_back, Checkpoints, Cotangent,
+    backsolve, checked, discrete, gradient_error::together, pull_back, Checkpoints, Cotangent,
     Pullback,
 };
 
@@ -80,16 +80,14 @@ impl<Y: State, const S: usize> Kept<Y, S> {
         let options = &self.options;
         match &self.what {
             What::Steps(trajectory) => pull_back(field, trajectory, cotangents, options),
-            What::Checkpoints(kept) => {
-                let (cotangents, norms) = check(cotangents, options)?;
-                discrete::pull_back(field, kept, &cotangents, &norms, options)
-            }
-            What::Values(y0, values) => {
-                let (cotangents, norms) = check(cotangents, options)?;
+            What::Checkpoints(kept) => checked(cotangents, options, |cotangents, norms| {
+                discrete::pull_back(field, kept, cotangents, norms, options)
+            }),
+            What::Values(y0, values) => checked(cotangents, options, |cotangents, norms| {
                 let values = (y0.as_ref(), values.as_slice());
-                let cotangents = (&*cotangents, together(&norms));
+                let cotangents = (cotangents, together(norms));
                 backsolve::pull_back(field, self.tableau, values, cotangents, options)
-            }
+            }),
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod interpolating;
 mod kept;
 pub mod quadrature;
 mod reverse;
+pub(crate) mod scale;
 mod times;
 
 pub use checkpointed::Checkpoints;
@@ -33,7 +34,7 @@ use std::borrow::Cow;
 
 use crate::{
     error::{Quantity, SolveError},
-    options::{Adjoint, GradientCheck, SolveOptions},
+    options::{Adjoint, Controller, GradientCheck, SolveOptions},
     state::{larger, State},
     stats::Stats,
     step::Step,
@@ -42,7 +43,7 @@ use crate::{
     vector_field::Differentiable,
 };
 
-use gradient_error::{cut, judge, relative, together};
+use gradient_error::{cut, judge, kink_factor, relative, together};
 
 /// The cotangent `dL/dy(t)` of the solution at a saved time.
 #[derive(Clone, Debug)]
@@ -100,34 +101,34 @@ pub fn pull_back<F: Differentiable, const S: usize>(
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    let (cotangents, norms) = check(cotangents, options)?;
-    let cotangents = &*cotangents;
-    match options.adjoint {
-        Adjoint::Discrete | Adjoint::Checkpointed { .. } => {
-            discrete::pull_back(field, trajectory, cotangents, &norms, options)
-        }
-        Adjoint::Interpolating | Adjoint::Gauss | Adjoint::Quadrature => {
-            continuous(field, trajectory, cotangents, &norms, options)
-        }
-        Adjoint::Backsolve => {
-            let mut values = Vec::with_capacity(cotangents.len());
-            for Cotangent { t, value } in cotangents {
-                let mut y = value.clone();
-                trajectory.evaluate(*t, &mut y)?;
-                values.push((*t, y));
+    checked(cotangents, options, |cotangents, norms| {
+        match options.adjoint {
+            Adjoint::Discrete | Adjoint::Checkpointed { .. } => {
+                discrete::pull_back(field, trajectory, cotangents, norms, options)
             }
-            let start = trajectory.steps().first().map(|step| &step.y);
-            let tableau = trajectory.tableau();
-            let given = together(&norms);
-            backsolve::pull_back(
-                field,
-                tableau,
-                (start, &values),
-                (cotangents, given),
-                options,
-            )
+            Adjoint::Interpolating | Adjoint::Gauss | Adjoint::Quadrature => {
+                continuous(field, trajectory, cotangents, norms, options)
+            }
+            Adjoint::Backsolve => {
+                let mut values = Vec::with_capacity(cotangents.len());
+                for Cotangent { t, value } in cotangents {
+                    let mut y = value.clone();
+                    trajectory.evaluate(*t, &mut y)?;
+                    values.push((*t, y));
+                }
+                let start = trajectory.steps().first().map(|step| &step.y);
+                let tableau = trajectory.tableau();
+                let given = together(norms);
+                backsolve::pull_back(
+                    field,
+                    tableau,
+                    (start, &values),
+                    (cotangents, given),
+                    options,
+                )
+            }
         }
-    }
+    })
 }
 
 /// The result of a continuous adjoint along a solution, and whether an error of that solution may have grown so much that
@@ -148,10 +149,17 @@ fn continuous<F: Differentiable, const S: usize>(
         Adjoint::Quadrature => quadrature::pull_back,
         _ => interpolating::pull_back,
     };
-    let (pulled, amplifies) = pull_back(field, trajectory, cotangents, options)?;
+    let (mut pulled, amplifies) = pull_back(field, trajectory, cotangents, options)?;
+    pulled.stats.gradient_error *= kink_factor(field.has_kinks());
     let pulled = second_look(pulled, amplifies, together(norms), options, || {
         let (halved, evaluations) = halved(field, trajectory, options)?;
-        let (mut other, _) = pull_back(field, &halved, cotangents, options)?;
+        let mut options = options.clone();
+        if let Controller::Constant { dt } = &mut options.controller {
+            // Such steps have no tolerance that the solve back would meet.
+            *dt *= 0.5;
+            options.max_steps = options.max_steps.saturating_mul(2);
+        }
+        let (mut other, _) = pull_back(field, &halved, cotangents, &options)?;
         other.stats.field_calls += evaluations;
         Ok(other)
     })?;
@@ -181,7 +189,13 @@ fn second_look<Y: State, P>(
         // Only one of the two solutions has a gradient.
         Err(_) => f64::INFINITY,
     };
-    pulled.stats.gradient_error = larger(error, pulled.stats.gradient_error);
+    // Where steps have no estimate, the distance is all that is known.
+    let of_steps = pulled.stats.gradient_error;
+    pulled.stats.gradient_error = if of_steps.is_nan() {
+        error
+    } else {
+        larger(error, of_steps)
+    };
     Ok(pulled)
 }
 
@@ -213,8 +227,35 @@ fn halved<F: Differentiable, const S: usize>(
     Ok((halved, evaluations))
 }
 
-/// The cotangents, with the time and the norm of each, if they can be pulled back: their times, and that they are finite. A
-/// time that rounding has taken out of the span becomes the end that it means.
+/// Pulls `cotangents` back by `pull_back`, which gets them with the time and the norm of each, if they can be: their times
+/// are checked, and that they are finite. The gradient of a loss times a power of two is that power times the gradient, so
+/// cotangents whose squares would vanish or overflow are brought to a size near one meanwhile.
+fn checked<Y: State, P: State>(
+    cotangents: &[Cotangent<Y>],
+    options: &SolveOptions,
+    pull_back: impl FnOnce(&[Cotangent<Y>], &[(f64, f64)]) -> Result<Pullback<Y, P>, SolveError>,
+) -> Result<Pullback<Y, P>, SolveError> {
+    let (mut cotangents, mut norms) = check(cotangents, options)?;
+    let mut largest = 0.0_f64;
+    for Cotangent { value, .. } in &*cotangents {
+        largest = largest.max(scale::size(value)?);
+    }
+    let factor = scale::to_one(largest);
+    if factor == 1.0 {
+        return pull_back(&cotangents, &norms);
+    }
+    for (cotangent, (_, norm)) in cotangents.to_mut().iter_mut().zip(&mut norms) {
+        cotangent.value = scale::times(&cotangent.value, factor)?;
+        *norm = cotangent.value.norm()?;
+    }
+    let mut pulled = pull_back(&cotangents, &norms)?;
+    pulled.y_bar = scale::times(&pulled.y_bar, 1.0 / factor)?;
+    pulled.theta_bar = scale::times(&pulled.theta_bar, 1.0 / factor)?;
+    judge(pulled, None, options)
+}
+
+/// The cotangents, with the time and the norm of each, if their times are those of the solve and they are finite. A time that
+/// rounding has taken out of the span becomes the end that it means.
 fn check<'c, Y: State>(
     cotangents: &'c [Cotangent<Y>],
     options: &SolveOptions,

@@ -37,7 +37,8 @@ use crate::{
 
 use super::{add_values, Cotangent};
 
-/// An error of one tolerance that grows by more than this is worth a second look. `docs/numerics.md` has counts.
+/// Errors of one tolerance in every step that grow by more than this together are worth a second look. `docs/numerics.md` has
+/// counts.
 const AMPLIFIED: f64 = 0.005;
 
 /// The state of a reverse solve of `F`.
@@ -112,7 +113,7 @@ impl<'a, F: Differentiable, const S: usize> Reverse<'a, F, S> {
 
     /// Whether an error of the solution may have grown so much that the gradient is one of another solution.
     pub(super) fn amplifies(&self, options: &SolveOptions) -> bool {
-        let error = options.rtol * (self.growth.most - 1.0);
+        let error = options.rtol * self.growth.sum;
         options.is_adaptive() && (error > AMPLIFIED || error.is_nan())
     }
 
@@ -199,8 +200,8 @@ struct Growth {
     last: Vec<f64>,
     /// Their growth since they were smallest.
     now: Vec<f64>,
-    /// The largest growth of a sample so far.
-    most: f64,
+    /// The sum over all steps of the largest growth of a sample, less one.
+    sum: f64,
     norms: [Vec<f64>; 2],
 }
 
@@ -209,7 +210,7 @@ impl Default for Growth {
         Self {
             last: Vec::new(),
             now: Vec::new(),
-            most: 1.0,
+            sum: 0.0,
             norms: [Vec::new(), Vec::new()],
         }
     }
@@ -234,13 +235,15 @@ impl Growth {
         lambda.sample_norms(of_lambda)?;
         y.sample_norms(of_y)?;
         let products = of_lambda.iter().zip(of_y).map(|(lambda, y)| lambda * *y);
+        let mut most = 1.0;
         for ((product, last), now) in products.zip(&mut self.last).zip(&mut self.now) {
             if *last > 0.0 {
                 *now = (*now * (product / *last)).max(1.0);
-                self.most = larger(*now, self.most);
+                most = larger(*now, most);
             }
             *last = product;
         }
+        self.sum += most - 1.0;
         Ok(())
     }
 }

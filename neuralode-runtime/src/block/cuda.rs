@@ -21,7 +21,7 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::gradient_error::{check_limit, least, suspicious},
+    adjoint::gradient_error::{check_limit, kink_factor, least, SUSPICIOUS},
     backward::report,
     engine::{
         cuda::launch::{stages, tile, Kernels, Pulled, Scalar},
@@ -211,14 +211,19 @@ where
                     let Some(cotangent) = cotangent else {
                         return Ok(Ok(Some(Stats::default())));
                     };
-                    let pulled = match kernels.pull_back(&record, cotangent, suspicious(K::KINKS)) {
+                    let pulled = match kernels.pull_back(
+                        &record,
+                        cotangent,
+                        SUSPICIOUS / kink_factor(K::KINKS),
+                    ) {
                         Ok(pulled) => pulled,
                         Err(error) => return Ok(Err(error)),
                     };
                     if pulled.verdict.suspicious {
                         return Ok(Ok(None));
                     }
-                    let outcome = match accept(&pulled, &block.options) {
+                    let outcome = match accept::<R>(&pulled, kink_factor(K::KINKS), &block.options)
+                    {
                         Ok(stats) => write_gradients(&block, (&kernels, &pulled), &y0, gradients)?
                             .map(|()| Some(stats)),
                         Err(error) => Err(error),
@@ -259,8 +264,8 @@ fn flat<X, Err>(
 }
 
 /// What a gradient of the kernels cost, with its error, if the options allow that.
-fn accept<R>(pulled: &Pulled<R>, options: &SolveOptions) -> Result<Stats, SolveError> {
-    let error = pulled.verdict.error.max(least(options));
+fn accept<R>(pulled: &Pulled<R>, factor: f64, options: &SolveOptions) -> Result<Stats, SolveError> {
+    let error = (factor * pulled.verdict.error).max(least(options));
     let sample = (options.steps == StepSizes::PerSample).then_some(pulled.verdict.sample);
     check_limit(error, sample, options)?;
     Ok(Stats {

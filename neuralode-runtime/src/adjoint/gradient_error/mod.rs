@@ -29,9 +29,9 @@
 //! on the way back: in most cases more than the error.
 //!
 //! Where saved points inside a step take part in the `Ybar_i`, and for methods without such weights, the sign is the
-//! polynomial of the error at `z = h |Ybar_1| / |kbar_1|`, the size of the Jacobian along the cotangent. Above
-//! 0.05, or 0.0125 in fields with kinks, the estimate is made in full. Steps that grow tenfold one after the other to a
-//! large part of the span, as they do where the solution is at rest, are a sign as well.
+//! polynomial of the error at `z = h |Ybar_1| / |kbar_1|`, the size of the Jacobian along the cotangent. In fields with kinks,
+//! which embedded methods do not see, it counts tenfold. Above 0.03 the estimate is made in full. Steps that grow tenfold
+//! one after the other to a large part of the span, as they do where the solution is at rest, are a sign as well.
 //!
 //! # Continuous adjoints
 //! They solve for `lambda` with a tolerance of their own, and the errors of these steps, added up, are the least that their
@@ -59,13 +59,16 @@ use crate::{
 
 use super::Pullback;
 
-/// The cheap sign above which an estimate in full is made, of a field with or without kinks. A kink inside a step is no part
-/// of the sign, which knows linear fields.
-pub(crate) const fn suspicious(kinks: bool) -> f64 {
+/// The cheap sign above which an estimate in full is made.
+pub(crate) const SUSPICIOUS: f64 = 0.03;
+
+/// What a cheap estimate is multiplied by in a field with or without kinks. It knows smooth fields: a step over a kink is off
+/// by a larger power of its size than the difference of two methods shows.
+pub(crate) const fn kink_factor(kinks: bool) -> f64 {
     if kinks {
-        0.0125
+        10.0
     } else {
-        0.05
+        1.0
     }
 }
 
@@ -134,10 +137,9 @@ pub(crate) fn least(options: &SolveOptions) -> f64 {
 pub(crate) fn wants_full<const L: usize>(
     quick: &Quick<'_, L>,
     l: usize,
-    kinks: bool,
     options: &SolveOptions,
 ) -> bool {
-    options.gradient_check == GradientCheck::Full || quick.is_suspicious(l, kinks)
+    options.gradient_check == GradientCheck::Full || quick.is_suspicious(l)
 }
 
 /// The gradient, or the error that it is not finite or not to be trusted. `lost` is the step at which it ceased to be

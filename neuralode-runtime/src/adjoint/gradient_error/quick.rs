@@ -2,7 +2,7 @@
 
 use crate::{options::SolveOptions, state::larger};
 
-use super::{suspicious, Signs, StepNorms};
+use super::{kink_factor, Signs, StepNorms, SUSPICIOUS};
 
 /// Norms of a step in each of `L` walks side by side: squares, in f64.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct LaneNorms<const L: usize> {
 #[derive(Clone, Debug)]
 pub(crate) struct Quick<'s, const L: usize> {
     signs: &'s Signs,
+    /// See [`kink_factor`].
+    factor: f64,
     /// Length of the solve.
     span: f64,
     /// Sum of the errors of the steps so far, each relative to the cotangent where it arises.
@@ -42,10 +44,11 @@ pub(crate) struct Quick<'s, const L: usize> {
 }
 
 impl<'s, const L: usize> Quick<'s, L> {
-    /// Before the first step on the way back.
-    pub(crate) fn new(signs: &'s Signs, options: &SolveOptions) -> Self {
+    /// Before the first step on the way back, of a field with or without kinks.
+    pub(crate) fn new(signs: &'s Signs, kinks: bool, options: &SolveOptions) -> Self {
         Self {
             signs,
+            factor: kink_factor(kinks),
             span: (options.t1 - options.t0).abs(),
             relative: [0.0; L],
             weighted: [0.0; L],
@@ -128,15 +131,15 @@ impl<'s, const L: usize> Quick<'s, L> {
             0.0
         };
         if y.is_finite() && theta.is_finite() {
-            y.max(theta)
+            self.factor * y.max(theta)
         } else {
             f64::INFINITY
         }
     }
 
-    /// Whether an estimate in full is worth it, of a field with or without kinks.
-    pub(crate) fn is_suspicious(&self, l: usize, kinks: bool) -> bool {
-        self.grew[l] || self.estimate(l) > suspicious(kinks)
+    /// Whether an estimate in full is worth it.
+    pub(crate) fn is_suspicious(&self, l: usize) -> bool {
+        self.grew[l] || self.estimate(l) > SUSPICIOUS
     }
 
     /// The first step on the way back whose cotangent is not finite: time and size.
@@ -158,10 +161,11 @@ impl<'s> QuickWalk<'s> {
     pub(crate) fn new(
         signs: &'s Signs,
         cotangents: &'s [(f64, f64)],
+        kinks: bool,
         options: &SolveOptions,
     ) -> Self {
         Self {
-            quick: Quick::new(signs, options),
+            quick: Quick::new(signs, kinks, options),
             cotangents,
         }
     }

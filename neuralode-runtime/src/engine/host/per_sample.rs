@@ -5,7 +5,7 @@ use core::fmt;
 use crate::{
     adjoint::{
         gradient_error::{check_limit, full, least, together, Gradient},
-        Cotangent,
+        scale, Cotangent,
     },
     error::{Quantity, SolveError},
     options::{Control, SolveOptions},
@@ -214,6 +214,40 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         cotangents: &[E],
     ) -> Result<PulledPerSample<E>, SolveError> {
         self.check(cotangents)?;
+        let sizes = cotangents.iter().map(|x| x.to_f64().abs());
+        let factor = scale::to_one(sizes.fold(0.0, f64::max));
+        if factor == 1.0 {
+            return self.pull_back_near_one(engine, cotangents);
+        }
+        let times = |factor: f64, x: &[E]| -> Vec<E> {
+            let factor = E::from_f64(factor);
+            x.iter().map(|x| factor * *x).collect()
+        };
+        let pulled = self.pull_back_near_one(engine, &times(factor, cotangents))?;
+        let y_bar = times(1.0 / factor, &pulled.y_bar);
+        let theta_bar = times(1.0 / factor, &pulled.theta_bar);
+        let lost = y_bar.iter().position(|x| !x.to_f64().is_finite());
+        if lost.is_some() || theta_bar.iter().any(|x| !x.to_f64().is_finite()) {
+            return Err(SolveError::NonFinite {
+                quantity: Quantity::SolveGradient,
+                t: self.options.t0,
+                h: 0.0,
+                sample: lost.map(|at| at / N.max(1)),
+            });
+        }
+        Ok(PulledPerSample {
+            y_bar,
+            theta_bar,
+            stats: pulled.stats,
+        })
+    }
+
+    /// The same for cotangents whose squares neither vanish nor overflow.
+    fn pull_back_near_one<G: TileVjp<E, N, L>>(
+        &self,
+        engine: &HostEngine<G, E, N, L>,
+        cotangents: &[E],
+    ) -> Result<PulledPerSample<E>, SolveError> {
         let field = &engine.field;
         let shape = (self.samples, self.times.len());
         let plan = PlanBack::new(

@@ -266,6 +266,20 @@ impl<S: Shape, E: Dtype, D: Device<E>> State for Tensor<S, E, D> {
         Ok(pairs.map(|(a, b)| to_f64(a) * to_f64(b)).sum())
     }
 
+    fn sample_norms(&self, norms: &mut Vec<f64>) -> Result<(), SolveError> {
+        let norm = |sample: &[E]| {
+            let squares = sample.iter().map(|x| to_f64(*x) * to_f64(*x));
+            squares.sum::<f64>().sqrt()
+        };
+        norms.clear();
+        norms.extend(
+            self.as_vec()
+                .chunks(per_sample(self.shape()).max(1))
+                .map(norm),
+        );
+        Ok(())
+    }
+
     fn epsilon(&self) -> f64 {
         let (mut epsilon, one) = (1.0, E::ONE);
         while one + scalar::<E>(epsilon / 2.0) != one {

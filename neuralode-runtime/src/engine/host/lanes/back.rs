@@ -178,7 +178,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
         let (y_bars, scratch) = scratch.split_at_mut(count * N);
         let (y_bars, _) = y_bars.as_chunks_mut::<N>();
         *lambda = [Row::default(); N];
-        let mut quick = Quick::<L>::new(plan.tableau.signs, plan.options);
+        let mut quick = Quick::<L>::new(plan.tableau.signs, plan.kinks, plan.options);
         let mut weights: Vec<f64> = pool::take::<pool::Scratch, _>();
         let mut events = record.events.as_slice();
         for (index, [t, h]) in record.steps.iter().enumerate().rev() {
@@ -410,7 +410,7 @@ fn turn_over<E: Real, const N: usize, const L: usize>(
             }
             doubts[event.sample] = Doubt {
                 estimate: quick.estimate(lane),
-                full: wants_full(quick, lane, plan.kinks, plan.options),
+                full: wants_full(quick, lane, plan.options),
                 lost: quick.lost(lane),
             };
         }

@@ -1,0 +1,61 @@
+//! Sizes of cotangents: a factor of the loss is a factor of its gradient, however small or large it is.
+
+use crate::{error::SolveError, state::State};
+
+/// The factor, a power of two, that brings a size near one; one where the size needs none.
+pub(crate) fn to_one(size: f64) -> f64 {
+    /// Whatever lies between its inverse and it has squares and products that neither vanish nor overflow.
+    const LARGE: f64 = 18_446_744_073_709_551_616.0;
+    if size == 0.0 || (1.0 / LARGE..=LARGE).contains(&size) {
+        return 1.0;
+    }
+    // A power that both types of numbers have, with its inverse.
+    #[allow(clippy::cast_possible_truncation, reason = "it is cut off before")]
+    let exponent = size.log2().floor().clamp(-1000.0, 1000.0) as i32;
+    2.0_f64.powi(-exponent)
+}
+
+/// `factor x`.
+pub(crate) fn times<Y: State>(x: &Y, factor: f64) -> Result<Y, SolveError> {
+    let mut out = x.zeros_like()?;
+    x.zeros_like()?
+        .combine_into([(factor, x)].into_iter(), &mut out)?;
+    Ok(out)
+}
+
+/// The Euclidean norm of a state, also where the squares of its numbers vanish or overflow.
+pub(crate) fn size<Y: State>(x: &Y) -> Result<f64, SolveError> {
+    /// Its square is far from both ends of f64.
+    const FAR: f64 = 1e100;
+    let norm = x.norm()?;
+    // In f64 squares of f32 do neither.
+    if x.epsilon() > 1e-10 || (1.0 / FAR..FAR).contains(&norm) {
+        return Ok(norm);
+    }
+    let factor = if norm < 1.0 {
+        2.0_f64.powi(600)
+    } else {
+        2.0_f64.powi(-600)
+    };
+    Ok(times(x, factor)?.norm()? / factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{size, to_one};
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "powers of two are exact")]
+    fn sizes_far_from_one_are_brought_near_it_and_others_stay() {
+        for x in [1.0, 1e-15, 1e15, 0.0] {
+            assert_eq!(to_one(x), 1.0);
+        }
+        for x in [1e-300, 1e-30, 1e30, 1e300] {
+            assert!((1.0..2.0).contains(&(x * to_one(x))), "{x:e}");
+        }
+        for x in [1e-300, 1e-170, 1.0, 1e170, 1e300] {
+            let found = size(&[3.0 * x, 4.0 * x]).unwrap();
+            assert!((found / (5.0 * x) - 1.0).abs() < 1e-12, "{x:e}: {found:e}");
+        }
+    }
+}
