@@ -557,7 +557,7 @@ impl fmt::Display for SolveError {
             ),
             Self::ShapeMismatch { expected, found } => write!(
                 f,
-                "a tensor of shape {found:?} was given where {expected:?} is needed: pass as many samples"
+                "a tensor of shape {found:?} was given where {expected:?} is needed: pass numbers of that shape"
             ),
             Self::NonFinite {
                 quantity: quantity @ (Quantity::Input | Quantity::Output),

@@ -39,7 +39,7 @@ use super::{add_values, Cotangent};
 
 /// Errors of one tolerance in every step that grow by more than this together are worth a second look. `docs/numerics.md` has
 /// counts.
-const AMPLIFIED: f64 = 0.005;
+const AMPLIFIED: f64 = 0.008;
 
 /// The state of a reverse solve of `F`.
 pub(super) type At<F> = Augmented<<F as VectorField>::State, <F as Differentiable>::Params>;
