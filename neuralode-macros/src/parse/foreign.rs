@@ -132,7 +132,10 @@ pub(super) fn whole(input: ParseStream<'_>, value: Value) -> syn::Result<Value> 
             format!("write `{layer}`"),
         ));
     }
-    if OPERATORS.contains(&operator.as_char()) {
+    // Two points are those of a range.
+    let next = rest.token_stream().into_iter().next();
+    let is_call = operator.as_char() == '.' && matches!(next, Some(TokenTree::Ident(_)));
+    if is_call || OPERATORS.contains(&operator.as_char()) {
         return Err(at(
             operator.span(),
             format!("expected a number or a constant, found an expression with `{operator}`"),
