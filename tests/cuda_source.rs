@@ -645,7 +645,6 @@ fn plain_ways(single: bool) -> Vec<(&'static str, SolveOptions, usize)> {
 
 /// Solves of one model both ways, with several options.
 fn compare<const N: usize, E: Dtype, F>(
-    name: &str,
     (name, program): (&str, &Program),
     (sizes, tolerance): (Sizes, f64),
     (place, folder): (Place, &Path),
@@ -753,7 +752,7 @@ macro_rules! compared {
                 };
                 let folder = tempfile::tempdir().unwrap();
                 compare::<{ $n }, $type, $field<$type, Cpu>>(
-                    stringify!($model), (stringify!($model), program), (Sizes::$sizes, $tolerance),
+                    (stringify!($model), program), (Sizes::$sizes, $tolerance),
                     (Place::Host, folder.path()),
                 );
             }
@@ -774,7 +773,7 @@ macro_rules! compared {
                 let folder = pack.as_deref().unwrap_or(own.path()).join(stringify!($test));
                 fs::create_dir_all(&folder).unwrap();
                 compare::<{ $n }, $type, $field<$type, Cpu>>(
-                    stringify!($model), (stringify!($model), program), (Sizes::$sizes, $tolerance),
+                    (stringify!($model), program), (Sizes::$sizes, $tolerance),
                     (Place::Gpu, &folder),
                 );
             })*

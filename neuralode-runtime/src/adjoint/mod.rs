@@ -240,10 +240,9 @@ fn checked<Y: State, P: State>(
     for Cotangent { value, .. } in &*cotangents {
         largest = largest.max(scale::size(value)?);
     }
-    let factor = scale::to_one(largest);
-    if factor == 1.0 {
+    let Some(factor) = scale::to_one(largest) else {
         return pull_back(&cotangents, &norms);
-    }
+    };
     for (cotangent, (_, norm)) in cotangents.to_mut().iter_mut().zip(&mut norms) {
         cotangent.value = scale::times(&cotangent.value, factor)?;
         *norm = cotangent.value.norm()?;

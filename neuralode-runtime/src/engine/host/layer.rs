@@ -17,7 +17,7 @@ pub struct Rows<'r, E, const L: usize> {
     pub kept: &'r mut [Row<E, L>],
 }
 
-impl<'r, E, const L: usize> Rows<'r, E, L> {
+impl<E, const L: usize> Rows<'_, E, L> {
     /// The rows of the first of two layers, which has so many in a record and so many for a pass, and those of the second.
     #[inline(always)]
     pub(super) fn split(self, record: usize, kept: usize) -> (Self, Self) {

@@ -215,10 +215,9 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
     ) -> Result<PulledPerSample<E>, SolveError> {
         self.check(cotangents)?;
         let sizes = cotangents.iter().map(|x| x.to_f64().abs());
-        let factor = scale::to_one(sizes.fold(0.0, f64::max));
-        if factor == 1.0 {
+        let Some(factor) = scale::to_one(sizes.fold(0.0, f64::max)) else {
             return self.pull_back_near_one(engine, cotangents);
-        }
+        };
         let times = |factor: f64, x: &[E]| -> Vec<E> {
             let factor = E::from_f64(factor);
             x.iter().map(|x| factor * *x).collect()
