@@ -191,6 +191,7 @@ where
 
 /// Compiles only for a layer that may stand in a vector field; the value is of no interest.
 #[must_use]
+#[track_caller]
 #[allow(clippy::missing_panics_doc, reason = "while compiling alone")]
 pub const fn check_field_layer<const NAMED: usize, L, const I: usize, const O: usize>() -> usize
 where
