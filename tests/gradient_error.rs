@@ -217,6 +217,35 @@ fn continuous_adjoints_take_a_factor_of_the_loss_to_their_gradients() {
     }
 }
 
+/// From numbers of f32 that are almost zero to its largest ones.
+#[test]
+fn a_block_in_f32_takes_any_factor_of_the_loss_to_its_gradients() {
+    let field = stiff_network::<f32>(1.0).0.ode.field;
+    for adjoint in ADJOINTS {
+        for steps in [StepSizes::Shared, StepSizes::PerSample] {
+            let options = options(1.0, 1e-4).with_adjoint(adjoint).with_steps(steps);
+            let block = NeuralOde::new(field.clone(), options);
+            let y0 =
+                support::batch::<3, f32, _>(&Cpu::default(), &[0.5, -0.3, 0.2, 0.1, 0.9, -0.4]);
+            let gradient = |c: f64| {
+                let cotangent = [c, 0.5 * c, -c, 0.25 * c, c, c];
+                let cotangent = support::batch::<3, f32, _>(&Cpu::default(), &cotangent);
+                let found = support::differentiate::<3, f32, Cpu, _>(&block, &y0, &cotangent);
+                found.unwrap().y0_bar
+            };
+            let one = gradient(1.0);
+            for exponent in [-135, -120, -100, 100, 120] {
+                let c = 2.0_f64.powi(exponent);
+                let found: Vec<f64> = gradient(c).iter().map(|x| x / c).collect();
+                let off = support::relative_error(&found, &one);
+                // The smallest numbers of f32 have fewer digits.
+                let bound = if exponent < -126 { 1e-2 } else { 1e-5 };
+                assert!(off < bound, "{adjoint:?}, {steps:?}, 2^{exponent}: {off:e}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_gradient_that_is_refused_is_refused_for_losses_of_any_size() {
     for exponent in [-300, -200, -100, -38, 0, 100, 200, 300] {

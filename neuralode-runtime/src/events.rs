@@ -484,8 +484,8 @@ fn sign_of(x: f64) -> f64 {
     }
 }
 
-/// The value of a function at the start of a solve, or zero if it is no more than rounding of one: of the other sign than a
-/// little later, and tiny beside what it is there. Solves that go on behind an event begin so.
+/// The value of `g` at the start of a solve, or zero where that value is rounding error: `g` has the other sign a little
+/// later, and is a billion times larger there. A solve that goes on from an event begins with such a value.
 fn zero_if_almost(
     value: f64,
     most: f64,

@@ -160,7 +160,7 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
     }
 }
 
-/// What the numbers are whose squares Adam would keep.
+/// The largest of the numbers whose squares Adam would add to its second moments, and whether all are finite.
 struct Seen {
     finite: bool,
     /// The largest of those that are finite.
@@ -180,7 +180,8 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Those of the gradient of one tensor, with `decay` times its parameters added; on the processor.
+    /// Looks at the gradient of one tensor, with `decay` times its parameters added. On another device than the processor it
+    /// sees nothing.
     fn of<E: Dtype, D: Device<E>>(
         gradient: &mut <D as Storage<E>>::Vec,
         decay: f64,

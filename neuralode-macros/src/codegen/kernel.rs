@@ -68,7 +68,8 @@ fn chain(chain: &Chain, entering: &Size, leaving: &Size) -> TokenStream {
         links.push(Link { kind, width });
     }
     let whole = nested(&links);
-    whole.unwrap_or_else(|| quote!(#root::kernel::PassLayer))
+    // Layers that only name shapes leave nothing.
+    whole.unwrap_or_else(|| quote!(#root::kernel::ActivationLayer<#root::Identity>))
 }
 
 /// The type of layers one after the other, nested in halves: the compiler's recursion is then not that of the layers.

@@ -227,9 +227,11 @@ fn halved<F: Differentiable, const S: usize>(
     Ok((halved, evaluations))
 }
 
-/// Pulls `cotangents` back by `pull_back`, which gets them with the time and the norm of each, if they can be: their times
-/// are checked, and that they are finite. The gradient of a loss times a power of two is that power times the gradient, so
-/// cotangents whose squares would vanish or overflow are brought to a size near one meanwhile.
+/// Checks the times of `cotangents` and that they are finite, and pulls them back by `pull_back`, which gets them with the
+/// time and the norm of each.
+///
+/// A gradient is linear in the cotangents. Where their squares would vanish or overflow, they are first multiplied by a power
+/// of two that makes them about one, and the gradient is divided by it.
 fn checked<Y: State, P: State>(
     cotangents: &[Cotangent<Y>],
     options: &SolveOptions,
@@ -237,10 +239,13 @@ fn checked<Y: State, P: State>(
 ) -> Result<Pullback<Y, P>, SolveError> {
     let (mut cotangents, mut norms) = check(cotangents, options)?;
     let mut largest = 0.0_f64;
-    for Cotangent { value, .. } in &*cotangents {
-        largest = largest.max(scale::size(value)?);
+    for (Cotangent { value, .. }, (_, norm)) in cotangents.iter().zip(&norms) {
+        largest = largest.max(scale::size(value, *norm)?);
     }
-    let Some(factor) = scale::to_one(largest) else {
+    let epsilon = cotangents
+        .first()
+        .map_or(f64::EPSILON, |cotangent| cotangent.value.epsilon());
+    let Some(factor) = scale::to_one(largest, epsilon) else {
         return pull_back(&cotangents, &norms);
     };
     for (cotangent, (_, norm)) in cotangents.to_mut().iter_mut().zip(&mut norms) {

@@ -37,9 +37,10 @@
 //! They solve for `lambda` with a tolerance of their own, and the errors of these steps, added up, are the least that their
 //! gradient's error is said to be; it is not known (NaN) with a method that estimates no error. Their sign is another one:
 //! how much the product of the sizes of `lambda` and `y` grows in a sample on the way back, which is how much an error of
-//! the solution grows until the cotangents see it. Then the adjoint is solved once more along a better solution, which
-//! is kept whole: that with halved steps, for `Backsolve` one at a 32nd of the tolerances. The estimate is the distance of
-//! the cotangents of `y0`; that of the parameters' gradients is not compared.
+//! the solution grows until the cotangents see it, added up over the steps. Then the adjoint is solved once more along a
+//! better solution, which is kept whole: that with halved steps, for `Backsolve` one at a 32nd of the tolerances; given equal
+//! steps are halved on the way back too. The estimate is the distance of the cotangents of `y0`; that of the parameters'
+//! gradients is not compared.
 //!
 //! `docs/numerics.md` has counts over random models.
 
@@ -62,8 +63,9 @@ use super::Pullback;
 /// The cheap sign above which an estimate in full is made.
 pub(crate) const SUSPICIOUS: f64 = 0.03;
 
-/// What a cheap estimate is multiplied by in a field with or without kinks. It knows smooth fields: a step over a kink is off
-/// by a larger power of its size than the difference of two methods shows.
+/// What a cheap estimate is multiplied by in a field with or without kinks. Cheap estimates take the field for smooth: over a
+/// kink the error of a step falls with a lower power of its size, and is larger than they say. Ten is measured
+/// (`docs/numerics.md`).
 pub(crate) const fn kink_factor(kinks: bool) -> f64 {
     if kinks {
         10.0

@@ -199,19 +199,6 @@ impl FieldSource {
         })
     }
 
-    /// Adds a layer that changes the shape of a sample alone.
-    #[must_use]
-    pub fn pass(self) -> Self {
-        let produced = self.width(self.steps.len());
-        self.with(Step {
-            layer: None,
-            from: None,
-            produced,
-            params: 0,
-            kept: 0,
-        })
-    }
-
     /// Ends a residual layer: adds what entered the layer of index `from`.
     #[must_use]
     pub fn join(self, from: usize) -> Self {

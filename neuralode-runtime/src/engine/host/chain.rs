@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use pulp::Simd;
 
 use super::{
-    layer::{no_params, Filled, Records, Rows, TileLayer},
+    layer::{Filled, Records, Rows, TileLayer},
     real::Real,
     tile::{add, carve, copy, part, sum, Row, Sums, Tile},
     vector,
@@ -350,86 +350,5 @@ impl<A: TileLayer<N, N>, const N: usize> TileLayer<N, N> for ResidualLayer<A> {
     fn cuda(source: FieldSource) -> Option<FieldSource> {
         let from = source.layers();
         Some(A::cuda(source)?.join(from))
-    }
-}
-
-/// `y = x`: a chain of layers that only name shapes, or do nothing in inference.
-#[derive(Debug)]
-pub struct PassLayer;
-
-impl<const N: usize> TileLayer<N, N> for PassLayer {
-    const PRODUCTS: usize = 0;
-    const POINT: bool = true;
-    no_params!();
-    type One<E: Real> = ();
-
-    #[inline(always)]
-    fn forward<S: Simd, E: Real, const L: usize>(
-        _simd: S,
-        _params: &[E],
-        _t: &[f64; L],
-        x: &Tile<E, N, L>,
-        _rows: Rows<'_, E, L>,
-        y: &mut Tile<E, N, L>,
-    ) {
-        copy(x, y);
-    }
-
-    #[inline(always)]
-    fn backward<S: Simd, E: Real, const L: usize>(
-        _simd: S,
-        _params: &[E],
-        _transposed: &[E],
-        _x: &Tile<E, N, L>,
-        _rows: Rows<'_, E, L>,
-        _y: &Tile<E, N, L>,
-        c: &mut Tile<E, N, L>,
-        x_bar: &mut Tile<E, N, L>,
-    ) {
-        copy(c, x_bar);
-    }
-
-    #[inline(always)]
-    fn tangent<S: Simd, E: Real, const L: usize>(
-        _simd: S,
-        _params: &[E],
-        _direction: &[E],
-        _x: &Tile<E, N, L>,
-        v: &Tile<E, N, L>,
-        _rows: Filled<'_, E, L>,
-        _y: &Tile<E, N, L>,
-        _scratch: &mut [Row<E, L>],
-        out: &mut Tile<E, N, L>,
-    ) {
-        copy(v, out);
-    }
-
-    #[inline(always)]
-    fn forward_one<S: Simd, E: Real>(
-        _simd: S,
-        _params: &[E],
-        _transposed: &[E],
-        _t: f64,
-        x: &[E; N],
-    ) -> ((), [E; N]) {
-        ((), *x)
-    }
-
-    #[inline(always)]
-    fn backward_one<S: Simd, E: Real>(
-        _simd: S,
-        _params: &[E],
-        _transposed: &[E],
-        _x: &[E; N],
-        _kept: &(),
-        _y: &[E; N],
-        c: [E; N],
-        _theta_bar: &mut [E],
-    ) -> [E; N] {
-        c
-    }
-
-    fn cuda(source: FieldSource) -> Option<FieldSource> {
-        Some(source.pass())
     }
 }

@@ -6,8 +6,7 @@ use crate::{options::Tolerances, step::Attempt, tableau::ButcherTableau};
 
 use super::{
     blocks::{in_blocks, SPAN},
-    field::TileField,
-    field::{Generated, TileKernel},
+    field::{Generated, TileField, TileKernel},
     isa::dispatch,
     layer::{Filled, Rows},
     parallel::first_half,

@@ -2,7 +2,7 @@
 
 pub use super::{
     activation::{ActivationLayer, TileActivation},
-    chain::{PassLayer, ResidualLayer, Then},
+    chain::{ResidualLayer, Then},
     conv::Conv2dLayer,
     dense::DenseLayer,
     features::{AppendTimeLayer, ResizeLayer},

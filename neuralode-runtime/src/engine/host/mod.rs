@@ -87,11 +87,13 @@ use crate::{
     vector_field::{Differentiable, Pushforward, VectorField},
 };
 
+use blocks::assert_whole_blocks;
 use erased::{AnyEngine, AnyKernel};
+use field::TileField;
 use forward::{Directions, StepCoefficients, StepRows, DIRECTIONS};
 use pullback::Plan;
 use real::Real;
-use {blocks::assert_whole_blocks, field::TileField, tile::Row};
+use tile::Row;
 
 /// A field of kernels as the solvers see it, with scratch space for every thread.
 pub struct HostEngine<G, E: Real, const N: usize, const L: usize> {

@@ -215,7 +215,7 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
     ) -> Result<PulledPerSample<E>, SolveError> {
         self.check(cotangents)?;
         let sizes = cotangents.iter().map(|x| x.to_f64().abs());
-        let Some(factor) = scale::to_one(sizes.fold(0.0, f64::max)) else {
+        let Some(factor) = scale::to_one(sizes.fold(0.0, f64::max), E::EPSILON) else {
             return self.pull_back_near_one(engine, cotangents);
         };
         let times = |factor: f64, x: &[E]| -> Vec<E> {
@@ -241,7 +241,7 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         })
     }
 
-    /// The same for cotangents whose squares neither vanish nor overflow.
+    /// [`Self::pull_back`] of checked cotangents, none of which is so large or so small that its square overflows or vanishes.
     fn pull_back_near_one<G: TileVjp<E, N, L>>(
         &self,
         engine: &HostEngine<G, E, N, L>,
