@@ -85,227 +85,17 @@ models! {
 }
 
 /// What emulates a launch: every block has threads of its own, and barriers do what the hardware does.
-const HOST: &str = r"
-#include <barrier>
-#include <cmath>
-#include <cstdio>
-#include <thread>
-#include <vector>
-#define NEURALODE_HOST
-#define NEURALODE_DEVICE inline
-namespace neuralode {
-struct Block {
-    int thread, threads;
-    std::barrier<>* together;
-    void sync() const { together->arrive_and_wait(); }
-};
-struct Grid {
-    int index, count;
-    std::barrier<>* together;
-    void sync(const Block&) const { together->arrive_and_wait(); }
-};
-}
-";
+const HOST: &str = include_str!("support/device_code/host.cpp");
 
 /// How both programs read what [`input`] writes, up to the parameters.
-const PROBLEM: &str = r#"
-#include <cstdio>
-#include <cstdlib>
-#include <vector>
-
-template <class X> std::vector<X> read(size_t count) {
-    std::vector<X> numbers(count);
-    for (X& x : numbers) { double number; if (std::scanf("%la", &number) != 1) std::exit(2); x = (X)number; }
-    return numbers;
-}
-struct Problem {
-    int batch, threads;
-    neuralode::Method method;
-    neuralode::Options options;
-};
-static Problem read_problem() {
-    const auto shape = read<int>(5);
-    const int stages = shape[2];
-    Problem problem = {shape[0], shape[1], {}, {}};
-    neuralode::Method& method = problem.method;
-    method.stages = stages;
-    method.order = shape[3];
-    method.weighs = shape[4];
-    const auto has = read<int>(stages);
-    for (int i = 0; i < stages; ++i) method.has[i] = has[i];
-    for (int i = 0; i < stages; ++i) { const auto a = read<double>(stages); for (int j = 0; j < stages; ++j) method.a[i][j] = a[j]; }
-    for (double* row : {method.b, method.b_err, method.c, method.signs, method.linear}) { const auto numbers = read<double>(stages); for (int j = 0; j < stages; ++j) row[j] = numbers[j]; }
-    const auto o = read<double>(11);
-    const auto words = read<int>(6);
-    problem.options = {o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], o[8], o[9], o[10], (unsigned long long)words[0],
-        words[1], words[2], words[3], words[4], words[5]};
-    return problem;
-}
-"#;
+const PROBLEM: &str = include_str!("support/device_code/problem.cpp");
 
 /// Reads a problem, solves it, pulls a cotangent back, and prints everything.
-const MAIN: &str = r#"
-using namespace neuralode;
-
-template <class X> void print(const std::vector<X>& numbers) {
-    for (X x : numbers) std::printf("%a ", (double)x);
-    std::printf("\n");
-}
-
-int main() {
-    const Problem problem = read_problem();
-    const Method& method = problem.method;
-    const Options& options = problem.options;
-    const int batch = problem.batch, threads = problem.threads, N = FIELD::N;
-    const auto theta = read<Real>(FIELD::PARAMS);
-    const auto y0 = read<Real>(batch * N), y1_bar = read<Real>(batch * N);
-
-    const int blocks = (batch + TILE - 1) / TILE, steps = options.record;
-    std::vector<Real> y1(batch * N), y0_bar(batch * N), record_y((size_t)blocks * steps * N * TILE);
-    std::vector<double> record_t((size_t)blocks * steps * TILE), record_h((size_t)blocks * steps * TILE), partial(blocks);
-    std::vector<Real> theta_bars((size_t)blocks * FIELD::PARAMS);
-    std::vector<Report> reports(batch);
-    std::vector<std::vector<Real>> work(blocks, std::vector<Real>(WORKSPACE));
-    std::vector<Lanes<TILE>> lanes(blocks);
-    const int walks = options.share == PER_SAMPLE ? batch : 1, columns = options.share == PER_SAMPLE ? batch : blocks;
-    std::vector<StepNorms> norms((size_t)(steps + 1) * columns);
-    for (int pass = 0; pass < 2; ++pass) {
-        std::barrier<> all(blocks * threads);
-        std::vector<std::unique_ptr<std::barrier<>>> own;
-        for (int b = 0; b < blocks; ++b) own.push_back(std::make_unique<std::barrier<>>(threads));
-        std::vector<std::thread> running;
-        for (int b = 0; b < blocks; ++b)
-            for (int t = 0; t < threads; ++t)
-                running.emplace_back([&, b, t] {
-                    const Block block = {t, threads, own[b].get()};
-                    const Grid grid = {b, blocks, &all};
-                    const size_t at = (size_t)b * steps * TILE;
-                    if (pass == 0)
-                        solve<FIELD, TILE>(block, grid, lanes[b], method, options, batch, theta.data(), y0.data(), y1.data(),
-                            work[b].data(), partial.data(), reports.data(), &record_t[at], &record_h[at], &record_y[at * N]);
-                    else
-                        pull_back<FIELD, TILE>(block, grid, lanes[b], method, options, batch, theta.data(), y1_bar.data(),
-                            y0_bar.data(), theta_bars.data() + (size_t)b * FIELD::PARAMS, work[b].data(), reports.data(),
-                            &record_t[at], &record_h[at], &record_y[at * N], norms.data());
-                });
-        for (auto& thread : running) thread.join();
-    }
-    std::vector<Real> theta_bar(FIELD::PARAMS);
-    for (int b = 0; b < blocks; ++b)
-        for (int p = 0; p < FIELD::PARAMS; ++p) theta_bar[p] += theta_bars[(size_t)b * FIELD::PARAMS + p];
-    std::vector<int> counts;
-    for (const Report& report : reports) { counts.push_back(report.status); counts.push_back(report.accepted); counts.push_back(report.rejected); }
-    std::vector<double> ends;
-    for (const Report& report : reports) { ends.push_back(report.t); ends.push_back(report.h); ends.push_back(report.decay); }
-    std::vector<double> doubts;
-    for (int row = 0; options.share != PER_SAMPLE && row <= steps; ++row) join(&norms[(size_t)row * columns], columns);
-    for (int walk = 0; walk < walks; ++walk) {
-        const Doubt found = doubt(method, options, norms.data(), steps + 1, columns, walk);
-        doubts.push_back(found.error); doubts.push_back(found.grew);
-    }
-    print(counts); print(y1); print(y0_bar); print(theta_bar); print(ends); print(doubts);
-}
-"#;
+const MAIN: &str = include_str!("support/device_code/main.cpp");
 
 /// Behind a whole program: reads a problem and what is expected, launches both kernels, and compares. With an argument it
 /// then launches them that often and says how long each takes. Exits with 77 where there is no GPU.
-const GPU_MAIN: &str = r#"
-#include <algorithm>
-#include <cmath>
-
-static void check(cudaError_t error, const char* what) {
-    if (error == cudaSuccess) return;
-    std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(error));
-    std::exit(3);
-}
-template <class X> struct Device {
-    X* at = nullptr;
-    size_t count;
-    explicit Device(size_t count) : count(count) {
-        check(cudaMalloc(&at, std::max<size_t>(count, 1) * sizeof(X)), "cudaMalloc");
-        check(cudaMemset(at, 0, std::max<size_t>(count, 1) * sizeof(X)), "cudaMemset");
-    }
-    explicit Device(const std::vector<X>& numbers) : Device(numbers.size()) {
-        check(cudaMemcpy(at, numbers.data(), count * sizeof(X), cudaMemcpyHostToDevice), "to the device");
-    }
-    std::vector<X> read() const {
-        std::vector<X> numbers(count);
-        check(cudaMemcpy(numbers.data(), at, count * sizeof(X), cudaMemcpyDeviceToHost), "from the device");
-        return numbers;
-    }
-};
-static double difference(const std::vector<double>& found, const std::vector<double>& expected) {
-    double scale = 0.0, worst = 0.0;
-    for (double x : expected) scale = std::max(scale, std::fabs(x));
-    for (size_t i = 0; i < found.size(); ++i) {
-        const double e = std::fabs(found[i] - expected[i]);
-        if (!(e <= worst)) worst = e;
-    }
-    return scale > 0.0 ? worst / scale : worst;
-}
-
-int main(int argc, char** argv) {
-    int devices = 0;
-    if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) { std::fprintf(stderr, "no GPU\n"); return 77; }
-    const Problem problem = read_problem();
-    const Options& options = problem.options;
-    const int batch = problem.batch, threads = problem.threads, N = FIELD::N, P = FIELD::PARAMS;
-    const int blocks = (batch + TILE - 1) / TILE;
-    const size_t lanes = (size_t)blocks * options.record * TILE;
-    const Device<Method> method(std::vector<Method>{problem.method});
-    const Device<Real> theta(read<Real>(P)), y0(read<Real>((size_t)batch * N)), c(read<Real>((size_t)batch * N));
-    Device<Real> y1((size_t)batch * N), y0_bar((size_t)batch * N), theta_bars((size_t)blocks * P), work((size_t)blocks * WORKSPACE);
-    Device<Real> record_y(lanes * N);
-    Device<double> partial(blocks), record_times(2 * lanes);
-    Device<unsigned> arrivals(1);
-    Device<Report> reports(batch);
-    const int rows = options.record + 1, columns = options.share == PER_SAMPLE ? batch : blocks;
-    Device<StepNorms> norms((size_t)rows * columns);
-    Device<Verdict> verdict(1);
-    cudaEvent_t marks[3];
-    for (auto& mark : marks) check(cudaEventCreate(&mark), "cudaEventCreate");
-    const int repetitions = argc > 1 ? std::atoi(argv[1]) : 0;
-    std::vector<float> forward, backward;
-    for (int turn = 0; turn <= repetitions; ++turn) {
-        check(cudaMemset(arrivals.at, 0, sizeof(unsigned)), "cudaMemset");
-        cudaEventRecord(marks[0]);
-        neuralode_solve<<<blocks, threads>>>(method.at, options, batch, theta.at, y0.at, y1.at, work.at, partial.at, arrivals.at,
-            reports.at, record_times.at, record_y.at);
-        cudaEventRecord(marks[1]);
-        check(cudaMemset(theta_bars.at, 0, theta_bars.count * sizeof(Real)), "cudaMemset");
-        neuralode_pull_back<<<blocks, threads>>>(method.at, options, batch, theta.at, c.at, y0_bar.at, theta_bars.at, work.at,
-            reports.at, record_times.at, record_y.at, norms.at);
-        neuralode_doubt<<<1, 256>>>(method.at, options, batch, norms.at, rows, columns, 0.05, verdict.at);
-        cudaEventRecord(marks[2]);
-        check(cudaGetLastError(), "launch");
-        check(cudaDeviceSynchronize(), "kernels");
-        float ms[2];
-        for (int i = 0; i < 2; ++i) check(cudaEventElapsedTime(&ms[i], marks[i], marks[i + 1]), "cudaEventElapsedTime");
-        if (turn > 0) { forward.push_back(ms[0]); backward.push_back(ms[1]); }
-    }
-
-    const double tolerance = read<double>(1)[0];
-    const auto steps = read<double>(2);
-    double accepted = 0.0, rejected = 0.0, failed = 0.0;
-    for (const Report& report : reports.read()) { failed += report.status != DONE; accepted += report.accepted; rejected += report.rejected; }
-    std::vector<double> theta_bar(P);
-    const auto parts = theta_bars.read();
-    for (size_t i = 0; i < parts.size(); ++i) theta_bar[i % P] += parts[i];
-    const auto wide = [](const std::vector<Real>& x) { return std::vector<double>(x.begin(), x.end()); };
-    const double errors[3] = {
-        difference(wide(y1.read()), read<double>((size_t)batch * N)),
-        difference(wide(y0_bar.read()), read<double>((size_t)batch * N)),
-        difference(theta_bar, read<double>(P)),
-    };
-    bool passed = failed == 0.0 && accepted == steps[0] && rejected == steps[1];
-    for (double error : errors) passed = passed && error <= tolerance;
-    const auto median = [](std::vector<float> x) { std::sort(x.begin(), x.end()); return x.empty() ? 0.0 : 1e3 * x[x.size() / 2]; };
-    std::printf("{\"passed\": %s, \"failed_samples\": %g, \"accepted\": [%g, %g], \"rejected\": [%g, %g], \"y1\": %.2e, \"y0_bar\": %.2e, "
-        "\"theta_bar\": %.2e, \"tolerance\": %g, \"solve_us\": %.2f, \"pull_back_us\": %.2f}\n", passed ? "true" : "false", failed, accepted,
-        steps[0], rejected, steps[1], errors[0], errors[1], errors[2], tolerance, median(forward), median(backward));
-    return passed ? 0 : 1;
-}
-"#;
+const GPU_MAIN: &str = include_str!("support/device_code/gpu_main.cu");
 
 /// What a launch gives: status, accepted and rejected steps of each sample, numbers, and of each sample's last step time,
 /// size and decay.
@@ -322,7 +112,7 @@ struct Launched {
 /// Compiles a program for the host, in a folder of its own.
 fn compile(program: &Program, name: &str, real: &str, folder: &Path) -> std::path::PathBuf {
     let source = format!(
-        "{HOST}{}\ntypedef {real} Real;\n#define FIELD Field\nconstexpr int TILE = {}, WORKSPACE = {};\n{PROBLEM}{MAIN}",
+        "{HOST}{}\ntypedef {real} Real;\nconstexpr int TILE = {}, WORKSPACE = {};\n{PROBLEM}{MAIN}",
         program.device_code(),
         program.tile(),
         program.workspace()
@@ -352,7 +142,7 @@ fn compile(program: &Program, name: &str, real: &str, folder: &Path) -> std::pat
 /// Compiles a program with its launches for a GPU of compute capability 9.0.
 fn compile_for_a_gpu(program: &Program, name: &str, folder: &Path) -> std::path::PathBuf {
     let source = format!(
-        "{}\n#define FIELD Field\nconstexpr int TILE = {}, WORKSPACE = {};\n{PROBLEM}{GPU_MAIN}",
+        "{}\nconstexpr int TILE = {}, WORKSPACE = {};\n{PROBLEM}{GPU_MAIN}",
         program.text(),
         program.tile(),
         program.workspace()
