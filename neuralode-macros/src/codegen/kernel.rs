@@ -115,7 +115,10 @@ fn kernels(layer: &Layer, entering: &Size) -> Option<Kernels> {
             (quote!(#root::kernel::LayerNormLayer<#epsilon>), true)
         }
         LayerKind::Spatial(spatial) => (conv::kernels(spatial), false),
-        LayerKind::Pow { exponent } => (quote!(#root::kernel::PowLayer<#exponent>), true),
+        LayerKind::Pow { exponent } => {
+            let power = quote!(#root::kernel::Power<#exponent>);
+            (quote!(#root::kernel::ActivationLayer<#power>), true)
+        }
         // Shapes are no matter of tiles; the layers with state of fields with kernels are dropout, which does nothing in
         // inference.
         LayerKind::Flatten | LayerKind::Reshape | LayerKind::Stateful(_) => return None,

@@ -8,7 +8,7 @@ use super::{
     layer::{no_params, Filled, Records, Rows, TileLayer},
     real::Real,
     special,
-    tile::{Row, Sums, Tile},
+    tile::{copy, Row, Sums, Tile},
     vector,
 };
 use crate::{
@@ -18,8 +18,6 @@ use crate::{
 
 /// An activation over lanes.
 pub trait TileActivation: 'static {
-    /// Its name in device code.
-    const NAME: &'static str;
     /// Whether the derivative jumps somewhere.
     const KINKS: bool;
     /// Whether the derivative needs the argument.
@@ -33,6 +31,9 @@ pub trait TileActivation: 'static {
     /// The derivative, from the argument `x` (only if [`Self::FROM_ARGUMENT`]) or the value `y`.
     fn derivative<S: Simd, E: Real>(x: E, y: E) -> E;
 
+    /// Its name in device code.
+    fn name() -> String;
+
     /// Multiplies `c` by the derivative, where the value `y` is enough.
     fn scale<S: Simd, E: Real>(simd: S, y: E::Register<S>, c: E::Register<S>) -> E::Register<S>;
 }
@@ -45,10 +46,13 @@ macro_rules! tile_activations {
         |$simd:pat_param, $y:pat_param, $c:ident| $scale:expr;
     )*) => {$(
         impl TileActivation for $name {
-            const NAME: &'static str = stringify!($name);
             const KINKS: bool = $kinks;
             const FROM_ARGUMENT: bool = $from_argument;
             const FROM_VALUE: bool = $from_value;
+
+            fn name() -> String {
+                stringify!($name).to_owned()
+            }
 
             #[inline(always)]
             fn value<S: Simd, E: Real>($x: E) -> E {
@@ -193,6 +197,23 @@ impl<A: TileActivation, const N: usize> TileLayer<N, N> for ActivationLayer<A> {
     }
 
     #[inline(always)]
+    fn recall<S: Simd, E: Real, const L: usize>(
+        simd: S,
+        params: &[E],
+        t: &[f64; L],
+        x: &Tile<E, N, L>,
+        value: Option<&Tile<E, N, L>>,
+        rows: Rows<'_, E, L>,
+        y: &mut Tile<E, N, L>,
+    ) {
+        match value {
+            _ if const { !A::FROM_VALUE } => {}
+            Some(value) => copy(value, y),
+            None => Self::forward(simd, params, t, x, rows, y),
+        }
+    }
+
+    #[inline(always)]
     fn backward<S: Simd, E: Real, const L: usize>(
         simd: S,
         _params: &[E],
@@ -247,6 +268,6 @@ impl<A: TileActivation, const N: usize> TileLayer<N, N> for ActivationLayer<A> {
     }
 
     fn cuda(source: FieldSource) -> Option<FieldSource> {
-        Some(source.pointwise(A::NAME, N))
+        Some(source.pointwise(&A::name(), N))
     }
 }

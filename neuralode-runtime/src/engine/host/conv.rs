@@ -482,6 +482,12 @@ impl<
 
     fn cuda(source: FieldSource) -> Option<FieldSource> {
         let window = [K, STRIDE, PADDING];
-        Some(source.conv2d([CI, H, W], [CO, OH, OW], window, A::NAME, A::FROM_ARGUMENT))
+        Some(source.conv2d(
+            [CI, H, W],
+            [CO, OH, OW],
+            window,
+            &A::name(),
+            A::FROM_ARGUMENT,
+        ))
     }
 }

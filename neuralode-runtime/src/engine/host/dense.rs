@@ -146,7 +146,7 @@ impl<A: TileActivation, const I: usize, const O: usize> TileLayer<I, O> for Dens
     }
 
     fn cuda(source: FieldSource) -> Option<FieldSource> {
-        Some(source.dense(I, O, A::NAME, A::FROM_ARGUMENT))
+        Some(source.dense(I, O, &A::name(), A::FROM_ARGUMENT))
     }
 }
 

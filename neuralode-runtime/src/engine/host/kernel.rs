@@ -10,7 +10,7 @@ pub use super::{
     layer::TileLayer,
     norm::LayerNormLayer,
     pooling::{AvgPoolLayer, MaxPoolLayer},
-    pow::PowLayer,
+    pow::Power,
     scale::ScaleLayer,
     tile::{Row, Sums, Tile, WIDTH},
 };
