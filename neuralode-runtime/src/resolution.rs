@@ -37,9 +37,6 @@ impl Reach {
         }
     }
 
-    /// A bound on how far a step may go, as a multiple of its size.
-    pub(crate) const AT_MOST: f64 = 1.5 + 1e-9;
-
     /// How far a step of this size may go.
     #[inline(always)]
     #[allow(

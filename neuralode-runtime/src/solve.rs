@@ -5,7 +5,7 @@ use core::ops::ControlFlow;
 use crate::{
     controller::{initial_step, StepControl},
     error::{Quantity, SolveError},
-    options::{Control, Controller, SolveOptions, StepSizes, Tolerances},
+    options::{Control, Controller, SolveOptions, StepSizes},
     resolution::{equal_part, resolution, Reach},
     state::State,
     stats::Stats,
@@ -221,14 +221,6 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
     let tolerances = options.tolerances();
     let direction = (t1 - t0).signum();
     let floor = options.smallest_floor();
-    // Below this the sum `t + h` may not differ from `t`; and the largest such size in the span, which is enough to compare
-    // with in most steps.
-    let smallest_at = |t: f64| resolution(t).max(floor);
-    let tiny = if adaptive {
-        smallest_at(t0.abs().max(t1.abs()))
-    } else {
-        0.0
-    };
     let largest = if adaptive {
         options.dt_max.unwrap_or(f64::INFINITY)
     } else {
@@ -241,7 +233,7 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
         return Run::unstarted(t1, y0, Ok(ControlFlow::Continue(())));
     }
     let mut stepper = ExplicitRk::unstarted(field, tableau, start, y0);
-    let (mut accepted, mut rejected, mut left) = (0, 0, options.max_steps);
+    let (mut accepted, mut rejected) = (0, 0);
     // Equal steps stand at multiples of their size behind this time, which that many steps reached.
     let (mut origin, mut steps_to_origin) = (start, 0);
     let mut reach = Reach::new(start, leg.end, adaptive);
@@ -255,57 +247,51 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
         }
     };
     let mut control = StepControl::new(options.controller, tableau.order);
-    let (mut last_square, mut decay) = (0.0_f64, f64::NAN);
-    // What a step was going to be that the end of a leg cut short.
-    let mut uncut = (size, control.memory());
+    let (mut last_square, mut last_h): (f64, f64) = (0.0, 0.0);
+    let mut decay = f64::NAN;
     // The size with its sign. The next step waits for it, in a small system for nothing else, so that it comes from the
     // factor by one product; what bounds it is rare, and in branches that never select between two numbers.
     let mut signed = direction * size;
     let finish = loop {
         let t = stepper.t();
-        if left == 0 {
-            let (h, error) = (stepper.h(), last_square.sqrt());
-            break Err(too_many_steps(tableau, options, (t, h), error, decay));
+        if accepted + rejected == options.max_steps {
+            let error = last_square.sqrt();
+            break Err(too_many_steps(tableau, options, (t, last_h), error, decay));
         }
-        left -= 1;
-        if size < tiny && size < smallest_at(t) {
-            (size, signed) = rarely(smallest_at(t), direction);
+        // Below this the sum `t + h` may not differ from `t`.
+        let smallest = resolution(t).max(floor);
+        if adaptive && size < smallest {
+            (size, signed) = rarely(smallest, direction);
         }
-        // Nothing here waits for the size of the step. Most steps are far from the end of the leg and from the largest size.
+        // Nothing here waits for the size of the step.
         let remaining = (leg.end - t).abs();
-        let (mut h, mut last) = (signed, false);
-        if Reach::AT_MOST * size
-            >= if remaining < largest {
-                remaining
+        let cut = remaining > most;
+        let limited = reach.of(size) >= if cut { largest } else { remaining };
+        let mut h = signed;
+        if limited {
+            let part = if cut {
+                equal_part(remaining, most)
             } else {
-                largest
-            }
-        {
-            let cut = remaining > most;
-            if reach.of(size) >= if cut { largest } else { remaining } {
-                let part = if cut {
-                    equal_part(remaining, most)
-                } else {
-                    remaining
-                };
-                (_, h) = rarely(part, direction);
-                last = !cut;
-            }
-            if last {
-                h = leg.clip(t, h);
-                uncut = (size, control.memory());
-            }
+                remaining
+            };
+            (_, h) = rarely(part, direction);
+        }
+        let last = limited && !cut;
+        let wanted = size;
+        let mut memory = None;
+        if last {
+            h = leg.clip(t, h);
+            memory = Some(control.memory());
         }
         let square = match stepper.attempt_squared(h, &tolerances) {
             Ok(square) => square,
             Err(error) => break Err(error),
         };
-        last_square = square;
+        (last_square, last_h) = (square, h);
         let verdict = control.judge(square);
-        if left == 0 {
+        if accepted + rejected + 1 == options.max_steps && adaptive && !(last && verdict.accepted) {
             // Now, for an observer may take the stages.
-            let fails = adaptive && !(last && verdict.accepted);
-            decay = decay_if(fails, &mut stepper, &tolerances);
+            decay = stepper.decay(&tolerances).unwrap_or(f64::NAN);
         }
         signed = h * verdict.factor;
         size = signed.abs();
@@ -362,10 +348,11 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
                     }
                 }
                 // The size of a step that was cut short, and its error, say nothing about the next one.
-                let (wanted, memory) = uncut;
                 size = size.max(wanted);
                 signed = direction * size;
-                control.recall(memory);
+                if let Some(memory) = memory {
+                    control.recall(memory);
+                }
                 (origin, steps_to_origin) = (resume, accepted);
                 reach = Reach::new(resume, leg.end, adaptive);
                 most = reach.of(largest);
@@ -375,9 +362,9 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
             if observer.attempted(&info).is_break() {
                 break Ok(ControlFlow::Break(()));
             }
-            if !adaptive || (size < tiny && size < smallest_at(t)) {
+            if size < smallest || !adaptive {
                 let sample = stepper.worst_sample(&tolerances);
-                break Err(dead_end(&info, smallest_at(t), sample));
+                break Err(dead_end(&info, smallest, sample));
             }
         }
     };
@@ -465,18 +452,6 @@ fn first_size<F: VectorField, const S: usize>(
 #[inline(never)]
 fn rarely(size: f64, direction: f64) -> (f64, f64) {
     (size, direction * size)
-}
-
-/// What the last attempt of a solve that `fails` saw decay; NaN for nothing.
-#[cold]
-#[inline(never)]
-fn decay_if<F: VectorField, const S: usize>(
-    fails: bool,
-    stepper: &mut ExplicitRk<'_, F, S>,
-    tolerances: &Tolerances,
-) -> f64 {
-    let seen = fails.then(|| stepper.decay(tolerances).ok()).flatten();
-    seen.unwrap_or(f64::NAN)
 }
 
 /// Why a solve is over that took all steps that it may take, the last of them to `t` and with a size of `h`, in which

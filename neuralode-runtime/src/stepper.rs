@@ -89,11 +89,6 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         self.step.t
     }
 
-    /// Size of the last attempt.
-    pub(crate) fn h(&self) -> f64 {
-        self.step.h
-    }
-
     /// The current state.
     pub fn y(&self) -> &F::State {
         &self.step.y
@@ -192,6 +187,8 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
     }
 
     /// The size of the attempted step times the rate of the fastest decay that it saw; see [`crate::stiffness`].
+    #[cold]
+    #[inline(never)]
     pub(crate) fn decay(&mut self, tolerances: &Tolerances) -> Result<f64, SolveError> {
         let field = &mut *self.field;
         self.evaluations += 1;
