@@ -9,12 +9,12 @@
 use std::{hint::black_box, time::Instant};
 
 use neuralode::{
-    engine::{
-        host::{kernel::TileField, real::Real, Generated, HostEngine, Tiles},
-        tensor::KernelVisitor,
-    },
+    engine::{HostEngine, Tiles},
+    kernel::{field::Generated, TileField},
+    ode::field::{Differentiable, VectorField},
     prelude::*,
-    vector_field::{Differentiable, VectorField},
+    simd::real::Real,
+    tensor::KernelVisitor,
     Controller,
 };
 use pulp::{Arch, Simd, WithSimd};

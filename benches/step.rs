@@ -9,12 +9,11 @@ use std::hint::black_box;
 
 use criterion::{criterion_group, criterion_main, Criterion};
 use neuralode::{
-    engine::{
-        host::{kernel::TileField, HostEngine, Tiles},
-        tensor::{KernelVisitor, TensorEngine},
-    },
+    engine::{HostEngine, Tiles},
+    kernel::TileField,
+    ode::field::{Differentiable, VectorField},
     prelude::*,
-    vector_field::{Differentiable, VectorField},
+    tensor::{KernelVisitor, TensorEngine, TensorState},
     Adjoint, Vjp,
 };
 
@@ -39,6 +38,7 @@ fn field(c: &mut Criterion) {
     let dev = Cpu::seed_from_u64(0);
     let model = MnistOde::<f32, _>::build(&dev);
     let y: Tensor<Rank2<BATCH, 20>, f32, _> = dev.sample_uniform();
+    let y = TensorState(y);
     let mut engine = TensorEngine::new(model.ode.field.clone());
     let mut dy = y.clone();
     c.bench_function("field, dfdx operations", |b| {
@@ -65,8 +65,10 @@ impl KernelVisitor<20> for Kernels<'_> {
 
     fn visit<K: TileField<20>>(self) {
         let mut engine =
-            HostEngine::<neuralode::engine::host::Generated<K, f32>, f32, 20, 32>::new(self.params)
-                .unwrap();
+            HostEngine::<neuralode::kernel::field::Generated<K, f32>, f32, 20, 32>::new(
+                self.params,
+            )
+            .unwrap();
         let y = Tiles::from_rows(&[0.5; BATCH * 20]);
         let mut dy = y.clone();
         self.criterion.bench_function("field, generated", |b| {

@@ -5,9 +5,11 @@
 //! ```
 
 use neuralode::{
-    ode::Ended,
-    tableau::TSIT5,
-    vector_field::{Differentiable, VectorField},
+    ode::{
+        field::{Differentiable, VectorField},
+        method::TSIT5,
+        Ended,
+    },
     Event, SaveAt, Solve, SolveError, SolveOptions,
 };
 

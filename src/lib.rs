@@ -6,26 +6,28 @@
 //!   and the rest of daily use into scope.
 //! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand.
 //! * [`Solve`] solves any vector field, a closure ([`FnField`]) for example, with everything around it: output
-//!   ([`SaveAt`]), [`events`], stops, hooks, and what a failing solve still gives.
+//!   ([`SaveAt`]), [events](ode::output::events), stops, hooks, and what a failing solve still gives.
 //! * `files` saves parameters at once, and loads all of them or none (feature `safetensors`).
 //! * [`try_backward`] is dfdx's backward pass with failures as errors, [`softmax_cross_entropy`] a loss in one
 //!   operation.
-//! * [`options`] holds everything about a solve that can be chosen; [`error`](mod@error) everything that can go wrong.
-//! * [`tableau`], [`step`], [`vector_field`], [`stepper`], [`trajectory`], [`solve`](mod@solve), [`saved_points`],
-//!   [`adjoint`] and [`sensitivity`] are the parts of which a solve is made; [`engine`] holds states and fields, and
-//!   [`release_buffers`](engine::host::release_buffers) frees the memory that solves keep for the next one.
+//! * [`ode`] has everything of which a solve is made: [options](ode::options), [errors](ode::error),
+//!   [methods](ode::method), [fields](ode::field), [adjoints](ode::adjoint), [sensitivities](ode::tangents);
+//!   [`engine`] holds states and fields, and [`release_buffers`](engine::release_buffers) frees the memory that solves keep
+//!   for the next one.
 
 #![forbid(unsafe_code)]
 
 pub use dfdx;
 pub use neuralode_runtime::{
-    adjoint, engine, error, events, keep_gradient, layer, ode, options, saved_points, sensitivity,
-    softmax_cross_entropy, solve, state, step, stepper, tableau, take_backward_report, trajectory,
-    try_backward, try_softmax_cross_entropy, vector_field, Adjoint, Control, Controller,
-    DenseOutput, Event, FnField, Frozen, FusedAdam, GradientCheck, KeptGradient, LayerSummary,
-    Mode, NeuralOde, Samples, SaveAt, Solve, SolveError, SolveOptions, Solver, StatefulField,
-    Stats, StepSizes, Summary, TensorField, Vjp,
+    cuda, engine, keep_gradient, layer, ode, softmax_cross_entropy, take_backward_report, tensor,
+    try_backward, try_softmax_cross_entropy, Adjoint, Control, Controller, DenseOutput, Event,
+    FnField, Frozen, FusedAdam, GradientCheck, KeptGradient, LayerSummary, Mode, NeuralOde,
+    Samples, SaveAt, Solve, SolveError, SolveOptions, Solver, StatefulField, Stats, StepSizes,
+    Summary, TensorField, Vjp,
 };
+
+#[doc(hidden)]
+pub use neuralode_runtime::{device, kernel, simd};
 
 #[cfg(feature = "safetensors")]
 pub use neuralode_runtime::{files, FileError};

@@ -8,7 +8,7 @@
 mod support;
 
 use neuralode::{
-    error::Quantity, prelude::*, take_backward_report, Adjoint, Control, Controller, Frozen,
+    ode::error::Quantity, prelude::*, take_backward_report, Adjoint, Control, Controller, Frozen,
     Solver, StatefulField, StepSizes, Vjp,
 };
 use support::{
@@ -46,7 +46,7 @@ neural_ode! {
 macro_rules! on_a_gpu {
     (|$cuda:ident| $test:expr) => {
         #[cfg(feature = "cuda")]
-        match neuralode::engine::cuda::open(0, 0) {
+        match neuralode::cuda::open(0, 0) {
             Ok($cuda) => $test,
             Err(error) => skip(&error.to_string()),
         }
@@ -504,7 +504,7 @@ fn training_follows_the_processor() {
 fn a_gpu_that_is_not_there_is_named() {
     #[cfg(feature = "cuda")]
     {
-        let error = neuralode::engine::cuda::open(1000, 0).expect_err("not a thousand GPUs");
+        let error = neuralode::cuda::open(1000, 0).expect_err("not a thousand GPUs");
         assert!(matches!(error, SolveError::Device(_)), "{error}");
     }
     #[cfg(not(feature = "cuda"))]

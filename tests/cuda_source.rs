@@ -24,9 +24,11 @@ use std::{
 };
 
 use neuralode::{
-    engine::{cuda::Program, host::kernel::TileField, tensor::KernelVisitor},
+    device::Program,
+    kernel::TileField,
+    ode::method::{ButcherTableau, WithTableau},
     prelude::*,
-    tableau::{ButcherTableau, WithTableau},
+    tensor::KernelVisitor,
     Adjoint, Control, Controller, FnField, Solve, Solver, Stats, StepSizes,
 };
 use support::{differentiate, parameters_of, relative_error, skip, Gradient};

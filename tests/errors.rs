@@ -13,7 +13,7 @@
 
 mod support;
 
-use neuralode::{error::Quantity, prelude::*};
+use neuralode::{ode::error::Quantity, prelude::*};
 use support::ADJOINTS;
 
 neural_ode! {

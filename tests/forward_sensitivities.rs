@@ -11,19 +11,19 @@
 mod support;
 
 use neuralode::{
-    adjoint::{solve_keeping, Cotangent},
-    engine::{
-        host::{
-            instruction_sets, kernel::TileField, real::Real, Generated, HostEngine, Params, Tiles,
-        },
-        tensor::KernelVisitor,
+    engine::{HostEngine, Params, Tiles},
+    kernel::{field::Generated, TileField},
+    ode::{
+        adjoint::{solve_keeping, Cotangent},
+        error::Quantity,
+        field::{Differentiable, Pushforward, VectorField},
+        method::{ButcherTableau, WithTableau, DOPRI5, DOPRI8, TSIT5, VERN7},
+        output::saved_points::solve_at,
+        tangents::{solve_with_tangents, ErrorControl, Sensitivities},
     },
-    error::Quantity,
     prelude::*,
-    saved_points::solve_at,
-    sensitivity::{solve_with_tangents, ErrorControl, Sensitivities},
-    tableau::{ButcherTableau, WithTableau, DOPRI5, DOPRI8, TSIT5, VERN7},
-    vector_field::{Differentiable, Pushforward, VectorField},
+    simd::{isa::instruction_sets, real::Real},
+    tensor::KernelVisitor,
     Adjoint, Controller, Solver,
 };
 use rand::{rngs::StdRng, Rng, SeedableRng};

@@ -10,7 +10,7 @@
 
 mod support;
 
-use neuralode::{engine::host::Tiles, prelude::*, Controller, Vjp};
+use neuralode::{engine::Tiles, prelude::*, Controller, Vjp};
 use support::{batch, differentiate, kernels::assert_close};
 
 const WIDTH: usize = 6;

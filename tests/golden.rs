@@ -17,8 +17,10 @@ mod support;
 use std::path::PathBuf;
 
 use neuralode::{
-    engine::tensor::TensorEngine, options::Tolerances, prelude::*, stepper::ExplicitRk,
-    tableau::TSIT5, Adjoint, Controller, Vjp,
+    ode::{method::TSIT5, options::Tolerances, stepper::ExplicitRk},
+    prelude::*,
+    tensor::{TensorEngine, TensorState},
+    Adjoint, Controller, Vjp,
 };
 use serde_json::Value;
 use support::{batch, differentiate, fields, relative_error, set_parameters};
@@ -288,7 +290,8 @@ impl Check for EqualSteps {
         let y0: Tensor<(usize, Const<N>), f64, Cpu> = batch(&dev, &case.array("y0"));
         let per_state = y0.as_vec().len();
         let mut engine = TensorEngine::new(field.clone());
-        let mut stepper = ExplicitRk::new(&mut engine, &TSIT5, ts[0], y0.clone()).unwrap();
+        let mut stepper =
+            ExplicitRk::new(&mut engine, &TSIT5, ts[0], TensorState(y0.clone())).unwrap();
         let mut points = 0;
         for step in 0..ts.len() {
             let expected = &ys[step * per_state..][..per_state];
@@ -304,7 +307,7 @@ impl Check for EqualSteps {
             for (index, &at) in inside_ts.iter().enumerate() {
                 let theta = (at - t) / h;
                 if theta > 0.0 && theta <= 1.0 {
-                    let mut y = y0.clone();
+                    let mut y = TensorState(y0.clone());
                     stepper.interpolate(theta, &mut y).unwrap();
                     let expected = &inside_ys[index * per_state..][..per_state];
                     let what = format!("{}: interpolant at {at}", case.name);

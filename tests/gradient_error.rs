@@ -7,11 +7,13 @@ mod support;
 use std::sync::OnceLock;
 
 use neuralode::{
-    adjoint::{solve_keeping, Cotangent, Pullback},
-    error::Quantity,
+    ode::{
+        adjoint::{solve_keeping, Cotangent, Pullback},
+        error::Quantity,
+        field::Differentiable,
+        method::{ButcherTableau, WithTableau},
+    },
     prelude::*,
-    tableau::{ButcherTableau, WithTableau},
-    vector_field::Differentiable,
     Adjoint, Control, Controller, GradientCheck, Solver, StepSizes, Vjp,
 };
 use rayon::prelude::*;

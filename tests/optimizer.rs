@@ -4,7 +4,7 @@
 
 mod support;
 
-use neuralode::{error::Quantity, prelude::*};
+use neuralode::{ode::error::Quantity, prelude::*};
 use support::parameters_of;
 
 neural_ode! {

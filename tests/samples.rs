@@ -4,7 +4,7 @@
 
 mod support;
 
-use neuralode::{error::Quantity, prelude::*};
+use neuralode::{ode::error::Quantity, prelude::*};
 use support::{gradients_of, to_f64};
 
 const WIDTH: usize = 6;

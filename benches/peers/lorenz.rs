@@ -3,7 +3,10 @@
 use std::error::Error;
 
 use diffsol::{NalgebraMat, OdeBuilder, OdeSolverMethod, OdeSolverStopReason};
-use neuralode::{solve::solve, tableau::TSIT5, FnField, SolveOptions};
+use neuralode::{
+    ode::{method::TSIT5, solve::solve},
+    FnField, SolveOptions,
+};
 use ode_solvers::{dop_shared::OutputType, Dopri5, System, Vector3};
 
 use crate::{

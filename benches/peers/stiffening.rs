@@ -2,9 +2,8 @@
 //! for each.
 
 use neuralode::{
-    engine::host::{solve_per_sample, Tiles},
-    solve::solve,
-    tableau::TSIT5,
+    engine::{solve_per_sample, Tiles},
+    ode::{method::TSIT5, solve::solve},
     FnField, SolveOptions,
 };
 

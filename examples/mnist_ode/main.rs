@@ -136,7 +136,7 @@ fn on_cuda(
     output: Option<report::Output>,
 ) -> Result<Report, Box<dyn Error>> {
     let open = |seed| {
-        neuralode::engine::cuda::open(0, seed)
+        neuralode::cuda::open(0, seed)
             .map_err(|error| format!("{error}; --device cpu needs no GPU").into())
     };
     // Before anything is downloaded.

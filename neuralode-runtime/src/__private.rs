@@ -31,15 +31,9 @@ pub use crate::{
         check_number, ends_differ, is_finite, is_momentum, is_positive, is_probability, is_rtol,
         number, step_fits,
     },
-    engine::{
-        cuda,
-        host::kernel,
-        tensor::{DeviceErr, KernelVisitor, TensorField},
-    },
     entry::{AsGiven, Data, Entry, InMemory},
-    error::SolveError,
     layer::{
-        activation::{Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh},
+        activation::Pointwise,
         append_time, apply, apply_tiled, assert_sendable, branch, check_field_layer, check_layer,
         check_name,
         init::{Dfdx, Glorot, Kaiming, Orthogonal, Zeros},
@@ -47,14 +41,25 @@ pub use crate::{
         Call, Checked, Conv2d, Dense, Dropout, DropoutState, Flatten, GlobalAvgPool, Layer,
         LayerNorm, MaxPool2d, Mode, Pow, Project, Reshape, Residual, Scale, Stateless,
     },
-    options::{Adjoint, Control, Controller, SolveOptions, Solver, StepSizes},
     samples::Samples,
     shape::{
         assert_feeds, assert_holds, assert_keeps, assert_positive, assert_returns_input,
         assert_returns_state,
     },
-    stats::Stats,
     summary::{count_parameters, Summary},
+    tensor::{DeviceErr, KernelVisitor, TensorField},
+};
+pub use neuralode_core::{
+    device,
+    kernel::{
+        self,
+        activation::{Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh},
+    },
+    ode::{
+        error::SolveError,
+        options::{Adjoint, Control, Controller, SolveOptions, Solver, StepSizes},
+        stats::Stats,
+    },
 };
 
 pub use crate::__model_files as model_files;

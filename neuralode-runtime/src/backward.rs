@@ -12,7 +12,7 @@ use dfdx::{
     tensor_ops::{Backward, Device},
 };
 
-use crate::{error::SolveError, stats::Stats};
+use neuralode_core::ode::{error::SolveError, stats::Stats};
 
 /// What the blocks of a pass have reported.
 struct Report {
@@ -22,14 +22,7 @@ struct Report {
 
 impl Report {
     const EMPTY: Self = Self {
-        stats: Stats {
-            field_calls: 0,
-            accepted: 0,
-            rejected: 0,
-            vjps: 0,
-            jvps: 0,
-            gradient_error: 0.0,
-        },
+        stats: Stats::NONE,
         error: None,
     };
 

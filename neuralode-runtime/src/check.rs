@@ -6,10 +6,8 @@ use dfdx::{
     tensor_ops::Device,
 };
 
-use crate::{
-    engine::tensor::first_non_finite,
-    error::{Quantity, SolveError},
-};
+use crate::tensor::first_non_finite;
+use neuralode_core::ode::error::{Quantity, SolveError};
 
 /// An error if a number of `x` is not finite.
 fn finite<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(

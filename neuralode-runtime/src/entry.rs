@@ -10,10 +10,10 @@ use dfdx::{
 
 use crate::{
     check::finite_input,
-    error::SolveError,
     layer::{Activation, Dense, Input},
     samples::{Samples, Shaped},
 };
+use neuralode_core::ode::error::SolveError;
 
 /// How an input enters a model. Generated models have one forward pass for all ways.
 pub trait Entry<E: Dtype, D: Device<E>>: Sized {

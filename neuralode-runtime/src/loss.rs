@@ -12,17 +12,11 @@ use dfdx::{
 };
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::{
-    engine::{
-        host::{
-            buffer::Buffer,
-            rows::RowScalar,
-            storage::{covers, numbers_mut, read},
-        },
-        tensor::scalar,
-    },
-    error::SolveError,
+use crate::tensor::{
+    scalar,
+    storage::{covers, numbers_mut, read, KernelDtype},
 };
+use neuralode_core::{kernel::rows::RowScalar, ode::error::SolveError, simd::buffer::Buffer};
 
 /// The cross entropy of `softmax(logits)` against `targets`, as the mean over all samples.
 ///
@@ -117,7 +111,7 @@ fn classes<S: Shape>(shape: &S) -> usize {
 }
 
 /// The loss as one operation; `R` is `E` under the name that the kernels know.
-fn fused<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>, R: RowScalar>(
+fn fused<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>, R: KernelDtype>(
     logits: Tensor<S, E, D, T>,
     targets: Tensor<S, E, D>,
 ) -> Result<Tensor<Rank0, E, D, T>, D::Err> {

@@ -9,9 +9,10 @@ use dfdx::{
     tensor_ops::Device,
 };
 
-use crate::{
-    engine::{host::buffer::aligned, tensor::to_f64},
-    error::{Quantity, SolveError},
+use crate::tensor::to_f64;
+use neuralode_core::{
+    ode::error::{Quantity, SolveError},
+    simd::buffer::aligned,
 };
 
 /// Samples of `features` numbers each, one after the other, which a model reads without a copy.

@@ -8,7 +8,7 @@ use dfdx::{
     tensor_ops::Device,
 };
 
-use crate::options::{Adjoint, Control, Controller, SolveOptions, StepSizes, Vjp};
+use neuralode_core::ode::options::{Adjoint, Control, Controller, SolveOptions, StepSizes, Vjp};
 
 /// Stages, layers, static shapes and parameter counts of a model, as `model.summary()` returns it.
 ///
@@ -120,9 +120,10 @@ impl Summary {
             Controller::Constant { dt } => format!("dt {dt:?}"),
             controller => format!("{tolerances}, controller {controller:?}"),
         };
-        let steps = match options.steps {
-            StepSizes::Shared => "",
-            StepSizes::PerSample => ", steps PerSample",
+        let steps = if options.steps == StepSizes::PerSample {
+            ", steps PerSample"
+        } else {
+            ""
         };
         let guided = match options.control {
             Control::Gradients { .. } if options.is_adaptive() => ", control Gradients",

@@ -507,7 +507,7 @@ fn a_loss_that_is_nan_is_a_typed_error_of_the_backward_pass() {
         else {
             panic!("{error:?}");
         };
-        assert_eq!(quantity, neuralode::error::Quantity::Cotangent);
+        assert_eq!(quantity, neuralode::ode::error::Quantity::Cotangent);
         assert_eq!(sample, Some(0));
     }
 }

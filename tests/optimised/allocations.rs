@@ -9,19 +9,17 @@ use std::{
 };
 
 use neuralode::{
-    adjoint::{pull_back, solve_keeping, Cotangent},
-    engine::{
-        host::{
-            kernel::TileField, release_buffers, solve_per_sample, solve_per_sample_keeping,
-            Generated, HostEngine, Tiles,
-        },
-        tensor::KernelVisitor,
+    engine::{release_buffers, solve_per_sample, solve_per_sample_keeping, HostEngine, Tiles},
+    kernel::{field::Generated, TileField},
+    ode::{
+        adjoint::{pull_back, solve_keeping, Cotangent},
+        field::VectorField,
+        method::TSIT5,
+        output::trajectory::Trajectory,
+        solve::solve,
     },
     prelude::*,
-    solve::solve,
-    tableau::TSIT5,
-    trajectory::Trajectory,
-    vector_field::VectorField,
+    tensor::KernelVisitor,
     Adjoint, Controller, FnField,
 };
 

@@ -6,21 +6,22 @@
 mod support;
 
 use neuralode::{
-    adjoint::{pull_back, Cotangent},
-    engine::{
-        host::{
-            kernel::TileField, real::Real, solve_per_sample, solve_per_sample_keeping, Generated,
-            HostEngine, PerSample, TileKernel, Tiles,
-        },
-        tensor::KernelVisitor,
+    engine::{solve_per_sample, solve_per_sample_keeping, HostEngine, PerSample, Tiles},
+    kernel::{
+        field::{Generated, TileKernel},
+        TileField,
     },
-    error::Quantity,
-    ode::Solve,
+    ode::{
+        adjoint::{pull_back, Cotangent},
+        error::Quantity,
+        method::{ButcherTableau, WithTableau, TSIT5},
+        output::{saved_points::solve_at, trajectory::Trajectory},
+        solve::solve,
+        Solve,
+    },
     prelude::*,
-    saved_points::solve_at,
-    solve::solve,
-    tableau::{ButcherTableau, WithTableau, TSIT5},
-    trajectory::Trajectory,
+    simd::real::Real,
+    tensor::KernelVisitor,
     Adjoint, Controller, FnField, Solver, StepSizes, Vjp,
 };
 use support::{batch, derivative, differentiate, relative_error, shift_biases, to_f64};
@@ -248,7 +249,8 @@ fn the_first_sample_that_fails_is_named_with_its_own_step() {
     let found = solve(&y0, &short);
     let mut alone = FnField::new(oscillator).batch::<16>();
     let start = Tiles::from_rows(&y0[2 * longest..][..2]);
-    let expected = neuralode::solve::solve(&mut alone, &TSIT5, start, &short, &mut ()).unwrap_err();
+    let expected =
+        neuralode::ode::solve::solve(&mut alone, &TSIT5, start, &short, &mut ()).unwrap_err();
     let SolveError::MaxSteps {
         t,
         t1,
@@ -329,7 +331,7 @@ fn bad_input_is_an_error() {
     ));
     let rk4 = solve_per_sample(
         &engine,
-        &neuralode::tableau::RK4,
+        &neuralode::ode::method::RK4,
         &[1.0; 2],
         &[1.0],
         &options(),

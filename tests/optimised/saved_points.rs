@@ -12,18 +12,18 @@
 mod support;
 
 use neuralode::{
-    adjoint::{discrete, Cotangent, WalkBack},
-    engine::{
-        host::{kernel::TileField, Generated, HostEngine, Tiles},
-        tensor::KernelVisitor,
+    engine::{HostEngine, Tiles},
+    kernel::{field::Generated, TileField},
+    ode::{
+        adjoint::{discrete, Cotangent, WalkBack},
+        error::Quantity,
+        field::Differentiable,
+        method::TSIT5,
+        output::{saved_points::solve_at, trajectory::Trajectory},
+        state::State,
     },
-    error::Quantity,
     prelude::*,
-    saved_points::solve_at,
-    state::State,
-    tableau::TSIT5,
-    trajectory::Trajectory,
-    vector_field::Differentiable,
+    tensor::KernelVisitor,
     Adjoint, Controller, Vjp,
 };
 use support::{

@@ -1,8 +1,8 @@
 //! Vector fields written by hand, as users write their own.
 
 use neuralode::{
+    ode::field::{Differentiable, VectorField},
     prelude::*,
-    vector_field::{Differentiable, VectorField},
 };
 
 /// A field of `N` numbers with `P` parameters: `f(t, y, p)`, and its products with a cotangent by `y` and by `p`.

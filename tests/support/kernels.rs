@@ -1,14 +1,12 @@
 //! Generated kernels against the portable field: values, products, solves and gradients of random instances.
 
 use neuralode::{
-    engine::{
-        host::{
-            instruction_sets, kernel::TileField, real::Real, Generated, HostEngine, Params, Tiles,
-        },
-        tensor::{KernelVisitor, TensorEngine},
-    },
+    engine::{HostEngine, Params, Tiles},
+    kernel::{field::Generated, TileField},
+    ode::field::{Differentiable, Pushforward, VectorField},
     prelude::*,
-    vector_field::{Differentiable, Pushforward, VectorField},
+    simd::{isa::instruction_sets, real::Real},
+    tensor::{KernelVisitor, TensorEngine, TensorState},
     Adjoint, Controller, Stats, Vjp,
 };
 use rand::{rngs::StdRng, Rng, SeedableRng};
@@ -154,6 +152,7 @@ where
     Cpu: Device<E>,
 {
     let mut engine = TensorEngine::new(field.clone());
+    let (y, c) = (&TensorState(y.clone()), &TensorState(c.clone()));
     let (mut dy, mut y_bar) = (y.clone(), y.clone());
     let mut theta_bar = engine.zero_params().unwrap();
     engine.eval(0.3, y, &mut dy).unwrap();
@@ -171,7 +170,7 @@ where
             .vjp(
                 0.3,
                 y,
-                &batch(&Cpu::default(), &unit),
+                &TensorState(batch(&Cpu::default(), &unit)),
                 &mut row,
                 &mut unused,
             )

@@ -170,8 +170,8 @@ fn methods(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
 
             /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
             /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
-            pub fn cuda_source(tile: usize) -> #root::Vec<(&'static str, #root::cuda::Program)> {
-                let programs: [(&'static str, #root::Option<#root::cuda::Program>); #block_count] = [#(#programs),*];
+            pub fn cuda_source(tile: usize) -> #root::Vec<(&'static str, #root::device::Program)> {
+                let programs: [(&'static str, #root::Option<#root::device::Program>); #block_count] = [#(#programs),*];
                 #root::Iterator::collect(#root::Iterator::filter_map(
                     #root::IntoIterator::into_iter(programs),
                     |(path, program)| #root::Option::map(program, |program| (path, program)),

@@ -23,7 +23,10 @@ pub(super) fn storage_type(layer: &Layer) -> TokenStream {
             let layers = nest(chain.layers.iter().map(storage_type).collect());
             quote!(#root::Residual<#layers>)
         }
-        LayerKind::Activation(activation) => activation_type(*activation),
+        LayerKind::Activation(activation) => {
+            let activation = activation_type(*activation);
+            quote!(#root::Pointwise<#activation>)
+        }
         LayerKind::Pow { exponent } => quote!(#root::Pow<#exponent>),
         LayerKind::Scale { channels } => quote!(#root::Scale<#channels, Elem, Dev>),
         LayerKind::LayerNorm { epsilon } => {
@@ -145,7 +148,7 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
         }
         LayerKind::Activation(activation) => {
             let activation = activation_type(*activation);
-            quote!(let x = #root::apply(&#activation, x)?;)
+            quote!(let x = #root::apply(&#root::Pointwise(#activation), x)?;)
         }
         LayerKind::Pow { exponent } => {
             quote!(let x = #root::apply(&#root::Pow::<#exponent>, x)?;)

@@ -21,26 +21,27 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::gradient_error::{check_limit, kink_factor, least, SUSPICIOUS},
     backward::report,
-    engine::{
-        cuda::launch::{stages, tile, Kernels, Pulled, Scalar},
-        host::{kernel::TileField, rows::RowScalar, storage::same},
-        tensor::{
-            accumulate_numbers, accumulate_params, all_contiguous, as_gradient, each_gradient,
-            scalar, DeviceErr, TensorField,
-        },
+    block::{
+        host,
+        saved::Saved,
+        solving::{solve_f32, solve_f64, LANES_F32, LANES_F64},
+        Forward, NeuralOde,
     },
-    error::SolveError,
-    options::{Adjoint, GradientCheck, SolveOptions, StepSizes},
-    stats::Stats,
+    cuda::launch::{stages, tile, Kernels, Pulled, Scalar},
+    tensor::{
+        accumulate_numbers, accumulate_params, all_contiguous, as_gradient, each_gradient, scalar,
+        storage::same, DeviceErr, TensorField,
+    },
 };
-
-use super::{
-    host,
-    saved::Saved,
-    solving::{solve_f32, solve_f64, LANES_F32, LANES_F64},
-    Forward, NeuralOde,
+use neuralode_core::{
+    kernel::{rows::RowScalar, TileField},
+    ode::{
+        adjoint::gradient_error::{check_limit, kink_factor, least, SUSPICIOUS},
+        error::SolveError,
+        options::{Adjoint, GradientCheck, SolveOptions, StepSizes},
+        stats::Stats,
+    },
 };
 
 /// Whether there may be kernels on this device and for this dtype.

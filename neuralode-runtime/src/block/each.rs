@@ -2,12 +2,11 @@
 //!
 //! Any engine, any adjoint; as much arithmetic per sample as a batch of one takes.
 
-use crate::{
-    adjoint::Cotangent, error::SolveError, options::SolveOptions, state::State, stats::Stats,
-    vector_field::Differentiable,
+use crate::block::solving::{Outcome, PullBack, Solve, Solving};
+use neuralode_core::ode::{
+    adjoint::Cotangent, error::SolveError, field::Differentiable, options::SolveOptions,
+    state::State, stats::Stats,
 };
-
-use super::solving::{Outcome, PullBack, Solve, Solving};
 
 /// The outcomes of all samples.
 pub(super) struct Each<F: Differentiable> {

@@ -10,17 +10,14 @@ use dfdx::{
 };
 
 use crate::{
-    engine::{
-        host::kernel::TileField,
-        tensor::{flat_parameters, KernelVisitor, TensorField},
-    },
-    error::SolveError,
+    block::NeuralOde,
     layer::Mode,
-    options::StepSizes,
-    stats::Stats,
+    tensor::{flat_parameters, KernelVisitor, TensorField},
 };
-
-use super::NeuralOde;
+use neuralode_core::{
+    kernel::TileField,
+    ode::{error::SolveError, options::StepSizes, stats::Stats},
+};
 
 /// A vector field whose layers have state ([`crate::layer::Layer`]). The macro implements it.
 ///
@@ -172,7 +169,7 @@ impl<F> NeuralOde<F> {
     /// layers of your own, dfdx's operations do.
     ///
     /// # Errors
-    /// Those of [`crate::solve::solve`] and of the layers; [`SolveError::SharedStepsOnly`] for step sizes for each sample
+    /// Those of [`neuralode_core::ode::solve::solve`] and of the layers; [`SolveError::SharedStepsOnly`] for step sizes for each sample
     /// in training, where a mask depends on a sample's place in the batch.
     pub fn try_forward_with_state<const N: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,

@@ -1,6 +1,6 @@
 //! A block by generated kernels, on the processor.
 //!
-//! The types are compared once per call, in [`crate::engine::host::storage`].
+//! The types are compared once per call, in [`crate::tensor::storage`].
 
 use dfdx::{
     shapes::{Const, Dim, Dtype, HasShape, Shape},
@@ -9,32 +9,40 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::Cotangent,
     backward::report,
-    engine::{
-        host::{
-            kernel::TileField,
-            point,
-            real::Real,
-            rows::RowScalar,
-            storage::{numbers_mut, read, same},
-            AnyPerSample, Erased, Generated, HostEngine, Params, PointEngine, Tiles, ANY,
-        },
-        tensor::{accumulate_numbers, accumulate_params, DeviceErr, TensorField},
+    block::{
+        each::{pull_back_each, solve_each},
+        saved::Saved,
+        solving::{solve_f32, solve_f64, Outcome, Solve, Solving, LANES_F32, LANES_F64},
+        Forward,
     },
-    error::SolveError,
-    options::{Adjoint, Control, StepSizes},
-    state::State,
-    stats::Stats,
-    tableau::{WithTableau, TSIT5},
-    vector_field::Differentiable,
+    tensor::{
+        accumulate_numbers, accumulate_params,
+        storage::{numbers_mut, read, same, KernelDtype},
+        DeviceErr, TensorField,
+    },
 };
-
-use super::{
-    each::{pull_back_each, solve_each},
-    saved::Saved,
-    solving::{solve_f32, solve_f64, Outcome, Solve, Solving, LANES_F32, LANES_F64},
-    Forward,
+use neuralode_core::{
+    engine::{
+        per_sample::AnyPerSample,
+        point::PointEngine,
+        tiles::{
+            erased::Erased,
+            state::{Params, Tiles, ANY},
+            HostEngine,
+        },
+    },
+    kernel::{field::Generated, TileField},
+    ode::{
+        adjoint::Cotangent,
+        error::SolveError,
+        field::Differentiable,
+        method::{WithTableau, TSIT5},
+        options::{Adjoint, Control, StepSizes},
+        state::State,
+        stats::Stats,
+    },
+    simd::real::Real,
 };
 
 impl<const N: usize, B, E, D, T, F, W> Forward<'_, N, B, E, D, T, F, W>
@@ -59,7 +67,7 @@ where
     }
 
     /// `R` is `E` under the name that the kernels know.
-    fn run<K: TileField<N>, R: RowScalar, const L: usize>(
+    fn run<K: TileField<N>, R: KernelDtype, const L: usize>(
         self,
         solve: Solve<Erased<R, L>>,
     ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
@@ -77,13 +85,13 @@ where
             return if const { F::LANES } && self.fits_lanes() {
                 self.solve_per_sample(Box::new(engine), rows, K::PARAMS)
             } else {
-                let engine = Erased::new(Box::new(engine));
+                let engine = Erased::new(engine);
                 self.solve_one_by_one(engine, rows, K::PARAMS, solve)
             };
         }
         let straight = self.block.options.solver.seven_stages().is_some()
             && self.block.options.control == Control::Solution;
-        if const { point::fits::<K, N>() } && straight && rows.len() == N {
+        if const { neuralode_core::engine::point::fits::<K, N>() } && straight && rows.len() == N {
             let state = sample(rows);
             match PointEngine::<K, R, N>::new(params) {
                 Some(engine) => self.solve_with(engine, state, K::PARAMS, solve_point),
@@ -92,7 +100,7 @@ where
         } else {
             match HostEngine::<Generated<K, R>, R, N, L>::new(params) {
                 Some(engine) => {
-                    let engine = Erased::new(Box::new(engine));
+                    let engine = Erased::new(engine);
                     let state = Tiles::from_rows_of_any(N, rows);
                     self.solve_with(engine, state, K::PARAMS, solve)
                 }
@@ -110,7 +118,7 @@ where
     }
 
     /// Steps for each sample, one after the other.
-    fn solve_one_by_one<R: RowScalar, const L: usize>(
+    fn solve_one_by_one<R: KernelDtype, const L: usize>(
         self,
         mut engine: Erased<R, L>,
         rows: &[R],
@@ -159,7 +167,7 @@ where
     }
 
     /// Steps for each sample, in lanes; the statistics are sums over the samples.
-    fn solve_per_sample<R: RowScalar>(
+    fn solve_per_sample<R: KernelDtype>(
         self,
         engine: Box<dyn AnyPerSample<R>>,
         start: &[R],
@@ -190,7 +198,7 @@ where
         Ok((out.put_tape(tape), sum(&solution.stats)))
     }
 
-    fn solve_with<R: RowScalar, G>(
+    fn solve_with<R: KernelDtype, G>(
         self,
         mut engine: G,
         start: G::State,
@@ -239,10 +247,10 @@ where
 /// The gradient of the value at the end, of numbers that live elsewhere: from the field's parameters, and the rows of `y0` and
 /// of its cotangent. `lanes` says whether the field is solved in lanes.
 #[cfg(feature = "cuda")]
-pub(super) fn gradient<const N: usize, K: TileField<N>, R: RowScalar, const L: usize>(
+pub(super) fn gradient<const N: usize, K: TileField<N>, R: KernelDtype, const L: usize>(
     params: Vec<R>,
     [y0, cotangent]: [&[R]; 2],
-    (options, lanes): (&crate::SolveOptions, bool),
+    (options, lanes): (&neuralode_core::ode::options::SolveOptions, bool),
     solve: Solve<Erased<R, L>>,
 ) -> Result<Pulled<R>, SolveError> {
     let found = params.len();
@@ -263,7 +271,7 @@ pub(super) fn gradient<const N: usize, K: TileField<N>, R: RowScalar, const L: u
             stats: sum(&pulled.stats),
         });
     }
-    let mut engine = Erased::new(Box::new(engine));
+    let mut engine = Erased::new(engine);
     if options.steps == StepSizes::PerSample {
         let starts = y0.chunks_exact(N);
         let starts = starts.map(|row| Tiles::from_rows_of_any(N, row)).collect();
@@ -296,7 +304,7 @@ pub(super) fn gradient<const N: usize, K: TileField<N>, R: RowScalar, const L: u
 }
 
 /// Steps written out for one sample; methods that have none take tiles.
-fn solve_point<K: TileField<N>, R: RowScalar, const N: usize>(
+fn solve_point<K: TileField<N>, R: KernelDtype, const N: usize>(
     solving: Solving<'_, PointEngine<K, R, N>>,
 ) -> Result<Outcome<PointEngine<K, R, N>>, SolveError> {
     let tableau = solving.options.solver.seven_stages();
@@ -359,7 +367,7 @@ fn sample<R: Real, const N: usize>(rows: &[R]) -> [R; N] {
 }
 
 /// States one after the other as a tensor.
-fn tensor<R: RowScalar, Y: Samples<R>, S: Shape, E: Dtype, D: Device<E>>(
+fn tensor<R: KernelDtype, Y: Samples<R>, S: Shape, E: Dtype, D: Device<E>>(
     values: &[Y],
     device: &D,
     shape: S,
@@ -370,7 +378,7 @@ fn tensor<R: RowScalar, Y: Samples<R>, S: Shape, E: Dtype, D: Device<E>>(
     tensor_of_rows(rows, device, shape)
 }
 
-fn tensor_of_rows<R: RowScalar, S: Shape, E: Dtype, D: Device<E>>(
+fn tensor_of_rows<R: KernelDtype, S: Shape, E: Dtype, D: Device<E>>(
     rows: Vec<R>,
     device: &D,
     shape: S,
@@ -395,7 +403,7 @@ pub(super) struct Pulled<R> {
 
 /// Adds what an adjoint gave to the gradients of `y0` and of the field's parameters; NaN and a report if it
 /// failed.
-pub(super) fn write_gradients<R: RowScalar, const N: usize, B, E, D, F>(
+pub(super) fn write_gradients<R: KernelDtype, const N: usize, B, E, D, F>(
     field: &F,
     parameters: usize,
     pulled: Result<Pulled<R>, SolveError>,
@@ -408,7 +416,7 @@ where
     D: Device<E>,
     F: TensorField<N, E, D>,
 {
-    let nan = R::from_f64(f64::NAN);
+    let nan = <R as Real>::from_f64(f64::NAN);
     let (y_bar, theta_bar, outcome) = match pulled {
         Ok(pulled) => (pulled.y_bar, pulled.theta_bar, Ok(pulled.stats)),
         Err(error) => {

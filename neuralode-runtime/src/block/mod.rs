@@ -17,15 +17,17 @@ use dfdx::{
 };
 
 use crate::{
-    engine::{
-        cuda::{FieldSource, Precision, Program},
-        host::{kernel::TileField, storage},
-        tensor::{KernelVisitor, TensorField},
-    },
-    error::SolveError,
-    options::{SolveOptions, Vjp},
-    stats::Stats,
     summary::Kernels,
+    tensor::{storage, KernelVisitor, TensorField},
+};
+use neuralode_core::{
+    device::{FieldSource, Precision, Program},
+    kernel::TileField,
+    ode::{
+        error::SolveError,
+        options::{SolveOptions, Vjp},
+        stats::Stats,
+    },
 };
 
 use saved::{At, End, Saved};
@@ -38,7 +40,7 @@ pub use frozen::{Frozen, StatefulField};
 /// adjoint named in the options becomes one operation on the tape.
 ///
 /// # Shapes
-/// `(B, N)` to `(B, N)`. One step size serves the whole batch, or every sample has its own: [`crate::StepSizes`]; then statistics are sums
+/// `(B, N)` to `(B, N)`. One step size serves the whole batch, or every sample has its own: [`neuralode_core::ode::options::StepSizes`]; then statistics are sums
 /// over the samples.
 ///
 /// # Examples
@@ -158,10 +160,10 @@ impl<F> NeuralOde<F> {
     /// Solves from `y0` and returns `y(t1)` with the statistics of the forward solve.
     ///
     /// On a taped `y0` what the adjoint needs of the solve, the accepted steps in most cases
-    /// ([`crate::adjoint::Kept`]), stays in memory until the backward pass ([`crate::try_backward`]) has used it.
+    /// ([`neuralode_core::ode::adjoint::Kept`]), stays in memory until the backward pass ([`crate::try_backward`]) has used it.
     ///
     /// # Errors
-    /// Those of [`crate::solve::solve`].
+    /// Those of [`neuralode_core::ode::solve::solve`].
     pub fn try_forward_with_stats<const N: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
         y0: Tensor<(B, Const<N>), E, D, T>,
@@ -186,7 +188,7 @@ impl<F> NeuralOde<F> {
     /// # Errors
     /// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] unless
     /// `times` lie between `options.t0` and `options.t1` (both may be among them) in the order of the solve; a
-    /// time may be repeated. Those of [`crate::solve::solve`].
+    /// time may be repeated. Those of [`neuralode_core::ode::solve::solve`].
     ///
     /// # Examples
     /// With `Decay` of [`NeuralOde`], `dy/dt = -y`:

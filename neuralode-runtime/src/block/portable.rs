@@ -7,24 +7,21 @@ use dfdx::{
 };
 
 use crate::{
-    adjoint::Cotangent,
     backward::report,
-    engine::{
-        erased::{AnyField, AnyState},
-        tensor::{accumulate, accumulate_flat, DeviceErr, Flat, TensorEngine, TensorField},
+    block::{
+        each::{pull_back_each, solve_each},
+        saved::Saved,
+        solving::{solve_any, Outcome, Solving},
+        NeuralOde,
     },
-    error::SolveError,
-    options::StepSizes,
-    state::State,
-    stats::Stats,
-    vector_field::Differentiable,
+    tensor::{accumulate, accumulate_flat, DeviceErr, TensorEngine, TensorField, TensorState},
 };
-
-use super::{
-    each::{pull_back_each, solve_each},
-    saved::Saved,
-    solving::{solve_any, Outcome, Solving},
-    NeuralOde,
+use neuralode_core::{
+    engine::erased::{AnyField, AnyState},
+    ode::{
+        adjoint::Cotangent, error::SolveError, field::Differentiable, options::StepSizes,
+        state::State, stats::Stats,
+    },
 };
 
 /// Solves from a contiguous `y0` that is not empty.
@@ -52,13 +49,15 @@ where
         pull_back,
     } = solve_any(Solving {
         field: &mut engine,
-        y0: AnyState::new(y0.clone()),
+        y0: AnyState::new(TensorState(y0.clone())),
         times: saved.times(),
         options: &block.options,
         keep: T::OWNS_TAPE,
     })?;
-    let values = values.iter().filter_map(AnyState::get).cloned().collect();
-    let out = W::join(values)?;
+    let values = values
+        .iter()
+        .filter_map(AnyState::get::<TensorState<_, E, D>>);
+    let out = W::join(values.map(|value| value.0.clone()).collect())?;
     if let Some(pull_back) = pull_back {
         let (field, out) = (block.field.clone(), out.clone());
         tape.add_backward_op(move |gradients| {
@@ -66,12 +65,18 @@ where
             let values = saved.split(gradients.get(&out))?;
             let times = saved.times().iter().copied();
             let cotangents: Vec<_> = times
-                .zip(values.into_iter().map(AnyState::new))
+                .zip(
+                    values
+                        .into_iter()
+                        .map(|value| AnyState::new(TensorState(value))),
+                )
                 .map(|(t, value)| Cotangent { t, value })
                 .collect();
             let pulled = pull_back(&mut engine, &cotangents)
                 .map(|pulled| (pulled.y_bar, pulled.theta_bar, Ok(pulled.stats)))
-                .or_else(|error| poison(&mut engine, &AnyState::new(y0.clone()), error));
+                .or_else(|error| {
+                    poison(&mut engine, &AnyState::new(TensorState(y0.clone())), error)
+                });
             write_gradients(&field, pulled, &y0, gradients)
         });
     }
@@ -130,9 +135,13 @@ where
                 Ok(pulled) => {
                     let rows = pulled.y_bars.iter().flat_map(numbers::<N, E, D>).collect();
                     let y_bar = y0.device().try_tensor_from_vec(rows, *y0.shape())?;
-                    Ok((AnyState::new(y_bar), pulled.theta_bar, Ok(pulled.stats)))
+                    Ok((
+                        AnyState::new(TensorState(y_bar)),
+                        pulled.theta_bar,
+                        Ok(pulled.stats),
+                    ))
                 }
-                Err(error) => poison(&mut engine, &AnyState::new(y0.clone()), error),
+                Err(error) => poison(&mut engine, &AnyState::new(TensorState(y0.clone())), error),
             };
             write_gradients(&field, pulled, &y0, gradients)
         });
@@ -141,20 +150,20 @@ where
 }
 
 /// A batch of one.
-type One<const N: usize, E, D> = Tensor<(usize, Const<N>), E, D>;
+type One<const N: usize, E, D> = TensorState<(usize, Const<N>), E, D>;
 
 fn state<const N: usize, E: Dtype, D: Device<E>>(
     device: &D,
     row: &[E],
 ) -> Result<AnyState, D::Err> {
-    let tensor: One<N, E, D> = device.try_tensor_from_vec(row.to_vec(), (1, Const))?;
-    Ok(AnyState::new(tensor))
+    let tensor = device.try_tensor_from_vec(row.to_vec(), (1, Const::<N>))?;
+    Ok(AnyState::new(TensorState(tensor)))
 }
 
 fn numbers<const N: usize, E: Dtype, D: Device<E>>(state: &AnyState) -> Vec<E> {
     state
         .get::<One<N, E, D>>()
-        .map_or_else(Vec::new, Tensor::as_vec)
+        .map_or_else(Vec::new, |state| state.0.as_vec())
 }
 
 /// Cotangents of `y0` and of the field's parameters, beside what they cost or why they are NaN.
@@ -173,11 +182,12 @@ where
     match pulled {
         Ok((y_bar, theta_bar, outcome)) => {
             report(outcome);
-            if let Some(y_bar) = y_bar.get::<Tensor<(B, Const<N>), E, D>>() {
-                accumulate(y0, y_bar.clone(), gradients)?;
+            if let Some(y_bar) = y_bar.get::<TensorState<(B, Const<N>), E, D>>() {
+                accumulate(y0, y_bar.0.clone(), gradients)?;
             }
-            if let Some(theta_bar) = theta_bar.get::<Vec<Flat<E, D>>>() {
-                accumulate_flat(field, theta_bar.clone(), gradients)?;
+            if let Some(theta_bar) = theta_bar.get::<Vec<TensorState<(usize,), E, D>>>() {
+                let flat = theta_bar.iter().map(|state| state.0.clone());
+                accumulate_flat(field, flat.collect(), gradients)?;
             }
         }
         // Not even NaNs could be made: the gradients are incomplete, and the report says so.

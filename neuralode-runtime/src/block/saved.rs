@@ -6,10 +6,8 @@ use dfdx::{
     tensor_ops::{Device, SelectTo, TryStack},
 };
 
-use crate::{
-    engine::tensor::{with_fresh_identity, DeviceErr},
-    error::SolveError,
-};
+use crate::tensor::{with_fresh_identity, DeviceErr};
+use neuralode_core::ode::error::SolveError;
 
 /// The values of a solution at some times, joined into one tensor.
 pub(super) trait Saved<B: Dim, const N: usize, E: Dtype, D: Device<E>>:

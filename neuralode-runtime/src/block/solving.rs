@@ -4,15 +4,17 @@
 //! model of every user. Here the field is behind a pointer ([`Erased`], [`AnyField`]), so that a model compiles its
 //! kernels and its operations, and little else.
 
-use crate::{
-    adjoint::{Cotangent, Kept, Pullback},
-    engine::{erased::AnyField, host::Erased},
-    error::SolveError,
-    options::SolveOptions,
-    saved_points::solve_at,
-    stats::Stats,
-    tableau::{ButcherTableau, WithTableau},
-    vector_field::{Differentiable, VectorField},
+use neuralode_core::{
+    engine::{erased::AnyField, tiles::erased::Erased},
+    ode::{
+        adjoint::{Cotangent, Kept, Pullback},
+        error::SolveError,
+        field::{Differentiable, VectorField},
+        method::{ButcherTableau, WithTableau},
+        options::SolveOptions,
+        output::saved_points::solve_at,
+        stats::Stats,
+    },
 };
 
 /// Pulls the cotangents of a solve's values back through it.
@@ -89,4 +91,4 @@ solves! {
     solve_f64: Erased<f64, LANES_F64>;
 }
 
-pub(super) use crate::engine::host::tiled::{LANES_F32, LANES_F64};
+pub(super) use neuralode_core::kernel::tiled::{LANES_F32, LANES_F64};

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::error::{Action, FileError};
+use crate::files::error::{Action, FileError};
 
 /// Writes `bytes` to the file `path`, in place of an earlier one, in one step.
 ///

@@ -24,11 +24,13 @@ use safetensors::{
     SafeTensorError, SafeTensors,
 };
 
-use super::{
-    error::{Action, FileError},
-    replace::write,
+use crate::{
+    files::{
+        error::{Action, FileError},
+        replace::write,
+    },
+    tensor::storage::is_contiguous,
 };
-use crate::engine::host::storage::is_contiguous;
 
 /// Where the format keeps what is no tensor.
 const METADATA: &str = "__metadata__";

@@ -9,9 +9,13 @@ use dfdx::{
     tensor_ops::{ChooseFrom, Device, TryAdd, TryDiv, TryEq, TryGt, TryLe, TryLt, TryMul, TrySub},
 };
 
-use crate::engine::{host::activation::TileActivation, tensor::scalar};
+use crate::tensor::scalar;
+use neuralode_core::kernel::activation::TileActivation;
+pub use neuralode_core::kernel::activation::{
+    Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh,
+};
 
-/// A scalar function of type `A` that [`super::Dense`] applies after its affine map, and that a model may
+/// A scalar function of type `A` that [`crate::layer::Dense`] applies after its affine map, and that a model may
 /// use as a layer of its own.
 pub trait Activation: 'static + Copy + Default + fmt::Debug + Send + Sync {
     /// Applies the function to every scalar of `x`.
@@ -42,11 +46,7 @@ pub trait ActivationVisitor {
 }
 
 macro_rules! activations {
-    ($($(#[$doc:meta])* $name:ident => |$x:ident| $apply:expr;)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-        pub struct $name;
-
+    ($($name:ident => |$x:ident| $apply:expr;)*) => {$(
         impl Activation for $name {
             fn try_apply<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
                 $x: Tensor<S, E, D, T>,
@@ -58,69 +58,46 @@ macro_rules! activations {
                 Ok(visitor.visit::<Self>())
             }
         }
-
-        impl ZeroSizedModule for $name {}
-        impl NonMutableModule for $name {}
-
-        impl<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>> Module<Tensor<S, E, D, T>> for $name {
-            type Output = Tensor<S, E, D, T>;
-            type Error = D::Err;
-
-            fn try_forward(&self, x: Tensor<S, E, D, T>) -> Result<Self::Output, D::Err> {
-                Self::try_apply(x)
-            }
-        }
     )*};
 }
 
 activations! {
-    /// `x`
     Identity => |x| Ok(x);
-    /// `tanh(x)`
     Tanh => |x| x.try_tanh();
-    /// `max(x, 0)`, and NaN where `x` is NaN
     Relu => |x| {
         // dfdx's own operation maps NaN to zero, which would hide a broken weight.
         let zero: Tensor<S, E, D, T> = x.device().try_zeros_like(&x)?.put_tape(T::default());
         x.try_le(E::default())?.try_choose(zero, x)
     };
-    /// `1 / (1 + exp(-x))`
     Sigmoid => |x| x.try_sigmoid();
-    /// `sin(x)`
     Sin => |x| x.try_sin();
-    /// `x` right of zero, `x / 100` elsewhere, and NaN where `x` is NaN
-    ///
-    /// A. L. Maas, A. Y. Hannun, A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML 2013
-    /// Workshop on Deep Learning for Audio, Speech and Language Processing.
     LeakyRelu => |x| {
         let right = x.try_gt(E::default())?;
         let left = x.with_empty_tape().try_mul(scalar::<E>(LeakyRelu::SLOPE))?;
         right.try_choose(x, left)
     };
-    /// `x` right of zero, `exp(x) - 1` elsewhere
-    ///
-    /// D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear units
-    /// (ELUs)", ICLR 2016, arXiv:1511.07289.
     Elu => |x| elu(x);
-    /// `x Phi(x)`, `Phi` the distribution function of the normal distribution: the exact function, by `erf`
-    ///
-    /// D. Hendrycks, K. Gimpel, "Gaussian Error Linear Units (GELUs)", arXiv:1606.08415.
     Gelu => |x| gelu(x);
-    /// `x / (1 + exp(-x))`
-    ///
-    /// S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-weighted linear units for neural network function approximation in
-    /// reinforcement learning", Neural Networks 107 (2018), arXiv:1702.03118.
     Silu => |x| silu(x);
-    /// `log(1 + exp(x))`, and `x` where `exp(x)` would overflow
-    ///
-    /// C. Dugas, Y. Bengio, F. Belisle, C. Nadeau, R. Garcia, "Incorporating second-order functional knowledge for better
-    /// option pricing", NIPS 2000.
     Softplus => |x| softplus(x);
 }
 
-impl LeakyRelu {
-    /// The derivative left of zero, and at zero.
-    pub const SLOPE: f64 = 0.01;
+/// An activation as a layer of its own: `y = A(x)`, whatever the shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Pointwise<A>(pub A);
+
+impl<A: Activation> ZeroSizedModule for Pointwise<A> {}
+impl<A: Activation> NonMutableModule for Pointwise<A> {}
+
+impl<A: Activation, S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>> Module<Tensor<S, E, D, T>>
+    for Pointwise<A>
+{
+    type Output = Tensor<S, E, D, T>;
+    type Error = D::Err;
+
+    fn try_forward(&self, x: Tensor<S, E, D, T>) -> Result<Self::Output, D::Err> {
+        A::try_apply(x)
+    }
 }
 
 /// `value` in the shape of `x`, on a tape of its own.

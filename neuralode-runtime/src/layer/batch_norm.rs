@@ -7,9 +7,11 @@ use dfdx::{
     tensor_ops::{BroadcastTo, Device, MeanTo, ReshapeTo, TryAdd, TryDiv, TryMul, TrySub},
 };
 
-use crate::{engine::tensor::scalar, error::SolveError};
-
-use super::{Call, Layer, Mode};
+use crate::{
+    layer::{Call, Layer, Mode},
+    tensor::scalar,
+};
+use neuralode_core::ode::error::SolveError;
 
 /// `(x - mean) / sqrt(variance + epsilon) * weight + bias`, for each of `C` features or channels.
 ///
@@ -19,7 +21,7 @@ use super::{Call, Layer, Mode};
 ///
 /// The macros refuse it inside of a vector field. There training would normalise every evaluation by the statistics of its
 /// own batch, which move with `t` and `y`; one mean and one variance for inference stand for none of them. Use
-/// [`super::LayerNorm`] in the field, or this layer in a stage before or after the block.
+/// [`crate::layer::LayerNorm`] in the field, or this layer in a stage before or after the block.
 ///
 /// # Shapes
 /// A sample of `C` features, or of `C` channels of any size, unchanged.

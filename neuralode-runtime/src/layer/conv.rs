@@ -11,7 +11,7 @@ use dfdx::{
     },
 };
 
-use super::{
+use crate::layer::{
     init::{self, Fan, Glorot, Initialisation},
     Activation,
 };
@@ -21,11 +21,11 @@ use super::{
 ///
 /// As usual for networks, the window is not flipped: a cross-correlation. `OH` is `(H + 2 PADDING - K) / STRIDE + 1`,
 /// rounded down, and `OW` likewise; the compiler checks both. Starts with what the rule `Init` draws, as
-/// [`Dense`](super::Dense) does, from as many inputs and outputs as one number of the result or of the image has to do
+/// [`Dense`](crate::layer::Dense) does, from as many inputs and outputs as one number of the result or of the image has to do
 /// with, `CI K^2` and `CO K^2`.
 ///
 /// Called by itself it consists of dfdx's operations: a matrix product with copies of the image, one for each place of
-/// the window. Models call the kernels of [`engine::host::conv`](crate::engine::host::conv) where they can.
+/// the window. Models call the kernels of [`engine::host::conv`](neuralode_core::kernel::conv) where they can.
 ///
 /// # Shapes
 /// `(B, CI, H, W)` to `(B, CO, OH, OW)`.

@@ -9,14 +9,14 @@ use dfdx::{
     tensor_ops::{BroadcastTo, Device, PermuteTo, ReshapeTo, TryAdd, TryMatMul},
 };
 
-use super::{
-    fused::{Fused, Operand},
-    init::{self, Fan, Glorot, Initialisation},
-    Activation,
-};
 use crate::{
-    engine::host::storage::{covers, is_contiguous},
+    layer::{
+        fused::{Fused, Operand},
+        init::{self, Fan, Glorot, Initialisation},
+        Activation,
+    },
     samples::Samples,
+    tensor::storage::{covers, is_contiguous},
 };
 
 /// `A(x W^T + b)`: an affine map from `I` to `O` features, followed by the activation `A`.

@@ -7,12 +7,14 @@ use dfdx::{
     tensor_ops::{Device, TryMul},
 };
 
-use crate::{engine::tensor::scalar, error::SolveError};
-
-use super::{
-    random::{halves, philox},
-    Call, Layer, Mode,
+use crate::{
+    layer::{
+        random::{halves, philox},
+        Call, Layer, Mode,
+    },
+    tensor::scalar,
 };
+use neuralode_core::ode::error::SolveError;
 
 /// In training every feature is zero with a probability, and divided by the probability to stay otherwise, so that its
 /// expectation is that of inference, in which nothing happens.

@@ -7,7 +7,7 @@ use dfdx::{
     tensor_ops::{Device, ReshapeTo, TryAdd, TryConcatAlong},
 };
 
-use crate::error::SolveError;
+use neuralode_core::ode::error::SolveError;
 
 macro_rules! marks {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -70,7 +70,7 @@ pub fn append_time<
     x: Tensor<(B, Const<I>), E, D, T>,
     to: (B, Const<O>),
 ) -> Result<Tensor<(B, Const<O>), E, D, T>, SolveError> {
-    extend(x, to, crate::engine::tensor::scalar(t))
+    extend(x, to, crate::tensor::scalar(t))
 }
 
 /// `x` in the shape `to`, with `value` for its further features.

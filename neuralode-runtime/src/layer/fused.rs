@@ -6,19 +6,21 @@ use dfdx::{
     tensor_ops::Device,
 };
 
-use super::{
-    activation::ActivationVisitor,
-    dense::{Dense, Input},
-    Activation,
-};
 use crate::{
-    engine::host::{
-        activation::TileActivation,
-        buffer::Buffer,
-        rows::{self, RowScalar, Size},
-        storage::{numbers_mut, read, same},
+    layer::{
+        activation::ActivationVisitor,
+        dense::{Dense, Input},
+        Activation,
     },
     samples::Samples,
+    tensor::storage::{numbers_mut, read, same, KernelDtype},
+};
+use neuralode_core::{
+    kernel::{
+        activation::TileActivation,
+        rows::{self, Size},
+    },
+    simd::buffer::Buffer,
 };
 
 /// A forward pass of `layer` on an input with elements, waiting for the kernel of its activation.
@@ -65,7 +67,7 @@ impl<const I: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Operand<I, B
     }
 
     /// The numbers, if `R` is `E`.
-    fn numbers<R: RowScalar + Dtype>(&self) -> Option<Numbers<R>> {
+    fn numbers<R: KernelDtype>(&self) -> Option<Numbers<R>> {
         match self {
             Self::Tensor(x) => read(x).map(Numbers::Copied),
             Self::Samples(samples, ..) => same(samples.clone()).map(Numbers::Shared),
@@ -86,12 +88,12 @@ impl<const I: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Operand<I, B
 }
 
 /// The numbers that enter: kept for the way back.
-enum Numbers<R: RowScalar> {
+enum Numbers<R: KernelDtype> {
     Copied(Buffer<R>),
     Shared(Samples<R>),
 }
 
-impl<R: RowScalar + Dtype> Numbers<R> {
+impl<R: KernelDtype> Numbers<R> {
     fn as_slice(&self) -> &[R] {
         match self {
             Self::Copied(copy) => copy.as_slice(),
@@ -131,7 +133,7 @@ where
     }
 
     /// `R` is `E` under the name that the kernels know.
-    fn run<K: TileActivation, R: RowScalar + Dtype>(
+    fn run<K: TileActivation, R: KernelDtype>(
         self,
     ) -> Result<Tensor<(B, Const<O>), E, D, T>, D::Err> {
         let layer = self.layer;

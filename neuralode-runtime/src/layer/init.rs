@@ -235,7 +235,7 @@ impl<E: Dtype, F: Fn(&mut [f64], &mut dyn rand::RngCore)> Distribution<E> for Dr
             (self.fill)(&mut numbers, &mut rng);
             numbers.into_iter()
         });
-        crate::engine::tensor::scalar(numbers.next().unwrap_or_default())
+        crate::tensor::scalar(numbers.next().unwrap_or_default())
     }
 }
 

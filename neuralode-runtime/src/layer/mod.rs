@@ -41,7 +41,7 @@ pub use tiled::apply_tiled;
 
 use dfdx::nn::Module;
 
-use crate::error::SolveError;
+use neuralode_core::ode::error::SolveError;
 
 /// Applies a dfdx module, with its error as a [`SolveError`].
 ///

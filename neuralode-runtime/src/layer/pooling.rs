@@ -9,8 +9,10 @@ use dfdx::{
     tensor_ops::{Device, GatherTo, PermuteTo, ReshapeTo, SumTo, TryMul},
 };
 
-use super::conv::{pixels, places};
-use crate::engine::tensor::scalar;
+use crate::{
+    layer::conv::{pixels, places},
+    tensor::scalar,
+};
 
 /// The largest number in each window of `K` by `K`, `STRIDE` apart, of each channel. Its gradient goes to the first place
 /// of that number, row by row.

@@ -7,7 +7,7 @@ use dfdx::{
     tensor_ops::{Device, ReshapeTo},
 };
 
-use crate::error::SolveError;
+use neuralode_core::ode::error::SolveError;
 
 /// Joins all axes of a sample into one. The shapes before and behind are part of a model's declaration, so
 /// that this type is only the mark of the place; [`reshape`] does the work.

@@ -7,7 +7,7 @@ use dfdx::{
     tensor_ops::{Device, TryAdd},
 };
 
-use crate::error::SolveError;
+use neuralode_core::ode::error::SolveError;
 
 /// `x + F(x)`: layers, a tuple if there are several, and what entered them added to what they return.
 ///

@@ -9,9 +9,9 @@ use dfdx::{
     tensor_ops::Device,
 };
 
-use crate::error::SolveError;
+use neuralode_core::ode::error::SolveError;
 
-/// What a call of a model is for. Layers such as [`super::Dropout`] and [`super::BatchNorm`] differ between the two.
+/// What a call of a model is for. Layers such as [`crate::layer::Dropout`] and [`crate::layer::BatchNorm`] differ between the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Parameters are being fitted: dropout drops, batch statistics are taken and remembered.
@@ -113,7 +113,7 @@ pub trait Layer<const I: usize, const O: usize, E: Dtype, D: Device<E>>:
     type State: Clone + fmt::Debug + 'static;
 
     /// Whether the layer may stand in a vector field. A layer that is another function of `x` in training than in
-    /// inference, as [`super::BatchNorm`] is, says `false`: training would fit another field than inference solves.
+    /// inference, as [`crate::layer::BatchNorm`] is, says `false`: training would fit another field than inference solves.
     const IN_FIELDS: bool = true;
 
     /// The state before the first call. Layers that draw random numbers draw them from `seed`, which a model makes

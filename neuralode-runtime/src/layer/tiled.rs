@@ -9,19 +9,20 @@ use dfdx::{
     tensor_ops::{Device, ReshapeTo},
 };
 
-use super::apply;
 use crate::{
-    engine::{
-        host::{
-            buffer::Buffer,
-            kernel::TileLayer,
-            rows::RowScalar,
-            storage::{covers, numbers_mut, read, same},
-            tiled::{self, LANES_F32, LANES_F64},
-        },
-        tensor::{accumulate_params, flat_parameters},
+    layer::apply,
+    tensor::{
+        accumulate_params, flat_parameters,
+        storage::{covers, numbers_mut, read, same, KernelDtype},
     },
-    error::SolveError,
+};
+use neuralode_core::{
+    kernel::{
+        tiled::{self, LANES_F32, LANES_F64},
+        TileLayer,
+    },
+    ode::error::SolveError,
+    simd::buffer::Buffer,
 };
 
 /// Applies `layer`, whose kernels are `K`, to samples of `I` numbers; `to` is the shape of the result, of samples of `O`.
@@ -68,7 +69,7 @@ fn run<K, const I: usize, const O: usize, const L: usize, R, M, X, Y, E, D, T>(
 ) -> Result<Tensor<Y, E, D, T>, SolveError>
 where
     K: TileLayer<I, O>,
-    R: RowScalar,
+    R: KernelDtype,
     M: Module<Tensor<X, E, D, T>, Output = Tensor<Y, E, D, T>>,
     M: TensorCollection<E, D> + Clone + 'static,
     M::Error: fmt::Display,

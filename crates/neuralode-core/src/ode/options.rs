@@ -1,0 +1,592 @@
+//! How a solve is done: span, method, tolerances, control, adjoint.
+
+use std::borrow::Cow;
+
+use crate::ode::{
+    error::SolveError,
+    resolution::{smallest_given, within},
+};
+
+/// The method that advances the solution: an explicit Runge-Kutta method, a table of [`crate::ode::method`].
+///
+/// [`Solver::name`], [`Solver::order`] and [`Solver::adaptive`] tell what the table says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Solver {
+    /// Euler, order 1, one evaluation per step; for [`Controller::Constant`] only. See
+    /// [`crate::ode::method::EULER`].
+    Euler,
+    /// The explicit midpoint method, order 2(1), two evaluations per step; see [`crate::ode::method::MIDPOINT`].
+    Midpoint,
+    /// Heun, order 2(1), two evaluations per step; see [`crate::ode::method::HEUN`].
+    Heun,
+    /// Ralston, order 2(1), two evaluations per step; see [`crate::ode::method::RALSTON`].
+    Ralston,
+    /// The classical method of order 4, four evaluations per step; for [`Controller::Constant`] only. See
+    /// [`crate::ode::method::RK4`].
+    Rk4,
+    /// Bogacki-Shampine 3(2), three evaluations per step, for loose tolerances; see
+    /// [`crate::ode::method::BOSH3`].
+    Bosh3,
+    /// Dormand-Prince 5(4), six evaluations per step; see [`crate::ode::method::DOPRI5`].
+    Dopri5,
+    /// Tsitouras 5(4), seven stages of which the last is the next step's first; six evaluations per step. See
+    /// [`crate::ode::method::TSIT5`].
+    #[default]
+    Tsit5,
+    /// Verner 7(6), ten evaluations per step, for tight tolerances; see [`crate::ode::method::VERN7`].
+    Vern7,
+    /// Prince-Dormand 8(7), thirteen evaluations per step, for tight tolerances; see
+    /// [`crate::ode::method::DOPRI8`].
+    Dopri8,
+}
+
+impl Solver {
+    /// All methods, by order.
+    pub const ALL: [Self; 10] = [
+        Self::Euler,
+        Self::Midpoint,
+        Self::Heun,
+        Self::Ralston,
+        Self::Bosh3,
+        Self::Rk4,
+        Self::Dopri5,
+        Self::Tsit5,
+        Self::Vern7,
+        Self::Dopri8,
+    ];
+}
+
+/// How the next step size follows from the error of the last step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Controller {
+    /// The integral controller of diffrax and torchdiffeq: fewest steps on easy fields.
+    #[default]
+    I,
+    /// The PI controller of OrdinaryDiffEq.jl with its constants: more and smaller steps, hardly any
+    /// rejections.
+    PI,
+    /// The PID controller of diffrax, on the errors `e` of this step and of the two accepted ones before it:
+    /// the next step is
+    ///
+    /// ```text
+    /// 0.9 e_n^(-(p + i + d) / k) e_(n-1)^((p + 2 d) / k) e_(n-2)^(-d / k)
+    /// ```
+    ///
+    /// times this one, within `[1, 10]` after an accepted step and `[0.2, 0.9]` after a rejected one, where `k`
+    /// is the method's order. `p: 0.0, i: 1.0, d: 0.0` is [`Controller::I`]; `p: 0.4, i: 0.3, d: 0.0` and
+    /// `p: 0.2, i: 0.4, d: 0.0` are usual where a field's speed changes along the way.
+    ///
+    /// # Sources
+    /// G. Soederlind, "Digital filters in adaptive time-stepping", ACM Trans. Math. Softw. 29 (2003) 1-26,
+    /// doi:10.1145/641876.641877, in the form of diffrax's `PIDController`.
+    Pid {
+        /// Proportional coefficient, dimensionless, finite.
+        p: f64,
+        /// Integral coefficient, dimensionless, finite.
+        i: f64,
+        /// Derivative coefficient, dimensionless, finite.
+        d: f64,
+    },
+    /// No control: equal steps of this size (the last one shortened to land on the end point), each
+    /// accepted whatever its error.
+    Constant {
+        /// Step size, positive, in units of time.
+        dt: f64,
+    },
+}
+
+/// The gradient of a solve.
+///
+/// Which one: [`Adjoint::Discrete`], unless memory lacks ([`Adjoint::Checkpointed`]) or the parameters are so many
+/// more than the state that their part of the work counts ([`Adjoint::Gauss`]). [`crate::ode::adjoint`] compares their cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Adjoint {
+    /// The exact derivative of the accepted steps, with their sizes held fixed: what
+    /// back-propagation through the solver gives. See [`crate::ode::adjoint::discrete`].
+    #[default]
+    Discrete,
+    /// A backward solve of the continuous adjoint equations over the dense output of the forward one.
+    /// See [`crate::ode::adjoint::interpolating`].
+    Interpolating,
+    /// The same for the state alone; the parameters' integral by Gauss-Kronrod quadrature of every backward step.
+    /// See [`crate::ode::adjoint::gauss`].
+    Gauss,
+    /// The same for the state alone; the parameters' integral by adaptive Gauss-Kronrod quadrature, to the solve's
+    /// tolerances. See [`crate::ode::adjoint::quadrature`].
+    Quadrature,
+    /// A backward solve of the solution itself, beside the adjoint equations: no step is kept. **Where the flow contracts
+    /// it is wrong, and refused** ([`SolveError::GradientError`]). See [`crate::ode::adjoint::backsolve`].
+    Backsolve,
+    /// The gradient of [`Adjoint::Discrete`], bit for bit, in bounded memory: some states are kept and the steps
+    /// between them done again. See [`crate::ode::adjoint::checkpointed`].
+    Checkpointed {
+        /// What may be kept between steps, in bytes.
+        bytes: usize,
+    },
+}
+
+/// How vector-Jacobian products of the field, and its values, are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Vjp {
+    /// By the kernels that the macro generated, on `Cpu` in f32 and f64; a field, a device or a processor
+    /// without them uses [`Vjp::Tape`].
+    #[default]
+    Generated,
+    /// By dfdx's operations and tape, on any device.
+    Tape,
+}
+
+/// Whose error chooses the steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Control {
+    /// That of the solution.
+    #[default]
+    Solution,
+    /// That of the solution and of a random tangent of it, kept at unit size, so that gradients come out at the
+    /// tolerances as well. Where the solution is at rest or follows something slow, its error does not show how fast the
+    /// field is, and the derivative of its steps is wrong ([`crate::ode::adjoint::gradient_error`]).
+    ///
+    /// Costs one evaluation more per stage and one per accepted step, and on such fields more and shorter steps. On the
+    /// processor samples with steps of their own are solved one after the other. The same seed gives the same steps.
+    /// Controllers without an error ([`Controller::Constant`]) take no notice.
+    Gradients {
+        /// Any number: which random tangent.
+        seed: u64,
+    },
+}
+
+impl Control {
+    /// [`Control::Gradients`] with the seed 0.
+    pub const GRADIENTS: Self = Self::Gradients { seed: 0 };
+}
+
+/// How the error of a gradient is estimated; [`crate::ode::adjoint::gradient_error`] says what is compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GradientCheck {
+    /// By signs that cost next to nothing; in full where they are suspicious, and that pass takes several times as long.
+    #[default]
+    Quick,
+    /// In full, always. On a GPU training then runs dfdx's operations in place of kernels.
+    Full,
+}
+
+/// Whose error chooses the size of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StepSizes {
+    /// One size for the whole batch, by the mean of all errors: fewest evaluations where samples are alike, and
+    /// the fastest code. A sample's result depends on the others of its batch, within the tolerances.
+    #[default]
+    Shared,
+    /// A size for each sample, by its own error, as if it were solved alone: its result and its number of steps
+    /// do not depend on its batch. Pays off where samples differ much. Blocks whose declaration says
+    /// `steps: PerSample` solve many samples at once, in lanes, with [`Vjp::Generated`] and, for gradients,
+    /// [`Adjoint::Discrete`]; without stops and jumps. All others solve one sample after the other: the same numbers,
+    /// slower.
+    PerSample,
+}
+
+/// The allowed error per step: `atol + rtol * max(|y0|, |y1|)` for each scalar, in the root mean square.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerances {
+    /// Relative tolerance, dimensionless.
+    pub rtol: f64,
+    /// Absolute tolerance, in units of `y`.
+    pub atol: f64,
+}
+
+/// Everything about a solve but the field and the initial state.
+///
+/// The fields are public: change one on a built model (`model.ode.options.rtol = 1e-6`) and the next
+/// call uses it. Each has a method `with_...` as well, for options that are made in one expression. What a block
+/// returns is no option: [`NeuralOde::try_forward_at`](crate::NeuralOde::try_forward_at) returns other times than `t1`.
+///
+/// # Examples
+/// ```
+/// use neuralode_runtime::{Adjoint, Controller, SolveOptions, Solver};
+///
+/// let options = SolveOptions::default()
+///     .with_span(0.0, 10.0)
+///     .with_solver(Solver::Dopri8)
+///     .with_tolerances(1e-9, 1e-12)
+///     .with_controller(Controller::PI)
+///     .with_adjoint(Adjoint::Checkpointed { bytes: 1 << 20 });
+/// assert_eq!((options.t1, options.rtol), (10.0, 1e-9));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SolveOptions {
+    /// Start of the span.
+    pub t0: f64,
+    /// End of the span; before `t0` the solve runs backwards in time, at `t0` it is the identity.
+    pub t1: f64,
+    /// The method.
+    pub solver: Solver,
+    /// Relative tolerance, dimensionless; below 1 and at least four times the state's machine epsilon.
+    pub rtol: f64,
+    /// Absolute tolerance in units of `y`; positive.
+    pub atol: f64,
+    /// Step size control.
+    pub controller: Controller,
+    /// Whose error that control sees: the solution's, or a tangent's as well.
+    pub control: Control,
+    /// One step size for the whole batch or one for each sample, in blocks; [`crate::ode::solve::solve`] has one state, and one
+    /// step size.
+    pub steps: StepSizes,
+    /// How gradients are computed.
+    pub adjoint: Adjoint,
+    /// How the field and its vector-Jacobian products are computed.
+    pub vjp: Vjp,
+    /// Size of the first step, positive; `None` for the rule of Hairer, Norsett and Wanner, which looks no farther than
+    /// `dt_max`.
+    pub dt0: Option<f64>,
+    /// Smallest size of a step whose size the error decides, positive; a solve that needs a smaller one ends in
+    /// [`SolveError::StepTooSmall`]. `None` for the resolution of time, 8 to 16 units in the last place of the current time,
+    /// which is the least in any case. Steps that end at a stop or at `t1` may be smaller, and equal steps take no notice. Limits, stops and jumps hold in the backward solves of adjoints too.
+    pub dt_min: Option<f64>,
+    /// Largest size of a step, the first one and equal ones included, positive; `None` for no limit. What is left of the
+    /// span is divided into equal steps as long as the error allows more.
+    pub dt_max: Option<f64>,
+    /// Times that a step must hit exactly, ascending; those outside the span are not met. The state there is that
+    /// of a step's end, and the field is evaluated as if nothing were there.
+    pub step_at: Cow<'static, [f64]>,
+    /// Times at which the field jumps, ascending; those outside the span are not met. The step before such a time
+    /// ends at the last number before it, and the next one starts anew at the first number behind it: no step, and no
+    /// evaluation of one, sees both sides. Without it a jump costs rejected steps and accuracy.
+    pub jump_at: Cow<'static, [f64]>,
+    /// Largest number of steps, accepted and rejected, of one solve.
+    pub max_steps: usize,
+    /// How the error of the gradient is estimated ([`Stats::gradient_error`](crate::ode::stats::Stats::gradient_error)).
+    pub gradient_check: GradientCheck,
+    /// The largest estimate of the gradient's relative error with which a backward pass succeeds, positive; above it the
+    /// pass ends in [`SolveError::GradientError`]. `f64::INFINITY` allows any.
+    pub gradient_error_max: f64,
+}
+
+impl SolveOptions {
+    /// Options for a solve from `t0` to `t1` with the given tolerances; all others at their defaults
+    /// ([`Solver::Tsit5`], [`Controller::I`], [`Adjoint::Discrete`], 4096 steps, gradients known to 30 %).
+    pub const fn new(t0: f64, t1: f64, rtol: f64, atol: f64) -> Self {
+        Self {
+            t0,
+            t1,
+            solver: Solver::Tsit5,
+            rtol,
+            atol,
+            controller: Controller::I,
+            control: Control::Solution,
+            steps: StepSizes::Shared,
+            adjoint: Adjoint::Discrete,
+            vjp: Vjp::Generated,
+            dt0: None,
+            dt_min: None,
+            dt_max: None,
+            step_at: Cow::Borrowed(&[]),
+            jump_at: Cow::Borrowed(&[]),
+            max_steps: 4096,
+            gradient_check: GradientCheck::Quick,
+            gradient_error_max: 0.3,
+        }
+    }
+
+    /// The same options over another span, from `t0` to `t1`, either of which may be the later one.
+    #[must_use]
+    pub const fn with_span(mut self, t0: f64, t1: f64) -> Self {
+        self.t0 = t0;
+        self.t1 = t1;
+        self
+    }
+
+    /// The same options with other tolerances: `rtol` dimensionless, `atol` in units of `y`.
+    #[must_use]
+    pub const fn with_tolerances(mut self, rtol: f64, atol: f64) -> Self {
+        self.rtol = rtol;
+        self.atol = atol;
+        self
+    }
+
+    /// The same options with another method.
+    #[must_use]
+    pub const fn with_solver(mut self, solver: Solver) -> Self {
+        self.solver = solver;
+        self
+    }
+
+    /// The same options with another controller.
+    #[must_use]
+    pub const fn with_controller(mut self, controller: Controller) -> Self {
+        self.controller = controller;
+        self
+    }
+
+    /// The same options with steps that suit the solution, or gradients too.
+    #[must_use]
+    pub const fn with_control(mut self, control: Control) -> Self {
+        self.control = control;
+        self
+    }
+
+    /// The same options with step sizes for the batch or for each sample.
+    #[must_use]
+    pub const fn with_steps(mut self, steps: StepSizes) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// The same options with another adjoint.
+    #[must_use]
+    pub const fn with_adjoint(mut self, adjoint: Adjoint) -> Self {
+        self.adjoint = adjoint;
+        self
+    }
+
+    /// The same options with another way to compute vector-Jacobian products.
+    #[must_use]
+    pub const fn with_vjp(mut self, vjp: Vjp) -> Self {
+        self.vjp = vjp;
+        self
+    }
+
+    /// The same options with another size of the first step.
+    #[must_use]
+    pub const fn with_dt0(mut self, dt0: f64) -> Self {
+        self.dt0 = Some(dt0);
+        self
+    }
+
+    /// The same options with a smallest size of a step.
+    #[must_use]
+    pub const fn with_dt_min(mut self, dt_min: f64) -> Self {
+        self.dt_min = Some(dt_min);
+        self
+    }
+
+    /// The same options with a largest size of a step.
+    #[must_use]
+    pub const fn with_dt_max(mut self, dt_max: f64) -> Self {
+        self.dt_max = Some(dt_max);
+        self
+    }
+
+    /// The same options with other times that a step must hit: a list that is owned, or one that is `'static`.
+    #[must_use]
+    pub fn with_step_at(mut self, times: impl Into<Cow<'static, [f64]>>) -> Self {
+        self.step_at = times.into();
+        self
+    }
+
+    /// The same options with other times at which the field jumps: a list that is owned, or one that is `'static`.
+    #[must_use]
+    pub fn with_jump_at(mut self, times: impl Into<Cow<'static, [f64]>>) -> Self {
+        self.jump_at = times.into();
+        self
+    }
+
+    /// The same options with another limit of steps.
+    #[must_use]
+    pub const fn with_max_steps(mut self, max_steps: usize) -> Self {
+        self.max_steps = max_steps;
+        self
+    }
+
+    /// The same options with another estimate of the gradient's error.
+    #[must_use]
+    pub const fn with_gradient_check(mut self, gradient_check: GradientCheck) -> Self {
+        self.gradient_check = gradient_check;
+        self
+    }
+
+    /// The same options with another largest error of a gradient; `f64::INFINITY` allows any.
+    #[must_use]
+    pub const fn with_gradient_error_max(mut self, gradient_error_max: f64) -> Self {
+        self.gradient_error_max = gradient_error_max;
+        self
+    }
+
+    /// The tolerances alone.
+    pub const fn tolerances(&self) -> Tolerances {
+        Tolerances {
+            rtol: self.rtol,
+            atol: self.atol,
+        }
+    }
+
+    /// Whether errors choose the steps.
+    pub const fn is_adaptive(&self) -> bool {
+        !matches!(self.controller, Controller::Constant { .. })
+    }
+
+    /// Checks every number, given the distance `epsilon` from 1 to the next number of the state's dtype.
+    ///
+    /// # Errors
+    /// [`SolveError::InvalidTolerance`], [`SolveError::InvalidSpan`], [`SolveError::InvalidCoefficient`],
+    /// [`SolveError::InvalidStepSize`], [`SolveError::StepBelowResolution`], [`SolveError::InvalidStepLimits`],
+    /// [`SolveError::InvalidStop`], [`SolveError::InvalidMaxSteps`] and [`SolveError::InvalidGradientErrorMax`], for the
+    /// first number that is wrong.
+    pub fn validate(&self, epsilon: f64) -> Result<(), SolveError> {
+        // Below a few units in the last place the error estimate is rounding noise.
+        let tolerances = [
+            ("rtol", self.rtol, 4.0 * epsilon, 1.0),
+            ("atol", self.atol, f64::MIN_POSITIVE, f64::INFINITY),
+        ];
+        for (name, found, minimum, maximum) in tolerances {
+            if !(minimum..maximum).contains(&found) {
+                return Err(SolveError::InvalidTolerance {
+                    name,
+                    found,
+                    minimum,
+                    maximum,
+                });
+            }
+        }
+        self.validate_span()?;
+        let mut constant = None;
+        match self.controller {
+            Controller::Constant { dt } => constant = Some(dt),
+            Controller::Pid { p, i, d } => {
+                for (name, found) in [("p", p), ("i", i), ("d", d)] {
+                    if !found.is_finite() {
+                        return Err(SolveError::InvalidCoefficient { name, found });
+                    }
+                }
+            }
+            Controller::I | Controller::PI => {}
+        }
+        let sizes = [constant, self.dt0, self.dt_min, self.dt_max];
+        for found in sizes.into_iter().flatten() {
+            if !(found.is_finite() && found > 0.0) {
+                return Err(SolveError::InvalidStepSize { found });
+            }
+        }
+        let dt_max = self
+            .dt_max
+            .filter(|most| constant.is_none_or(|dt| *most < dt));
+        let fixed = [("dt", constant), ("dt_max", dt_max)];
+        for (name, found) in fixed {
+            let (t, minimum) = (self.t0, smallest_given(self.t0));
+            if let Some(found) =
+                found.filter(|size| *size < minimum && (self.t1 - self.t0).abs() > 0.0)
+            {
+                return Err(SolveError::StepBelowResolution {
+                    name,
+                    found,
+                    t,
+                    minimum,
+                });
+            }
+        }
+        if let (Some(dt_min), Some(dt_max)) = (self.dt_min, self.dt_max) {
+            if dt_min > dt_max {
+                return Err(SolveError::InvalidStepLimits { dt_min, dt_max });
+            }
+        }
+        for (name, stops) in [("step_at", &self.step_at), ("jump_at", &self.jump_at)] {
+            let mut previous = f64::NEG_INFINITY;
+            for (index, &found) in stops.iter().enumerate() {
+                if !(found.is_finite() && found >= previous) {
+                    return Err(SolveError::InvalidStop { name, index, found });
+                }
+                previous = found;
+            }
+        }
+        if self.max_steps == 0 {
+            return Err(SolveError::InvalidMaxSteps);
+        }
+        if self.gradient_error_max.is_nan() || self.gradient_error_max <= 0.0 {
+            return Err(SolveError::InvalidGradientErrorMax {
+                found: self.gradient_error_max,
+            });
+        }
+        Ok(())
+    }
+
+    /// [`Self::validate`], and that the method of this name, adaptive or not, goes with the controller.
+    pub(crate) fn validate_with(
+        &self,
+        epsilon: f64,
+        method: &'static str,
+        adaptive: bool,
+    ) -> Result<(), SolveError> {
+        self.validate(epsilon)?;
+        if !adaptive && !matches!(self.controller, Controller::Constant { .. }) {
+            return Err(SolveError::NoErrorEstimate {
+                method,
+                controller: self.controller,
+            });
+        }
+        Ok(())
+    }
+
+    fn validate_span(&self) -> Result<(), SolveError> {
+        let (t0, t1) = (self.t0, self.t1);
+        if t0.is_finite() && t1.is_finite() && (t1 - t0).is_finite() {
+            Ok(())
+        } else {
+            Err(SolveError::InvalidSpan { t0, t1 })
+        }
+    }
+
+    /// The least size of a step at any time.
+    pub(crate) fn smallest_floor(&self) -> f64 {
+        // Below the smallest normal number products lose their digits.
+        self.dt_min.unwrap_or(0.0).max(f64::MIN_POSITIVE)
+    }
+
+    /// The time of the solution that a saved time means: itself, or an end of the span where rounding has taken it
+    /// outside.
+    pub(crate) fn meant(&self, t: f64) -> f64 {
+        within(t, (self.t0, self.t1))
+    }
+
+    /// Checks that `times` are in the span and in the order of the solve, and that there is one.
+    ///
+    /// A time outside of the span by rounding alone, as a running sum or numbers that were `f32` make it, is that end of the
+    /// span: by at most 1024 units in the last place, or the end rounded to `f32`, and at most a thousandth of the span
+    /// (two to four units in the last place in any case).
+    ///
+    /// # Errors
+    /// [`SolveError::InvalidSpan`], [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and
+    /// [`SolveError::UnorderedTimes`], for the first time that is wrong.
+    pub fn validate_times(&self, times: impl IntoIterator<Item = f64>) -> Result<(), SolveError> {
+        self.validate_span()?;
+        let (t0, t1) = (self.t0, self.t1);
+        let span = t0.min(t1)..=t0.max(t1);
+        let mut last = None;
+        for (index, found) in times.into_iter().enumerate() {
+            let t = self.meant(found);
+            if !span.contains(&t) {
+                return Err(SolveError::TimeOutsideSpan {
+                    index,
+                    found,
+                    t0,
+                    t1,
+                });
+            }
+            let previous = last.replace(t).unwrap_or(t0);
+            let passed = if t1 < t0 { t > previous } else { t < previous };
+            if passed {
+                return Err(SolveError::UnorderedTimes {
+                    index,
+                    found,
+                    previous,
+                    t0,
+                    t1,
+                });
+            }
+        }
+        last.map(|_| ()).ok_or(SolveError::NoTimes)
+    }
+}
+
+impl Default for SolveOptions {
+    /// The settings of the Lux tutorial: Tsit5 over `0..1` with `rtol = atol = 1e-3`.
+    fn default() -> Self {
+        Self::new(0.0, 1.0, 1e-3, 1e-3)
+    }
+}
