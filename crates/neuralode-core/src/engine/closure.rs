@@ -28,7 +28,10 @@ use crate::{
 ///
 /// # Examples
 /// ```
-/// use neuralode_runtime::{solve::solve, tableau::TSIT5, FnField, SolveOptions};
+/// use neuralode_core::{
+///     ode::{method::TSIT5, solve::solve},
+///     FnField, SolveOptions,
+/// };
 ///
 /// let mut lorenz = FnField::new(|_t, [x, y, z]: &[f64; 3]| {
 ///     [10.0 * (y - x), x * (28.0 - z) - y, x * y - 8.0 / 3.0 * z]
@@ -36,7 +39,7 @@ use crate::{
 /// let options = SolveOptions::new(0.0, 10.0, 1e-9, 1e-9);
 /// let solution = solve(&mut lorenz, &TSIT5, [1.0, 0.0, 0.0], &options, &mut ())?;
 /// assert!(solution.y.iter().all(|y| y.abs() < 50.0));
-/// # Ok::<(), neuralode_runtime::SolveError>(())
+/// # Ok::<(), neuralode_core::SolveError>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct FnField<F, E, const N: usize> {
@@ -70,7 +73,7 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> FnField<F, E, N> {
     /// that with steps for each sample.
     ///
     /// ```compile_fail,E0080
-    /// use neuralode_runtime::FnField;
+    /// use neuralode_core::FnField;
     ///
     /// // Half a block: under AVX-512 its loops would do nothing.
     /// let _ = FnField::new(|_t, y: &[f32; 1]| [-y[0]]).batch::<16>();

@@ -64,7 +64,7 @@ pub struct PerSample<E> {
 ///
 /// # Examples
 /// ```
-/// use neuralode_runtime::{engine::host::solve_per_sample, tableau::TSIT5, FnField, SolveOptions};
+/// use neuralode_core::{engine::solve_per_sample, ode::method::TSIT5, FnField, SolveOptions};
 ///
 /// // Two oscillators of very different speed: each takes the steps that it needs.
 /// let field = FnField::new(|_t, [x, v, w]: &[f64; 3]| [*v, -w * w * x, 0.0]).batch::<16>();
@@ -74,7 +74,7 @@ pub struct PerSample<E> {
 /// assert!((solution.values[6] - 3.0_f64.cos()).abs() < 1e-6);
 /// assert!((solution.values[9] - 90.0_f64.cos()).abs() < 1e-4);
 /// assert!(10 * solution.stats[0].accepted < solution.stats[1].accepted);
-/// # Ok::<(), neuralode_runtime::SolveError>(())
+/// # Ok::<(), neuralode_core::SolveError>(())
 /// ```
 pub fn solve_per_sample<G, E, const N: usize, const L: usize, const S: usize>(
     engine: &HostEngine<G, E, N, L>,

@@ -225,9 +225,8 @@ impl<Y> From<Failure<Y>> for SolveError {
 /// # Examples
 /// A ball that falls until it meets the ground, and where it is on the way:
 /// ```
-/// use neuralode_runtime::{
-///     events::Event,
-///     ode::{Ended, SaveAt, Solve},
+/// use neuralode_core::{
+///     ode::{output::events::Event, Ended, SaveAt, Solve},
 ///     FnField, SolveError, SolveOptions,
 /// };
 ///
@@ -246,7 +245,10 @@ impl<Y> From<Failure<Y>> for SolveError {
 /// ```
 /// A failing solve keeps what came before: `dy/dt = y^2` from 1 has a pole at `t = 1`.
 /// ```
-/// use neuralode_runtime::{ode::{SaveAt, Solve}, FnField, SolveError, SolveOptions};
+/// use neuralode_core::{
+///     ode::{SaveAt, Solve},
+///     FnField, SolveError, SolveOptions,
+/// };
 ///
 /// let mut field = FnField::new(|_t, [y]: &[f64; 1]| [y * y]);
 /// let options = SolveOptions::new(0.0, 2.0, 1e-6, 1e-6);

@@ -209,7 +209,7 @@ pub struct Tolerances {
 ///
 /// # Examples
 /// ```
-/// use neuralode_runtime::{Adjoint, Controller, SolveOptions, Solver};
+/// use neuralode_core::{Adjoint, Controller, SolveOptions, Solver};
 ///
 /// let options = SolveOptions::default()
 ///     .with_span(0.0, 10.0)

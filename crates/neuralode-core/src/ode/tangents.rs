@@ -93,10 +93,12 @@ pub struct Sensitivities<Y> {
 /// # Example
 /// How `y(1) = y0 e^a` of `dy/dt = a y` depends on `a` and on `y0`:
 /// ```
-/// use neuralode_runtime::{
-///     sensitivity::{solve_with_tangents, ErrorControl},
-///     tableau::TSIT5,
-///     vector_field::{Pushforward, VectorField},
+/// use neuralode_core::{
+///     ode::{
+///         field::{Pushforward, VectorField},
+///         method::TSIT5,
+///         tangents::{solve_with_tangents, ErrorControl},
+///     },
 ///     SolveError, SolveOptions,
 /// };
 ///

@@ -115,10 +115,12 @@ impl<Y: State, const S: usize> Recorder<Y, S> for Kept<Y, S> {
 /// # Examples
 /// `dy/dt = theta y`, whose solution at 1 has the derivative `exp(theta)` by `y0` and `y0 exp(theta)` by `theta`:
 /// ```
-/// use neuralode_runtime::{
-///     adjoint::{solve_keeping, Cotangent},
-///     tableau::TSIT5,
-///     vector_field::{Differentiable, VectorField},
+/// use neuralode_core::{
+///     ode::{
+///         adjoint::{solve_keeping, Cotangent},
+///         field::{Differentiable, VectorField},
+///         method::TSIT5,
+///     },
 ///     Adjoint, SolveError, SolveOptions,
 /// };
 ///

@@ -159,12 +159,14 @@ impl<Y: State> Occurrence<Y> {
     /// # Examples
     /// How the time of a stone's fall, `sqrt(2 h / g)` from the height `h`, changes with that height:
     /// ```
-    /// use neuralode_runtime::{
-    ///     adjoint::Cotangent,
-    ///     events::Event,
-    ///     ode::Solve,
-    ///     tableau::TSIT5,
-    ///     vector_field::{Differentiable, VectorField},
+    /// use neuralode_core::{
+    ///     ode::{
+    ///         adjoint::Cotangent,
+    ///         field::{Differentiable, VectorField},
+    ///         method::TSIT5,
+    ///         output::events::Event,
+    ///         Solve,
+    ///     },
     ///     SolveError, SolveOptions,
     /// };
     ///
