@@ -56,8 +56,9 @@ pub use neuralode_core::{
         activation::{Elu, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Sin, Softplus, Tanh},
     },
     ode::{
+        choices::{Adjoint, Control, Controller, Solver, StepSizes},
         error::SolveError,
-        options::{Adjoint, Control, Controller, SolveOptions, Solver, StepSizes},
+        options::SolveOptions,
         stats::Stats,
     },
 };

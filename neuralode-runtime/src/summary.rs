@@ -8,7 +8,10 @@ use dfdx::{
     tensor_ops::Device,
 };
 
-use neuralode_core::ode::options::{Adjoint, Control, Controller, SolveOptions, StepSizes, Vjp};
+use neuralode_core::ode::{
+    choices::{Adjoint, Control, Controller, StepSizes, Vjp},
+    options::SolveOptions,
+};
 
 /// Stages, layers, static shapes and parameter counts of a model, as `model.summary()` returns it.
 ///

@@ -6,7 +6,8 @@ use neuralode_core::{
         adjoint::{pull_back, solve_keeping, Cotangent, Pullback},
         error::Quantity,
         method::{ButcherTableau, DOPRI5, DOPRI8, TSIT5},
-        output::{saved_points::solve_at, trajectory::Trajectory},
+        output::saved_points::solve_at,
+        trajectory::Trajectory,
     },
     Adjoint, Controller, SolveError, SolveOptions,
 };

@@ -4,9 +4,9 @@ use neuralode_core::{
     ode::{
         method::{ButcherTableau, WithTableau, TSIT5},
         options::Tolerances,
-        output::trajectory::Trajectory,
         solve::{solve, Solved},
         stepper::ExplicitRk,
+        trajectory::Trajectory,
     },
     Controller, FnField, SolveError, SolveOptions, Solver,
 };

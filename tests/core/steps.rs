@@ -5,9 +5,9 @@ use neuralode_core::{
         field::VectorField,
         method::TSIT5,
         options::Tolerances,
-        output::trajectory::Trajectory,
         solve::{solve, Solved},
         stepper::ExplicitRk,
+        trajectory::Trajectory,
     },
     Controller, FnField, SolveError, SolveOptions,
 };

@@ -8,8 +8,9 @@ use neuralode_core::{
     ode::{
         adjoint::{solve_keeping, Cotangent},
         method::{ButcherTableau, WithTableau, TSIT5},
-        output::{saved_points::solve_at, trajectory::Trajectory},
+        output::saved_points::solve_at,
         solve::solve,
+        trajectory::Trajectory,
         Failure, SaveAt, Solution, Solve,
     },
     Controller, FnField, SolveError, SolveOptions, Solver,

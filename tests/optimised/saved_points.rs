@@ -15,12 +15,13 @@ use neuralode::{
     engine::{HostEngine, Tiles},
     kernel::{field::Generated, TileField},
     ode::{
-        adjoint::{discrete, Cotangent, WalkBack},
+        adjoint::{Cotangent, WalkBack},
         error::Quantity,
         field::Differentiable,
         method::TSIT5,
-        output::{saved_points::solve_at, trajectory::Trajectory},
+        output::saved_points::solve_at,
         state::State,
+        trajectory::Trajectory,
     },
     prelude::*,
     tensor::KernelVisitor,
@@ -575,8 +576,14 @@ impl KernelVisitor<4> for Compare {
             norms: Vec::new(),
         };
         let mut by_vjps = begin(&mut engine);
-        let vjps = discrete::pull_back_steps(&mut engine, &TSIT5, steps, &cotangents, &mut by_vjps)
-            .unwrap();
+        let vjps = neuralode::ode::field::back::pull_back_steps(
+            &mut engine,
+            &TSIT5,
+            steps,
+            &cotangents,
+            &mut by_vjps,
+        )
+        .unwrap();
         assert_eq!(vjps, 6 * 7 + 4);
 
         // The engine's own, in two parts: the first ends at 1.2.

@@ -28,10 +28,9 @@ pub mod ode;
 pub mod simd;
 
 pub use engine::closure::FnField;
+pub use ode::choices::{Adjoint, Control, Controller, GradientCheck, Solver, StepSizes, Vjp};
 pub use ode::error::SolveError;
-pub use ode::options::{
-    Adjoint, Control, Controller, GradientCheck, SolveOptions, Solver, StepSizes, Vjp,
-};
+pub use ode::options::SolveOptions;
 pub use ode::output::dense_output::DenseOutput;
 pub use ode::output::events::Event;
 pub use ode::stats::Stats;

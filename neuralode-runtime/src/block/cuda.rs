@@ -38,8 +38,9 @@ use neuralode_core::{
     kernel::{rows::RowScalar, TileField},
     ode::{
         adjoint::gradient_error::{check_limit, kink_factor, least, SUSPICIOUS},
+        choices::{Adjoint, GradientCheck, StepSizes},
         error::SolveError,
-        options::{Adjoint, GradientCheck, SolveOptions, StepSizes},
+        options::SolveOptions,
         stats::Stats,
     },
 };

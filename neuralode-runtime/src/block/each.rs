@@ -4,8 +4,11 @@
 
 use crate::block::solving::{Outcome, PullBack, Solve, Solving};
 use neuralode_core::ode::{
-    adjoint::Cotangent, error::SolveError, field::Differentiable, options::SolveOptions,
-    state::State, stats::Stats,
+    error::SolveError,
+    field::{back::Cotangent, Differentiable},
+    options::SolveOptions,
+    state::State,
+    stats::Stats,
 };
 
 /// The outcomes of all samples.

@@ -16,7 +16,7 @@ use crate::{
 };
 use neuralode_core::{
     kernel::TileField,
-    ode::{error::SolveError, options::StepSizes, stats::Stats},
+    ode::{choices::StepSizes, error::SolveError, stats::Stats},
 };
 
 /// A vector field whose layers have state ([`crate::layer::Layer`]). The macro implements it.

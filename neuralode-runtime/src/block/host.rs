@@ -34,11 +34,10 @@ use neuralode_core::{
     },
     kernel::{field::Generated, TileField},
     ode::{
-        adjoint::Cotangent,
+        choices::{Adjoint, Control, StepSizes},
         error::SolveError,
-        field::Differentiable,
+        field::{back::Cotangent, Differentiable},
         method::{WithTableau, TSIT5},
-        options::{Adjoint, Control, StepSizes},
         state::State,
         stats::Stats,
     },

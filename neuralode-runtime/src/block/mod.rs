@@ -23,11 +23,7 @@ use crate::{
 use neuralode_core::{
     device::{FieldSource, Precision, Program},
     kernel::TileField,
-    ode::{
-        error::SolveError,
-        options::{SolveOptions, Vjp},
-        stats::Stats,
-    },
+    ode::{choices::Vjp, error::SolveError, options::SolveOptions, stats::Stats},
 };
 
 use saved::{At, End, Saved};
@@ -40,7 +36,7 @@ pub use frozen::{Frozen, StatefulField};
 /// adjoint named in the options becomes one operation on the tape.
 ///
 /// # Shapes
-/// `(B, N)` to `(B, N)`. One step size serves the whole batch, or every sample has its own: [`neuralode_core::ode::options::StepSizes`]; then statistics are sums
+/// `(B, N)` to `(B, N)`. One step size serves the whole batch, or every sample has its own: [`neuralode_core::ode::choices::StepSizes`]; then statistics are sums
 /// over the samples.
 ///
 /// # Examples

@@ -19,8 +19,11 @@ use crate::{
 use neuralode_core::{
     engine::erased::{AnyField, AnyState},
     ode::{
-        adjoint::Cotangent, error::SolveError, field::Differentiable, options::StepSizes,
-        state::State, stats::Stats,
+        choices::StepSizes,
+        error::SolveError,
+        field::{back::Cotangent, Differentiable},
+        state::State,
+        stats::Stats,
     },
 };
 

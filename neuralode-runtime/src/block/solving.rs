@@ -7,9 +7,9 @@
 use neuralode_core::{
     engine::{erased::AnyField, tiles::erased::Erased},
     ode::{
-        adjoint::{Cotangent, Kept, Pullback},
+        adjoint::{Kept, Pullback},
         error::SolveError,
-        field::{Differentiable, VectorField},
+        field::{back::Cotangent, Differentiable, VectorField},
         method::{ButcherTableau, WithTableau},
         options::SolveOptions,
         output::saved_points::solve_at,

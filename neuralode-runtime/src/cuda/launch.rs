@@ -22,9 +22,10 @@ use crate::cuda::layout::{
 use neuralode_core::{
     device::{Precision, Program},
     ode::{
+        choices::{Control, Controller, StepSizes},
         error::{Quantity, SolveError},
         method::{ButcherTableau, WithTableau},
-        options::{Control, Controller, SolveOptions, StepSizes},
+        options::SolveOptions,
         resolution::resolution,
         stats::Stats,
         stiffness::{is_stiff, stable_up_to},

@@ -4,8 +4,9 @@
 use cudarc::driver::DeviceRepr;
 
 use neuralode_core::ode::{
+    choices::{Control, Controller, StepSizes},
     method::{ButcherTableau, WithTableau},
-    options::{Control, Controller, SolveOptions, StepSizes},
+    options::SolveOptions,
 };
 
 /// `Share`: whose a step size is.

@@ -11,9 +11,10 @@ use neuralode_core::{
     ode::{
         error::Quantity,
         method::{ButcherTableau, WithTableau, BOSH3, DOPRI8, TSIT5},
-        output::{events::Event, trajectory::Recorder},
+        output::events::Event,
         solve::solve,
         step::Step,
+        trajectory::Recorder,
         Ended, SaveAt, Solution, Solve,
     },
     Adjoint, Controller, FnField, SolveError, SolveOptions, Solver,

@@ -23,12 +23,13 @@ use crate::{
     ode::{
         adjoint::{
             gradient_error::{check_limit, full, least, together, Gradient},
-            scale, Cotangent,
+            scale,
         },
+        choices::Control,
         error::{Quantity, SolveError},
-        field::{Differentiable, VectorField},
+        field::{back::Cotangent, Differentiable, VectorField},
         method::{ButcherTableau, TableauView},
-        options::{Control, SolveOptions},
+        options::SolveOptions,
         state::State,
         stats::Stats,
     },

@@ -8,13 +8,11 @@ use crate::{
     engine::tiles::state::Params,
     kernel::field::{Generated, TileField},
     ode::{
-        adjoint::{
-            by_step,
-            gradient_error::{StepNorms, WalkBack},
-            Cotangent,
-        },
         error::SolveError,
-        field::{Differentiable, VectorField},
+        field::{
+            back::{by_step, Cotangent, StepNorms, WalkBack},
+            Differentiable, VectorField,
+        },
         method::ButcherTableau,
         options::Tolerances,
         state::{exact_square_sum, random_sign, worst_of, Scaled, State},

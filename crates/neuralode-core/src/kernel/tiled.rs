@@ -9,14 +9,13 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::{
-    engine::tiles::pullback::group_size,
     kernel::{
         layer::{Records, Rows, TileLayer},
         tile::{carve, Row, Sums},
     },
     simd::{
         isa::{dispatch, Compiled},
-        parallel,
+        parallel::{self, tiles_of_group},
         real::Real,
     },
 };
@@ -165,7 +164,7 @@ pub fn backward<K, E, const I: usize, const O: usize, const L: usize>(
         }
         sums
     };
-    let group = group_size(tiles).max(1) * L;
+    let group = tiles_of_group(tiles).max(1) * L;
     let threads = parallel::threads(K::PRODUCTS.saturating_mul(3 * samples), tiles);
     let sums: Vec<Vec<Sums<E>>> = if threads < 2 {
         let values = x.chunks(group * I).zip(y.chunks(group * O));

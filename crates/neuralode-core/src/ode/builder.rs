@@ -17,13 +17,13 @@ use crate::ode::{
         dense_output::DenseOutput,
         events::{Event, Occurrence, Watch},
         saved_points::SavedPoints,
-        trajectory::Recorder,
     },
     resolution::{resolution, within},
     solve::{run, Halt, Observer},
     state::State,
     stats::Stats,
     step::Step,
+    trajectory::Recorder,
 };
 
 pub use crate::ode::solve::StepInfo;

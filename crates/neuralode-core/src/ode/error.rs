@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::ode::options::{Adjoint, Controller};
+use crate::ode::choices::{Adjoint, Controller};
 
 /// The quantity in which a solve met a number that is not finite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,14 +162,14 @@ pub enum SolveError {
         /// The controller that was asked for.
         controller: Controller,
     },
-    /// Steps that suit gradients ([`crate::ode::options::Control::Gradients`]) of a state that makes no random tangent.
+    /// Steps that suit gradients ([`crate::ode::choices::Control::Gradients`]) of a state that makes no random tangent.
     NoTangent,
     /// Steps that suit gradients where the solution alone can choose them.
     SolutionControlOnly {
         /// What has steps for the solution alone.
         what: &'static str,
     },
-    /// Step sizes for each sample ([`crate::ode::options::StepSizes::PerSample`]) where there is one for the whole batch.
+    /// Step sizes for each sample ([`crate::ode::choices::StepSizes::PerSample`]) where there is one for the whole batch.
     SharedStepsOnly {
         /// What has one step size for the batch.
         what: &'static str,

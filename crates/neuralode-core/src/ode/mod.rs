@@ -2,6 +2,7 @@
 
 pub mod adjoint;
 pub(crate) mod builder;
+pub mod choices;
 pub mod control;
 pub mod error;
 pub mod field;
@@ -18,7 +19,7 @@ pub mod stepper;
 #[doc(hidden)]
 pub mod stiffness;
 pub(crate) mod stops;
-pub(crate) mod tangent_control;
 pub mod tangents;
+pub mod trajectory;
 
 pub use builder::{Ended, Failure, SaveAt, Solution, Solve, StepInfo};

@@ -36,7 +36,7 @@ pub trait State: Clone + 'static {
     }
 
     /// Independent samples of a batch, which could have step sizes of their own
-    /// ([`StepSizes::PerSample`](crate::ode::options::StepSizes::PerSample)). The default is one.
+    /// ([`StepSizes::PerSample`](crate::ode::choices::StepSizes::PerSample)). The default is one.
     fn samples(&self) -> usize {
         1
     }

@@ -99,7 +99,7 @@ pub(crate) fn is_stiff(decay: f64, limit: f64, (t, t1): (f64, f64), h: f64, step
 #[cfg(test)]
 mod tests {
     use super::stable_up_to;
-    use crate::ode::options::Solver;
+    use crate::ode::choices::Solver;
 
     #[test]
     fn the_real_stability_limits_are_those_of_the_books() {

@@ -47,3 +47,13 @@ fn share(work: usize, per_thread: usize, parts: usize) -> usize {
 pub(crate) fn first_half(parts: usize, threads: usize) -> usize {
     parts * (threads / 2) / threads.max(1)
 }
+
+/// Most groups of tiles.
+const GROUPS: usize = 16;
+/// Fewest tiles of a group, but for the last.
+const PER_GROUP: usize = 2;
+
+/// Tiles per group, given all of them.
+pub(crate) fn tiles_of_group(tiles: usize) -> usize {
+    tiles.div_ceil(GROUPS).max(PER_GROUP)
+}

@@ -2,9 +2,7 @@
 
 use crate::{
     ode::{
-        control::Law,
-        method::TableauView,
-        options::{Controller, SolveOptions},
+        choices::Controller, control::Law, method::TableauView, options::SolveOptions,
         resolution::Reach,
     },
     simd::real::Real,

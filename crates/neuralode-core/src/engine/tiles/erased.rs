@@ -11,13 +11,11 @@ use crate::{
     },
     kernel::{field::TileVjp, Row},
     ode::{
-        adjoint::{
-            discrete,
-            gradient_error::{StepNorms, WalkBack},
-            Cotangent, Part,
-        },
         error::SolveError,
-        field::{Differentiable, VectorField},
+        field::{
+            back::{self, Cotangent, Part, StepNorms, WalkBack},
+            Differentiable, VectorField,
+        },
         method::ButcherTableau,
         options::Tolerances,
         step::{Attempt, Step},
@@ -185,7 +183,7 @@ impl<E: Real, const L: usize> Differentiable for Erased<E, L> {
                     .engine
                     .pull_back(&plan, lambda, theta_bar, &mut back.norms))
             }
-            None => discrete::pull_back_steps(self, tableau, steps, cotangents, back),
+            None => back::pull_back_steps(self, tableau, steps, cotangents, back),
         }
     }
 }

@@ -20,13 +20,11 @@ use crate::{
         tile::Row,
     },
     ode::{
-        adjoint::{
-            discrete,
-            gradient_error::{StepNorms, WalkBack},
-            Cotangent, Part,
-        },
         error::SolveError,
-        field::{Differentiable, Pushforward, VectorField},
+        field::{
+            back::{self, Cotangent, Part, StepNorms, WalkBack},
+            Differentiable, Pushforward, VectorField,
+        },
         method::ButcherTableau,
         options::Tolerances,
         step::{Attempt, Step},
@@ -313,7 +311,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
                 let (lambda, theta_bar) = (back.lambda.rows_mut(), &mut back.theta_bar.0);
                 Ok(self.pull_back(&plan, lambda, theta_bar, &mut back.norms))
             }
-            None => discrete::pull_back_steps(self, tableau, steps, cotangents, back),
+            None => back::pull_back_steps(self, tableau, steps, cotangents, back),
         }
     }
 }

@@ -21,22 +21,12 @@ use crate::{
         tile::{carve, Row, Sums, Tile},
     },
     ode::{
-        adjoint::{by_step, gradient_error::StepNorms, Cotangent, Part},
+        field::back::{by_step, Cotangent, Part, StepNorms},
         method::ButcherTableau,
         step::Step,
     },
     simd::{isa::dispatch, parallel, pool, real::Real},
 };
-
-/// Most groups of tiles.
-const GROUPS: usize = 16;
-/// Fewest tiles of a group, but for the last.
-const PER_GROUP: usize = 2;
-
-/// Tiles per group, given all of them.
-pub(crate) fn group_size(tiles: usize) -> usize {
-    tiles.div_ceil(GROUPS).max(PER_GROUP)
-}
 
 /// Sums and scratch space of one group.
 pub(crate) struct Group<E: Real, const L: usize> {
@@ -67,7 +57,7 @@ fn prepare<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     products: usize,
     rows: usize,
 ) {
-    let size = group_size(tiles).max(1);
+    let size = parallel::tiles_of_group(tiles).max(1);
     let count = tiles.div_ceil(size);
     groups.truncate(count);
     groups.resize_with(count, Group::empty);
@@ -180,7 +170,7 @@ pub(crate) fn vjp<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     groups: &mut Vec<Group<E, L>>,
 ) {
     prepare(groups, field, y.len(), 1, 0);
-    let size = group_size(y.len());
+    let size = parallel::tiles_of_group(y.len());
     let threads = parallel::threads(3 * field.products() * y.len() * L, groups.len());
     vjp_groups(arch, field, t, (y, c), y_bar, groups, (size, threads));
     theta_bar.fill(E::default());
@@ -439,7 +429,7 @@ pub(crate) fn pull_back_steps<G: TileVjp<E, N, L>, E: Real, const N: usize, cons
         let rows = (1 + plan.stages) * N;
         prepare(groups, field, lambda.len(), usize::MAX, rows);
     }
-    let size = group_size(lambda.len());
+    let size = parallel::tiles_of_group(lambda.len());
     let work = 3 * field.products() * lambda.len() * L * products;
     let threads = parallel::threads(work, groups.len());
     pull_back_groups(arch, field, plan, (0, lambda), groups, (size, threads));

@@ -23,7 +23,7 @@
 //! [`gradient_error_max`](crate::ode::options::SolveOptions::gradient_error_max) the pass ends in an error. The steps are
 //! an answer of the solver to a problem that the forward solve did not have, so that a backward solve may also fail
 //! with [`SolveError::MaxSteps`] or [`SolveError::NonFinite`]. Where memory is what lacks,
-//! [`Adjoint::Checkpointed`](crate::ode::options::Adjoint::Checkpointed) gives the exact gradient of the steps within a budget.
+//! [`Adjoint::Checkpointed`](crate::ode::choices::Adjoint::Checkpointed) gives the exact gradient of the steps within a budget.
 //!
 //! # Cost
 //! `2 + (s - 1) * (accepted + rejected)` products, and as many calls of the field, per interval between saved points
@@ -42,12 +42,13 @@ use crate::ode::{
     adjoint::{
         gradient_error::{judge, kink_factor},
         reverse::{solve_back, start, Along, At, Reverse},
-        second_look, Continuous, Cotangent, Pullback,
+        second_look, Continuous, Pullback,
     },
+    choices::{Control, Controller},
     error::SolveError,
-    field::Differentiable,
+    field::{back::Cotangent, Differentiable},
     method::ButcherTableau,
-    options::{Control, Controller, SolveOptions, Tolerances},
+    options::{SolveOptions, Tolerances},
     output::saved_points::solve_at,
     state::{larger, State},
 };

@@ -25,18 +25,18 @@
 //! Comput. 32 (2010) 836-854, doi:10.1137/080742439, for numbers of steps that are not known in advance.
 
 use crate::ode::{
-    adjoint::{
-        discrete::{Steps, Window},
-        Cotangent, Part,
-    },
+    adjoint::discrete::{Steps, Window},
     error::SolveError,
-    field::Differentiable,
+    field::{
+        back::{Cotangent, Part},
+        Differentiable,
+    },
     method::ButcherTableau,
     options::{SolveOptions, Tolerances},
-    output::trajectory::{Recorder, Trajectory},
     state::State,
     step::Step,
     stepper::ExplicitRk,
+    trajectory::{Recorder, Trajectory},
 };
 
 /// Time and size of a step.

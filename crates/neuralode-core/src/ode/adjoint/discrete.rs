@@ -33,20 +33,20 @@
 use crate::{
     ode::{
         adjoint::{
-            add_values, by_step,
-            gradient_error::{
-                full, judge, least, together, wants_full, QuickWalk, StepNorms, WalkBack,
-            },
-            Cotangent, Part, Pullback,
+            gradient_error::{full, judge, least, together, wants_full, QuickWalk},
+            Pullback,
         },
         error::SolveError,
-        field::Differentiable,
+        field::{
+            back::{add_values, Cotangent, Part, StepNorms, WalkBack},
+            Differentiable,
+        },
         method::ButcherTableau,
         options::SolveOptions,
-        output::trajectory::Trajectory,
         state::State,
         stats::Stats,
-        step::{weighted, Step},
+        step::Step,
+        trajectory::Trajectory,
     },
     simd::pool,
 };
@@ -196,102 +196,4 @@ fn lambda_at_end<Y: State>(
         (None, Some(any)) => any.value.zeros_like(),
         (None, None) => Err(SolveError::NoTimes),
     }
-}
-
-/// Takes `back.lambda`, the cotangent of the state after the last of `steps`, to that of the state before the
-/// first, and adds the parameters' to `back.theta_bar`; written against [`Differentiable::vjp`], for any field.
-/// See [`Differentiable::pull_back_steps`] for the contract.
-///
-/// # Errors
-/// Those of the field's products, and [`SolveError::Device`].
-pub fn pull_back_steps<F: Differentiable + ?Sized, const S: usize>(
-    field: &mut F,
-    tableau: &ButcherTableau<S>,
-    steps: &[Step<F::State, [F::State; S]>],
-    cotangents: &[Cotangent<F::State>],
-    back: &mut WalkBack<F::State, F::Params>,
-) -> Result<usize, SolveError> {
-    let WalkBack {
-        lambda,
-        theta_bar,
-        norms,
-    } = back;
-    let zero = lambda.zeros_like()?;
-    let mut theta_stage = theta_bar.clone();
-    let mut argument = zero.clone();
-    let mut k_bar = zero.clone();
-    let mut y_bars: [F::State; S] = core::array::from_fn(|_| zero.clone());
-    let mut vjps = 0;
-
-    let parts = by_step(steps, cotangents);
-    for (step, cotangents) in steps.iter().zip(parts).rev() {
-        let ends = cotangents.partition_point(|cotangent| step.theta(cotangent.t) < 1.0);
-        let (inside, at_end) = cotangents.split_at(ends);
-        add_values(at_end, lambda)?;
-        let dense: Vec<([f64; S], &F::State)> = inside
-            .iter()
-            .map(|saved| (tableau.dense_weights(step.theta(saved.t)), &saved.value))
-            .collect();
-        // Stages whose cotangent is not zero by construction.
-        let mut live = [false; S];
-        for i in (0..S).rev() {
-            let (_, later) = y_bars.split_at(i + 1);
-            let later: [(f64, bool, Option<&F::State>); S] = core::array::from_fn(|j| {
-                let y_bar = (j > i).then(|| later.get(j - i - 1)).flatten();
-                (tableau.a[j][i], live[j], y_bar)
-            });
-            let through_stages = later
-                .iter()
-                .filter(|(a, live, _)| *live && *a != 0.0)
-                .filter_map(|(a, _, y_bar)| y_bar.map(|y_bar| (step.h * a, y_bar)));
-            let through_points = dense
-                .iter()
-                .map(|(weights, value)| (step.h * weights[i], *value))
-                .filter(|(weight, _)| *weight != 0.0);
-            let through_end = (tableau.b[i] != 0.0).then_some((step.h * tableau.b[i], &*lambda));
-            let terms = through_end
-                .into_iter()
-                .chain(through_stages)
-                .chain(through_points);
-            live[i] = terms.clone().next().is_some();
-            if !live[i] {
-                continue;
-            }
-            zero.combine_into(terms, &mut k_bar)?;
-            step.y.combine_into(
-                weighted(step.h, &tableau.a[i][..i], &step.stages),
-                &mut argument,
-            )?;
-            let t = step.h.mul_add(tableau.c[i], step.t);
-            let (y_bar, theta_stage) = (&mut y_bars[i], &mut theta_stage);
-            field.vjp(t, &argument, &k_bar, y_bar, theta_stage)?;
-            vjps += 1;
-            let sum = theta_bar.clone();
-            sum.combine_into([(1.0, &*theta_stage)].into_iter(), theta_bar)?;
-        }
-        let stages = y_bars.iter().zip(live).filter(|(_, live)| *live);
-        let points = dense.iter().map(|(_, value)| (1.0, *value));
-        let before = lambda.clone();
-        before.combine_into(stages.map(|(y_bar, _)| (1.0, y_bar)).chain(points), lambda)?;
-        // The first stage is the last one on the way back: its cotangent is still there.
-        let mut of_step = StepNorms::new(step.t, step.h);
-        if live[0] {
-            of_step.first = [square(&k_bar)?, square(&y_bars[0])?];
-        }
-        let weights = tableau.signs.weights.iter().zip(&y_bars).zip(live);
-        let weighed = weights
-            .filter(|((weight, _), live)| *live && **weight != 0.0)
-            .map(|((weight, y_bar), _)| (*weight, y_bar));
-        zero.combine_into(weighed, &mut argument)?;
-        of_step.error = square(&argument)?;
-        of_step.lambda = square(lambda)?;
-        norms.push(of_step);
-    }
-    Ok(vjps)
-}
-
-/// The square of the norm.
-fn square<Y: State>(x: &Y) -> Result<f64, SolveError> {
-    let norm = x.norm()?;
-    Ok(norm * norm)
 }

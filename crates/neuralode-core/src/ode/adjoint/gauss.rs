@@ -33,15 +33,15 @@ use crate::ode::{
     adjoint::{
         integral::{Integral, Integrand, Rule},
         reverse::{solve_back, start, Along, At, Reverse},
-        Continuous, Cotangent, Pullback,
+        Continuous, Pullback,
     },
     error::SolveError,
-    field::Differentiable,
+    field::{back::Cotangent, Differentiable},
     method::ButcherTableau,
     options::SolveOptions,
-    output::trajectory::Trajectory,
     state::State,
     step::Step,
+    trajectory::Trajectory,
 };
 
 /// The integral so far.

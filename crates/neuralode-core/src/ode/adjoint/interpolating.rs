@@ -30,12 +30,12 @@
 use crate::ode::{
     adjoint::{
         reverse::{solve_back, start, Reverse},
-        Continuous, Cotangent, Pullback,
+        Continuous, Pullback,
     },
     error::SolveError,
-    field::Differentiable,
+    field::{back::Cotangent, Differentiable},
     options::SolveOptions,
-    output::trajectory::Trajectory,
+    trajectory::Trajectory,
 };
 
 /// `cotangents` is not empty, and in the order of the solve that `options` describe.

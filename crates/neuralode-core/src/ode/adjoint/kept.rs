@@ -2,20 +2,18 @@
 
 use crate::ode::{
     adjoint::{
-        backsolve, checked, discrete, gradient_error::together, pull_back, Checkpoints, Cotangent,
-        Pullback,
+        backsolve, checked, discrete, gradient_error::together, pull_back, Checkpoints, Pullback,
     },
+    choices::Adjoint,
     error::SolveError,
-    field::{Differentiable, VectorField},
+    field::{back::Cotangent, Differentiable, VectorField},
     method::ButcherTableau,
-    options::{Adjoint, SolveOptions},
-    output::{
-        saved_points::solve_at,
-        trajectory::{Recorder, Trajectory},
-    },
+    options::SolveOptions,
+    output::saved_points::solve_at,
     state::State,
     stats::Stats,
     step::Step,
+    trajectory::{Recorder, Trajectory},
 };
 
 /// What the adjoint named in a solve's options needs of the forward solve, and no more.
@@ -115,14 +113,7 @@ impl<Y: State, const S: usize> Recorder<Y, S> for Kept<Y, S> {
 /// # Examples
 /// `dy/dt = theta y`, whose solution at 1 has the derivative `exp(theta)` by `y0` and `y0 exp(theta)` by `theta`:
 /// ```
-/// use neuralode_core::{
-///     ode::{
-///         adjoint::{solve_keeping, Cotangent},
-///         field::{Differentiable, VectorField},
-///         method::TSIT5,
-///     },
-///     Adjoint, SolveError, SolveOptions,
-/// };
+/// use neuralode_core::{Adjoint, SolveError, SolveOptions, ode::{adjoint::solve_keeping, field::{Differentiable, VectorField, back::Cotangent}, method::TSIT5}};
 ///
 /// struct Growth(f64);
 ///

@@ -25,51 +25,25 @@ mod reverse;
 pub(crate) mod scale;
 mod times;
 
+pub use crate::ode::field::back::{Cotangent, Part, WalkBack};
 pub use checkpointed::Checkpoints;
-pub use gradient_error::WalkBack;
 pub use kept::{solve_keeping, Kept};
 pub use times::TimeGradients;
 
 use std::borrow::Cow;
 
 use crate::ode::{
+    choices::{Adjoint, Controller, GradientCheck},
     error::{Quantity, SolveError},
     field::Differentiable,
-    options::{Adjoint, Controller, GradientCheck, SolveOptions},
-    output::trajectory::{Recorder, Trajectory},
+    options::SolveOptions,
     state::{larger, State},
     stats::Stats,
-    step::Step,
     stepper::ExplicitRk,
+    trajectory::{Recorder, Trajectory},
 };
 
 use gradient_error::{cut, judge, kink_factor, relative, together};
-
-/// The cotangent `dL/dy(t)` of the solution at a saved time.
-#[derive(Clone, Debug)]
-pub struct Cotangent<Y> {
-    /// The saved time.
-    pub t: f64,
-    /// `dL/dy(t)`, of the shape of `y`.
-    pub value: Y,
-}
-
-/// The place of some steps of a solve in a walk back over all of them, which begins with the last step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Whether these are the last steps of the solve.
-    pub begins: bool,
-    /// Whether these are the first steps of the solve.
-    pub ends: bool,
-}
-
-impl Part {
-    /// All steps.
-    pub const WHOLE: Self = Self {
-        begins: true,
-        ends: true,
-    };
-}
 
 /// The result of an adjoint.
 #[derive(Clone, Debug)]
@@ -287,34 +261,4 @@ fn check<'c, Y: State>(
         }
     }
     Ok((cotangents, norms))
-}
-
-/// The cotangents that belong to each of `steps`, whose times lie in `(t, t + h]`; both are in the order of
-/// the solve. A time that differs from a step's end by rounding alone belongs to that step, and nothing lies
-/// behind the last one.
-pub fn by_step<'c, Y, Z, K>(
-    steps: &[Step<Z, K>],
-    mut cotangents: &'c [Cotangent<Y>],
-) -> Vec<&'c [Cotangent<Y>]> {
-    let mut parts = Vec::with_capacity(steps.len());
-    for (index, step) in steps.iter().enumerate() {
-        let count = if index + 1 == steps.len() {
-            cotangents.len()
-        } else {
-            cotangents.partition_point(|cotangent| step.theta(cotangent.t) <= 1.0)
-        };
-        let (inside, later) = cotangents.split_at(count);
-        parts.push(inside);
-        cotangents = later;
-    }
-    parts
-}
-
-/// Adds the values of `cotangents` to `lambda`.
-fn add_values<Y: State>(cotangents: &[Cotangent<Y>], lambda: &mut Y) -> Result<(), SolveError> {
-    if cotangents.is_empty() {
-        return Ok(());
-    }
-    let values = cotangents.iter().map(|cotangent| (1.0, &cotangent.value));
-    lambda.clone().combine_into(values, lambda)
 }

@@ -33,14 +33,14 @@ use crate::ode::{
     adjoint::{
         integral::{Integral, Integrand, RULE_15},
         reverse::{solve_back, start, Along, At, Reverse},
-        Continuous, Cotangent, Pullback,
+        Continuous, Pullback,
     },
     error::SolveError,
-    field::Differentiable,
+    field::{back::Cotangent, Differentiable},
     options::SolveOptions,
-    output::trajectory::{Recorder, Trajectory},
     state::Augmented,
     step::Step,
+    trajectory::{Recorder, Trajectory},
 };
 
 pub use crate::ode::adjoint::integral::PIECES;

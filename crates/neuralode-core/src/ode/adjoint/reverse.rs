@@ -24,16 +24,18 @@
 use core::ops::ControlFlow;
 
 use crate::ode::{
-    adjoint::{add_values, Cotangent},
     error::SolveError,
-    field::{Differentiable, VectorField},
+    field::{
+        back::{add_values, Cotangent},
+        Differentiable, VectorField,
+    },
     method::ButcherTableau,
     options::SolveOptions,
-    output::trajectory::Trajectory,
     solve::{run, Halt, Observer, StepInfo},
     state::{larger, Augmented, Sizes, State},
     stats::Stats,
     step::Step,
+    trajectory::Trajectory,
 };
 
 /// Errors of one tolerance in every step that grow by more than this together are worth a second look. `docs/numerics.md` has

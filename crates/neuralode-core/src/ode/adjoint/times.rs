@@ -1,9 +1,9 @@
 //! Gradients of the times of a solve.
 
 use crate::ode::{
-    adjoint::{Cotangent, Pullback},
+    adjoint::Pullback,
     error::SolveError,
-    field::VectorField,
+    field::{back::Cotangent, VectorField},
     state::State,
     stats::Stats,
 };

@@ -5,7 +5,7 @@ mod power;
 
 pub(crate) use initial_step::{first_size, initial_step, larger, probe_size};
 
-use crate::ode::options::Controller;
+use crate::ode::choices::Controller;
 
 use power::Power;
 

@@ -1,9 +1,6 @@
 //! The pair of Bogacki and Shampine of order 3.
 
-use crate::ode::{
-    adjoint::gradient_error::Signs,
-    method::{hermite, lower, ButcherTableau},
-};
+use crate::ode::method::{hermite, lower, signs::Signs, ButcherTableau};
 
 /// Runge-Kutta pair of order 3(2) with four stages, the last of which is the next step's first: three
 /// evaluations per step. For loose tolerances (above about 1e-3).

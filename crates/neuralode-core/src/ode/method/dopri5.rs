@@ -1,9 +1,6 @@
 //! The pair of Dormand and Prince of order 5.
 
-use crate::ode::{
-    adjoint::gradient_error::Signs,
-    method::{continuous, lower, ButcherTableau},
-};
+use crate::ode::method::{continuous, lower, signs::Signs, ButcherTableau};
 
 /// Runge-Kutta pair of order 5(4) with seven stages, the last of which is the next step's first: six
 /// evaluations per step. The method of MATLAB's `ode45` and of `RK45` in `SciPy`.

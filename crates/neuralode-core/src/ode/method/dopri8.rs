@@ -1,9 +1,6 @@
 //! The pair of Prince and Dormand of order 8.
 
-use crate::ode::{
-    adjoint::gradient_error::Signs,
-    method::{continuous, lower, ButcherTableau},
-};
+use crate::ode::method::{continuous, lower, signs::Signs, ButcherTableau};
 
 /// Runge-Kutta pair of order 8(7) with thirteen stages and one more that is the next step's first: thirteen
 /// evaluations per step. For tight tolerances (below about 1e-8) and smooth fields.

@@ -1,12 +1,9 @@
 //! The method of Euler.
 
-use crate::ode::{
-    adjoint::gradient_error::Signs,
-    method::{hermite, lower, ButcherTableau},
-};
+use crate::ode::method::{hermite, lower, signs::Signs, ButcherTableau};
 
 /// Euler's method, of order 1: one evaluation per step. It has no error estimate, so its steps are of a given
-/// size ([`crate::ode::options::Controller::Constant`]); a residual network is one such step per layer.
+/// size ([`crate::ode::choices::Controller::Constant`]); a residual network is one such step per layer.
 ///
 /// The second stage is the next step's first. The interpolant is the cubic through both ends of a step, of
 /// order 1 like the method.

@@ -1,9 +1,6 @@
 //! The method of Heun of order 2.
 
-use crate::ode::{
-    adjoint::gradient_error::Signs,
-    method::{hermite, lower, ButcherTableau},
-};
+use crate::ode::method::{hermite, lower, signs::Signs, ButcherTableau};
 
 /// Heun's method of order 2 (the explicit trapezoidal rule), with Euler's as the embedded one: two evaluations
 /// per step.

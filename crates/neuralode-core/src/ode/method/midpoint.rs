@@ -1,9 +1,6 @@
 //! The explicit midpoint method.
 
-use crate::ode::{
-    adjoint::gradient_error::Signs,
-    method::{hermite, lower, ButcherTableau},
-};
+use crate::ode::method::{hermite, lower, signs::Signs, ButcherTableau};
 
 /// The explicit midpoint method, of order 2, with Euler's as the embedded one: two evaluations per step.
 ///

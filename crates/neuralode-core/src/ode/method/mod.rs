@@ -14,7 +14,7 @@
 //! | [`VERN7`] | 7 | 10 | order 5, of this library | order 6 |
 //! | [`DOPRI8`] | 8 | 13 | order 5, Bogacki and Shampine | order 7 |
 
-use crate::ode::{adjoint::gradient_error::Signs, options::Solver};
+use crate::ode::{choices::Solver, method::signs::Signs};
 
 mod bosh3;
 mod dopri5;
@@ -25,6 +25,7 @@ mod midpoint;
 mod padded;
 mod ralston;
 mod rk4;
+pub mod signs;
 mod tsit5;
 mod vern7;
 mod view;
@@ -295,7 +296,7 @@ impl Solver {
     }
 
     /// Whether the method estimates its error; if not, it takes steps of a given size only
-    /// ([`crate::ode::options::Controller::Constant`]).
+    /// ([`crate::ode::choices::Controller::Constant`]).
     pub fn adaptive(self) -> bool {
         struct Adaptive;
         impl WithTableau for Adaptive {

@@ -1,12 +1,11 @@
 //! Methods with one number of stages in common, so that one piece of compiled code serves them all.
 
 use crate::ode::{
-    adjoint::gradient_error::Signs,
+    choices::Solver,
     method::{
-        ButcherTableau, WithTableau, BOSH3, DOPRI5, DOPRI8, EULER, HEUN, MIDPOINT, RALSTON, RK4,
-        TSIT5, VERN7,
+        signs::Signs, ButcherTableau, WithTableau, BOSH3, DOPRI5, DOPRI8, EULER, HEUN, MIDPOINT,
+        RALSTON, RK4, TSIT5, VERN7,
     },
-    options::Solver,
 };
 
 /// A method with `$stages` stages, of which those that it does not have stand before its last.

@@ -1,9 +1,6 @@
 //! The method of Ralston of order 2.
 
-use crate::ode::{
-    adjoint::gradient_error::Signs,
-    method::{hermite, lower, ButcherTableau},
-};
+use crate::ode::method::{hermite, lower, signs::Signs, ButcherTableau};
 
 /// Ralston's method of order 2, the one with the smallest bound of the local error, with Euler's as the embedded
 /// one: two evaluations per step.

@@ -1,12 +1,9 @@
 //! The classical method of order 4.
 
-use crate::ode::{
-    adjoint::gradient_error::Signs,
-    method::{hermite, lower, ButcherTableau},
-};
+use crate::ode::method::{hermite, lower, signs::Signs, ButcherTableau};
 
 /// The classical Runge-Kutta method of order 4: four evaluations per step. It has no error estimate, so its
-/// steps are of a given size ([`crate::ode::options::Controller::Constant`]).
+/// steps are of a given size ([`crate::ode::choices::Controller::Constant`]).
 ///
 /// The fifth stage, at the new state, is the next step's first. The interpolant is the cubic through both ends
 /// of a step, of order 3.

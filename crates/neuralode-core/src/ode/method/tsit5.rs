@@ -5,7 +5,7 @@
     reason = "coefficients stand as published"
 )]
 
-use crate::ode::{adjoint::gradient_error::Signs, method::ButcherTableau};
+use crate::ode::method::{signs::Signs, ButcherTableau};
 
 /// Runge-Kutta pair of order 5(4) with seven stages, the last of which is the next step's first, and a
 /// free continuously differentiable interpolant of order 4.

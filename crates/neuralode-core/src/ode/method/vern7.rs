@@ -1,9 +1,6 @@
 //! The method of Verner of order 7.
 
-use crate::ode::{
-    adjoint::gradient_error::Signs,
-    method::{continuous, lower, ButcherTableau},
-};
+use crate::ode::method::{continuous, lower, signs::Signs, ButcherTableau};
 
 /// Runge-Kutta pair of order 7(6): the "most efficient" one of Verner, ten stages and one more that is the next
 /// step's first, so ten evaluations per step. Tight tolerances at a lower price per step than

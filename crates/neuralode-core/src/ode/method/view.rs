@@ -1,9 +1,8 @@
 //! A tableau as slices, for code that is compiled once for all numbers of stages.
 
 use crate::ode::{
-    adjoint::gradient_error::Signs,
-    method::{ButcherTableau, WithTableau},
-    options::Solver,
+    choices::Solver,
+    method::{signs::Signs, ButcherTableau, WithTableau},
 };
 
 /// [`ButcherTableau`] with its number of stages known at run time.

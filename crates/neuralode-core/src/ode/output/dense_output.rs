@@ -7,7 +7,7 @@ use crate::ode::{
     step::{finite, nearest, weighted, Step},
 };
 
-/// The continuous solution through the accepted steps of a solve: a [`Trajectory`](crate::ode::output::trajectory::Trajectory) for
+/// The continuous solution through the accepted steps of a solve: a [`Trajectory`](crate::ode::trajectory::Trajectory) for
 /// methods of any number of stages, with the same bits. In memory: one state per step and per stage of the method, and
 /// one more per step.
 #[derive(Clone, Debug)]

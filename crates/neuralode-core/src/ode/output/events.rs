@@ -3,8 +3,8 @@
 use core::fmt;
 
 use crate::ode::{
-    adjoint::Cotangent,
     error::{Quantity, SolveError},
+    field::back::Cotangent,
     method::ButcherTableau,
     output::crossing::crossing,
     state::State,
@@ -159,16 +159,7 @@ impl<Y: State> Occurrence<Y> {
     /// # Examples
     /// How the time of a stone's fall, `sqrt(2 h / g)` from the height `h`, changes with that height:
     /// ```
-    /// use neuralode_core::{
-    ///     ode::{
-    ///         adjoint::Cotangent,
-    ///         field::{Differentiable, VectorField},
-    ///         method::TSIT5,
-    ///         output::events::Event,
-    ///         Solve,
-    ///     },
-    ///     SolveError, SolveOptions,
-    /// };
+    /// use neuralode_core::{SolveError, SolveOptions, ode::{Solve, field::{Differentiable, VectorField, back::Cotangent}, method::TSIT5, output::events::Event}};
     ///
     /// /// Height and speed under gravity, the parameter.
     /// struct Fall(f64);

@@ -4,4 +4,3 @@ pub(crate) mod crossing;
 pub mod dense_output;
 pub mod events;
 pub mod saved_points;
-pub mod trajectory;

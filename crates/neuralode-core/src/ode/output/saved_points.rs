@@ -5,12 +5,12 @@ use crate::ode::{
     field::VectorField,
     method::ButcherTableau,
     options::SolveOptions,
-    output::trajectory::Recorder,
     resolution::within,
     solve::solve_observed,
     state::State,
     stats::Stats,
     step::{finite, weighted, Step},
+    trajectory::Recorder,
 };
 
 /// Solves like [`solve`](crate::ode::solve::solve) and returns the solution at `times`, with what the solve cost.

@@ -1,9 +1,11 @@
 //! The estimate in full: the gradient once more, over the same steps cut in half, or in three.
 
 use crate::ode::{
-    adjoint::{add_values, Cotangent},
     error::SolveError,
-    field::Differentiable,
+    field::{
+        back::{add_values, Cotangent},
+        Differentiable,
+    },
     method::TableauView,
     state::{larger, State},
     stats::Stats,

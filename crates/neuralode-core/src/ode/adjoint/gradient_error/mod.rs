@@ -46,16 +46,15 @@
 
 mod cut;
 mod quick;
-mod signs;
 
 pub(crate) use cut::{cut, full, relative, Gradient};
 pub(crate) use quick::{LaneNorms, Quick, QuickWalk};
-pub use signs::Signs;
 
 use crate::ode::{
     adjoint::Pullback,
+    choices::GradientCheck,
     error::{Quantity, SolveError},
-    options::{GradientCheck, SolveOptions},
+    options::SolveOptions,
     state::State,
 };
 
@@ -71,52 +70,6 @@ pub(crate) const fn kink_factor(kinks: bool) -> f64 {
     } else {
         1.0
     }
-}
-
-/// What a walk back leaves of every step: squares of Euclidean norms, over the whole batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct StepNorms {
-    /// Time at the step's start.
-    pub t: f64,
-    /// Its size, negative backwards in time.
-    pub h: f64,
-    /// Of `sum w_i Ybar_i` with [`Signs::weights`].
-    pub error: f64,
-    /// Of `kbar_1` and `Ybar_1`, the cotangents of the first stage and of its argument.
-    pub first: [f64; 2],
-    /// Of the cotangent of the state at the step's start.
-    pub lambda: f64,
-}
-
-impl StepNorms {
-    /// Those of a step, squares still to be added.
-    pub fn new(t: f64, h: f64) -> Self {
-        Self {
-            t,
-            h,
-            ..Self::default()
-        }
-    }
-
-    /// Adds the squares of another part of the batch.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.error += other.error;
-        self.first[0] += other.first[0];
-        self.first[1] += other.first[1];
-        self.lambda += other.lambda;
-    }
-}
-
-/// A walk back over steps: what it carries along, and what it leaves.
-#[derive(Clone, Debug)]
-pub struct WalkBack<Y, P> {
-    /// The cotangent of the state, first after the last step, then before the first.
-    pub lambda: Y,
-    /// The cotangent of the parameters.
-    pub theta_bar: P,
-    /// One entry per step, in the order of the walk: the last step first.
-    pub norms: Vec<StepNorms>,
 }
 
 /// The root of the sum of the squares of norms.

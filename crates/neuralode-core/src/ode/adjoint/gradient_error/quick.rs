@@ -1,7 +1,9 @@
 //! The cheap estimate, of one walk back or of several side by side.
 
 use crate::ode::{
-    adjoint::gradient_error::{kink_factor, Signs, StepNorms, SUSPICIOUS},
+    adjoint::gradient_error::{kink_factor, SUSPICIOUS},
+    field::back::StepNorms,
+    method::signs::Signs,
     options::SolveOptions,
     state::larger,
 };

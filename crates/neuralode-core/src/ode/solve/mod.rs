@@ -1,14 +1,16 @@
 //! The loop: attempt, judge, accept or shrink. It knows no tableau, no engine and no adjoint.
 
+mod guided;
+
 use core::ops::ControlFlow;
 
 use crate::ode::{
+    choices::{Control, Controller, StepSizes},
     control::{initial_step, StepControl},
     error::{Quantity, SolveError},
     field::VectorField,
     method::ButcherTableau,
-    options::{Control, Controller, SolveOptions, StepSizes},
-    output::trajectory::Recorder,
+    options::SolveOptions,
     resolution::{equal_part, resolution, Reach},
     state::State,
     stats::Stats,
@@ -16,7 +18,7 @@ use crate::ode::{
     stepper::ExplicitRk,
     stiffness::{is_stiff, stable_up_to},
     stops::{Legs, Then},
-    tangent_control,
+    trajectory::Recorder,
 };
 
 /// The value of a solve at its end point, and what it cost.
@@ -186,7 +188,7 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
 ) -> Run<F::State> {
     match options.control {
         Control::Gradients { seed } if const { F::GUIDED } && options.is_adaptive() => {
-            tangent_control::run(field, tableau, y0, (options, seed), observer)
+            guided::run(field, tableau, y0, (options, seed), observer)
         }
         _ => run_loop(field, tableau, y0, options, observer),
     }

@@ -1,8 +1,10 @@
 //! The right-hand side of a differential equation, as the solvers see it.
 
+pub mod back;
+
 use crate::ode::{
-    adjoint::{self, gradient_error::WalkBack, Cotangent, Part},
     error::SolveError,
+    field::back::{Cotangent, Part, WalkBack},
     method::ButcherTableau,
     options::Tolerances,
     state::State,
@@ -18,7 +20,7 @@ pub trait VectorField {
     type State: State;
 
     /// Whether solves of this field can take a neighbour of the solution along
-    /// ([`Control::Gradients`](crate::ode::options::Control::Gradients)); without, that code is not compiled.
+    /// ([`Control::Gradients`](crate::ode::choices::Control::Gradients)); without, that code is not compiled.
     #[doc(hidden)]
     const GUIDED: bool = true;
 
@@ -83,11 +85,11 @@ pub trait Differentiable: VectorField {
     /// returns the number of products.
     ///
     /// `cotangents` are those of saved points in these steps, in the order of the solve. Each belongs to the
-    /// step with its time in `(t, t + h]` ([`adjoint::by_step`]); at a step's end it adds to that state's
+    /// step with its time in `(t, t + h]` ([`back::by_step`]); at a step's end it adds to that state's
     /// cotangent, and a time that rounds to the end counts as the end. Points at the very start of a solve
     /// belong to no step: the caller adds them afterwards.
     ///
-    /// The method is the one of [`adjoint::discrete`], step by step through [`Differentiable::vjp`]. An engine
+    /// The method is the one of [`adjoint::discrete`](crate::ode::adjoint::discrete), step by step through [`Differentiable::vjp`]. An engine
     /// overrides it to do the same faster.
     ///
     /// # Errors
@@ -99,7 +101,7 @@ pub trait Differentiable: VectorField {
         cotangents: &[Cotangent<Self::State>],
         back: &mut WalkBack<Self::State, Self::Params>,
     ) -> Result<usize, SolveError> {
-        adjoint::discrete::pull_back_steps(self, tableau, steps, cotangents, back)
+        back::pull_back_steps(self, tableau, steps, cotangents, back)
     }
 
     /// Does a part of what [`Differentiable::pull_back_steps`] does for all steps of a solve, the last steps first:

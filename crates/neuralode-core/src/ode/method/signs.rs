@@ -84,7 +84,7 @@ impl Signs {
     }
 
     /// The error of a step of a linear field whose Jacobian times the step's size is `z`, with or without points inside.
-    pub(super) fn at(&self, z: f64, inside: bool) -> f64 {
+    pub(crate) fn at(&self, z: f64, inside: bool) -> f64 {
         let mut sum = 0.0;
         for k in (0..self.stages).rev() {
             let coefficient = if inside {
@@ -233,8 +233,8 @@ const fn subtract(factor: f64, x: &[f64; STAGES], from: &mut [f64; STAGES]) {
 )]
 mod tests {
     use crate::ode::{
+        choices::Solver,
         method::{ButcherTableau, WithTableau},
-        options::Solver,
     };
 
     use super::{Signs, STAGES};

@@ -1,4 +1,4 @@
-//! Step sizes that suit the solution's derivative too ([`Control::Gradients`](crate::ode::options::Control::Gradients)): a
+//! Step sizes that suit the solution's derivative too ([`Control::Gradients`](crate::ode::choices::Control::Gradients)): a
 //! solution beside the solution.
 //!
 //! Where the solution does not show how fast its derivative moves, a neighbour of it does. The solve takes one along: a
