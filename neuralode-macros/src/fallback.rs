@@ -14,8 +14,7 @@ use crate::{
     codegen::root,
     diag::Diagnostics,
     generics::Generics,
-    model::field_name,
-    stateful::STATEFUL,
+    model::{field_name, stateful::STATEFUL},
 };
 
 /// What the rest of the user's crate may name of a model.

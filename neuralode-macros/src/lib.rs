@@ -33,8 +33,6 @@ mod generics;
 mod lower;
 mod model;
 mod parse;
-mod spatial;
-mod stateful;
 mod suggest;
 #[cfg(test)]
 mod tests;

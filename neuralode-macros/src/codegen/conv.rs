@@ -3,9 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::{
-    model::{Chain, Layer, Model},
+use crate::model::{
     spatial::{any_in, Spatial, SpatialKind, Window},
+    Chain, Layer, Model,
 };
 
 use super::{

@@ -6,8 +6,7 @@ use syn::Ident;
 
 use crate::{
     ast::plain,
-    model::{LayerKind, Model, Ode, Shape, Sizes, StageKind, Steps},
-    stateful::HasState,
+    model::{stateful::HasState, LayerKind, Model, Ode, Shape, Sizes, StageKind, Steps},
 };
 
 use super::{batch_shape, conv, derived, kernel, layers, root, shown, stateful, summary, Storage};

@@ -8,8 +8,10 @@ use syn::{spanned::Spanned, Ident, PathArguments};
 use crate::{
     ast::plain,
     generics::Generics,
-    model::{Chain, Layer, LayerKind, Model, Ode, StageKind},
-    stateful::{has_kernels, HasState, Stateful, StatefulKind},
+    model::{
+        stateful::{has_kernels, HasState, Stateful, StatefulKind},
+        Chain, Layer, LayerKind, Model, Ode, StageKind,
+    },
 };
 
 use super::{

@@ -5,8 +5,7 @@ use quote::quote;
 
 use crate::{
     ast::plain,
-    model::{Model, StageKind},
-    stateful::HasState,
+    model::{stateful::HasState, Model, StageKind},
 };
 
 use super::{layers, root, Storage};

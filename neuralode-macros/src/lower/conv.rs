@@ -8,8 +8,10 @@ use syn::Ident;
 use crate::{
     ast::{digits, Expr, Value},
     check,
-    model::{Feeder, Layer, LayerKind, Shape, Size},
-    spatial::{Spatial, SpatialKind, Window},
+    model::{
+        spatial::{Spatial, SpatialKind, Window},
+        Feeder, Layer, LayerKind, Shape, Size,
+    },
 };
 
 use super::{arguments::Arguments, foreign::listed_widths, words::found, Lowering};

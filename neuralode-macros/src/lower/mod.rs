@@ -19,9 +19,11 @@ use crate::{
     check::{self, Place},
     diag::Diagnostics,
     generics::Generics,
-    model::{Condition, Feeder, LayerKind, Model, Quantity, Shape, Stage, StageKind, Written},
+    model::{
+        stateful::HasState, Condition, Feeder, LayerKind, Model, Quantity, Shape, Stage, StageKind,
+        Written,
+    },
     parse::values::{CLAUSES_HELP, CLAUSES_IN_BRACES},
-    stateful::HasState,
     suggest,
 };
 

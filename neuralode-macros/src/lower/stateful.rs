@@ -6,8 +6,10 @@ use syn::Ident;
 use crate::{
     ast::{Expr, Value},
     check,
-    model::{Layer, LayerKind, Quantity, Shape},
-    stateful::{Stateful, StatefulKind},
+    model::{
+        stateful::{Stateful, StatefulKind},
+        Layer, LayerKind, Quantity, Shape,
+    },
 };
 
 use super::{words::found, Lowering};

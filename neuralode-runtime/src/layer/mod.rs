@@ -6,7 +6,6 @@ mod conv;
 mod dense;
 mod dropout;
 mod features;
-mod fused;
 pub mod init;
 mod norm;
 mod pooling;

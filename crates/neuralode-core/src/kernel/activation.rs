@@ -9,7 +9,6 @@ use crate::{
     kernel::{
         layer::{no_params, Filled, Records, Rows, TileLayer},
         tile::{copy, Row, Sums, Tile},
-        vector,
     },
     simd::{real::Real, special},
 };
@@ -217,6 +216,31 @@ fn scaled_by_derivative<A: TileActivation, S: Simd, E: Real, const N: usize, con
     }
 }
 
+/// `y = A(x)` of one sample, whose features fill the registers.
+#[inline(always)]
+pub(super) fn activate_one<A: TileActivation, S: Simd, E: Real, const N: usize>(
+    x: &[E; N],
+) -> [E; N] {
+    let mut y = *x;
+    for y in &mut y {
+        *y = A::value::<S, E>(*y);
+    }
+    y
+}
+
+/// The same of one sample: multiplies the cotangent `c` by the derivative of `y = A(x)`.
+#[inline(always)]
+pub(super) fn scale_one_by_derivative<A: TileActivation, S: Simd, E: Real, const N: usize>(
+    x: &[E; N],
+    y: &[E; N],
+    mut c: [E; N],
+) -> [E; N] {
+    for n in 0..N {
+        c[n] = c[n] * A::derivative::<S, E>(x[n], y[n]);
+    }
+    c
+}
+
 /// `y = A(x)`, an activation as a layer.
 #[derive(Debug)]
 pub struct ActivationLayer<A>(PhantomData<A>);
@@ -299,7 +323,7 @@ impl<A: TileActivation, const N: usize> TileLayer<N, N> for ActivationLayer<A> {
         _t: f64,
         x: &[E; N],
     ) -> ((), [E; N]) {
-        ((), vector::activate::<A, S, E, N>(x))
+        ((), activate_one::<A, S, E, N>(x))
     }
 
     #[inline(always)]
@@ -313,7 +337,7 @@ impl<A: TileActivation, const N: usize> TileLayer<N, N> for ActivationLayer<A> {
         c: [E; N],
         _theta_bar: &mut [E],
     ) -> [E; N] {
-        vector::scale_by_derivative::<A, S, E, N>(x, y, c)
+        scale_one_by_derivative::<A, S, E, N>(x, y, c)
     }
 
     fn cuda(source: FieldSource) -> Option<FieldSource> {

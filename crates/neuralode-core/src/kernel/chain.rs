@@ -9,7 +9,6 @@ use crate::{
     kernel::{
         layer::{Filled, Records, Rows, TileLayer},
         tile::{add, carve, copy, part, sum, Row, Sums, Tile},
-        vector,
     },
     simd::real::Real,
 };
@@ -331,7 +330,7 @@ impl<A: TileLayer<N, N>, const N: usize> TileLayer<N, N> for ResidualLayer<A> {
         x: &[E; N],
     ) -> (Self::One<E>, [E; N]) {
         let (a, inner) = A::forward_one(simd, params, transposed, t, x);
-        ((a, inner), vector::add(x, inner))
+        ((a, inner), add_one(x, inner))
     }
 
     #[inline(always)]
@@ -346,11 +345,20 @@ impl<A: TileLayer<N, N>, const N: usize> TileLayer<N, N> for ResidualLayer<A> {
         theta_bar: &mut [E],
     ) -> [E; N] {
         let x_bar = A::backward_one(simd, params, transposed, x, a, inner, c, theta_bar);
-        vector::add(&c, x_bar)
+        add_one(&c, x_bar)
     }
 
     fn cuda(source: FieldSource) -> Option<FieldSource> {
         let from = source.layers();
         Some(A::cuda(source)?.join(from))
     }
+}
+
+/// The sum of two samples.
+#[inline(always)]
+fn add_one<E: Real, const N: usize>(a: &[E; N], mut b: [E; N]) -> [E; N] {
+    for (a, b) in a.iter().zip(&mut b) {
+        *b += *a;
+    }
+    b
 }

@@ -25,7 +25,6 @@ pub mod rows;
 pub mod scale;
 pub mod tile;
 pub mod tiled;
-pub(crate) mod vector;
 
 pub use crate::kernel::{
     activation::{ActivationLayer, TileActivation},

@@ -12,6 +12,7 @@
 
 pub(crate) mod awake;
 pub mod buffer;
+mod coefficients;
 pub mod isa;
 pub mod parallel;
 pub mod pool;

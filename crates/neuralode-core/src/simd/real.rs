@@ -13,7 +13,7 @@ use core::{
 
 use pulp::Simd;
 
-use crate::simd::special::Coefficients;
+use crate::simd::coefficients::Coefficients;
 
 /// Whether `a * b + c` is one instruction under `S`; where it is not, it is rounded twice rather than
 /// computed by a library call.

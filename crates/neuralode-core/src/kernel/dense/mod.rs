@@ -2,6 +2,8 @@
 //!
 //! A product keeps a block of accumulators in registers, as many as the multiply-add pipeline needs.
 
+mod one;
+
 use core::marker::PhantomData;
 
 use pulp::Simd;

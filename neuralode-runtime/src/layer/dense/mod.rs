@@ -1,5 +1,7 @@
 //! The affine layer.
 
+mod fused;
+
 use core::{cell::Cell, marker::PhantomData};
 
 use dfdx::{
@@ -11,7 +13,7 @@ use dfdx::{
 
 use crate::{
     layer::{
-        fused::{Fused, Operand},
+        dense::fused::{Fused, Operand},
         init::{self, Fan, Glorot, Initialisation},
         Activation,
     },

@@ -1,14 +1,16 @@
 //! The typed model: what a definition means. Names are resolved and widths inferred; every node keeps the
 //! user's tokens for messages. Both checks and code generation read this and nothing else.
 
+pub(crate) mod spatial;
+pub(crate) mod stateful;
+
 use quote::ToTokens;
 use syn::{Attribute, Ident, Visibility};
 
 use crate::{
     ast::{plain, Derived, Value},
     generics::Generics,
-    spatial::Spatial,
-    stateful::Stateful,
+    model::{spatial::Spatial, stateful::Stateful},
 };
 
 /// A whole model.

@@ -1,44 +1,15 @@
-//! Layers over one sample: the kernels of generated fields where there is no batch to fill the registers.
-//! Features do it instead.
+//! A dense layer of one sample: there is no batch to fill the registers, so features do.
 
 use pulp::Simd;
 
 use crate::{
-    kernel::{activation::TileActivation, dense::DenseParams, tile::WIDTH},
+    kernel::{
+        activation::{activate_one, scale_one_by_derivative, TileActivation},
+        dense::DenseParams,
+        tile::WIDTH,
+    },
     simd::real::Real,
 };
-
-/// `y = A(x)`.
-#[inline(always)]
-pub(crate) fn activate<A: TileActivation, S: Simd, E: Real, const N: usize>(x: &[E; N]) -> [E; N] {
-    let mut y = *x;
-    for y in &mut y {
-        *y = A::value::<S, E>(*y);
-    }
-    y
-}
-
-/// Multiplies the cotangent `c` by the derivative of `y = A(x)`.
-#[inline(always)]
-pub(crate) fn scale_by_derivative<A: TileActivation, S: Simd, E: Real, const N: usize>(
-    x: &[E; N],
-    y: &[E; N],
-    mut c: [E; N],
-) -> [E; N] {
-    for n in 0..N {
-        c[n] = c[n] * A::derivative::<S, E>(x[n], y[n]);
-    }
-    c
-}
-
-/// The sum of two samples.
-#[inline(always)]
-pub(crate) fn add<E: Real, const N: usize>(a: &[E; N], mut b: [E; N]) -> [E; N] {
-    for (a, b) in a.iter().zip(&mut b) {
-        *b += *a;
-    }
-    b
-}
 
 /// `sum(a b)`, in [`WIDTH`] partial sums.
 #[inline(always)]
@@ -86,7 +57,7 @@ impl<E: Real, const I: usize, const O: usize> DenseParams<'_, E, I, O> {
                 *z = dot::<S, E>(row, x) + *bias;
             }
         }
-        let y = activate::<A, S, E, O>(&z);
+        let y = activate_one::<A, S, E, O>(&z);
         (z, y)
     }
 
@@ -101,7 +72,7 @@ impl<E: Real, const I: usize, const O: usize> DenseParams<'_, E, I, O> {
         c: [E; O],
         theta_bar: &mut [E],
     ) -> [E; I] {
-        let c = scale_by_derivative::<A, S, E, O>(z, y, c);
+        let c = scale_one_by_derivative::<A, S, E, O>(z, y, c);
         let mut x_bar = [E::default(); I];
         if const { I >= O } {
             for (c, row) in c.iter().zip(self.weight) {
