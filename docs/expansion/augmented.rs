@@ -241,8 +241,8 @@ const _: () = {
         }
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
         /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
-        pub fn cuda_source(tile: usize) -> Vec<(&'static str, cuda::Program)> {
-            let programs: [(&'static str, Option<cuda::Program>); 1usize] = [
+        pub fn cuda_source(tile: usize) -> Vec<(&'static str, device::Program)> {
+            let programs: [(&'static str, Option<device::Program>); 1usize] = [
                 (
                     "ode",
                     cuda_program::<5, Elem, Dev, __AugmentedOdeField<Elem, Dev>>(tile),

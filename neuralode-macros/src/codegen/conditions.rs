@@ -1,13 +1,17 @@
 //! Conditions on constants, which the compiler evaluates: it reports a failure at the user's token, with
 //! the words of the runtime's `shape` module.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use quote::quote;
 use syn::spanned::Spanned;
 
 use crate::model::{ConditionKind, Model, Quantity};
 
-use super::{options::number, root, size_expression};
+use super::{
+    root,
+    sizes::size_expression,
+    values::{kept, located_at, number},
+};
 
 pub(super) fn generate(model: &Model) -> TokenStream {
     let root = root();
@@ -75,25 +79,4 @@ fn in_domain(quantity: Quantity) -> (TokenStream, TokenStream) {
         Quantity::Momentum => (quote!(#root::is_momentum), quote!(#root::assert_momentum)),
         Quantity::Epsilon => (quote!(#root::is_positive), quote!(#root::assert_epsilon)),
     }
-}
-
-/// Tokens that stay where they are: a number is wrong at one place, whatever is asked of it.
-fn kept(tokens: TokenStream) -> TokenStream {
-    TokenTree::from(Group::new(Delimiter::None, tokens)).into()
-}
-
-/// The same tokens, which resolve as before, at the place to underline, but for what is [`kept`].
-pub(super) fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
-    let locate = |mut token: TokenTree| {
-        if let TokenTree::Group(group) = &token {
-            if group.delimiter() == Delimiter::None {
-                return token;
-            }
-            let inner = located_at(group.stream(), place);
-            token = Group::new(group.delimiter(), inner).into();
-        }
-        token.set_span(token.span().located_at(place));
-        token
-    };
-    tokens.into_iter().map(locate).collect()
 }

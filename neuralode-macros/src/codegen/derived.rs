@@ -1,17 +1,16 @@
 //! Structs that users wrote: how their stages are reached, and that these are of the types that their layers have.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote};
-use syn::{spanned::Spanned, Ident};
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::spanned::Spanned;
 
-use crate::{ast::plain, model::Model};
+use crate::model::Model;
 
-use super::{conditions::located_at, structs::stage_type, Storage};
-
-/// What returns the stage `stage` of a struct that the user wrote.
-pub(super) fn accessor(stage: &Ident) -> Ident {
-    format_ident!("__{}", plain(stage), span = Span::call_site())
-}
+use super::{
+    root,
+    storage::{accessor, stage_type, Storage},
+    values::located_at,
+};
 
 /// `fn __stage(&self) -> &Type`, for every stage. The only place where a type of the user's meets that of the layers: if
 /// they differ, the compiler says so once, at the user's type.
@@ -41,7 +40,7 @@ pub(super) fn copies(model: &Model) -> TokenStream {
     let skipped = model.derived.iter().flat_map(|derived| &derived.skipped);
     let copied = skipped.filter(|skipped| skipped.is_copied);
     let names = copied.map(|skipped| &skipped.name);
-    let root = super::root();
+    let root = root();
     quote!(#(self.#names = #root::Clone::clone(&other.#names);)*)
 }
 

@@ -10,9 +10,9 @@ use crate::{
 };
 
 use super::{
-    conv,
-    layers::{activation_type, epsilon_bits},
+    layer::spatial,
     root,
+    words::{activation_type, epsilon_bits},
 };
 
 /// The name of the kernels of `ode`, as an alias of their type.
@@ -34,12 +34,6 @@ pub(super) fn type_of(name: &Ident, generics: &Generics) -> TokenStream {
         return quote!(#name);
     }
     quote!(#name<#named>)
-}
-
-/// A layer's kernels, and how many features leave it.
-struct Link {
-    kind: TokenStream,
-    width: Size,
 }
 
 /// The kernels of a chain that so many features enter and leave.
@@ -84,11 +78,10 @@ fn nested(links: &[Link]) -> Option<TokenStream> {
     Some(quote!(#root::kernel::Then<#first, #second, #width>))
 }
 
-/// The kernels of one layer.
-struct Kernels {
+/// A layer's kernels, and how many features leave it.
+struct Link {
     kind: TokenStream,
-    /// Whether as many features leave it as enter it, whatever their number.
-    keeps_width: bool,
+    width: Size,
 }
 
 /// The kernels of a layer that so many features enter; `None` if it does nothing to a tile.
@@ -114,7 +107,7 @@ fn kernels(layer: &Layer, entering: &Size) -> Option<Kernels> {
             let epsilon = epsilon_bits(epsilon.as_ref());
             (quote!(#root::kernel::LayerNormLayer<#epsilon>), true)
         }
-        LayerKind::Spatial(spatial) => (conv::kernels(spatial), false),
+        LayerKind::Spatial(spatial) => (spatial::kernels(spatial), false),
         LayerKind::Pow { exponent } => {
             let power = quote!(#root::kernel::Power<#exponent>);
             (quote!(#root::kernel::ActivationLayer<#power>), true)
@@ -124,4 +117,11 @@ fn kernels(layer: &Layer, entering: &Size) -> Option<Kernels> {
         LayerKind::Flatten | LayerKind::Reshape | LayerKind::Stateful(_) => return None,
     };
     Some(Kernels { kind, keeps_width })
+}
+
+/// The kernels of one layer.
+struct Kernels {
+    kind: TokenStream,
+    /// Whether as many features leave it as enter it, whatever their number.
+    keeps_width: bool,
 }

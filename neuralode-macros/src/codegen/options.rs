@@ -1,15 +1,14 @@
 //! The declared options of a block, as an expression.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
-use syn::spanned::Spanned;
 
 use crate::{
-    ast::{digits, Value},
+    ast::Value,
     model::{Adjoint, Control, Controller, Method, Ode, Sizes, Steps},
 };
 
-use super::{conditions::located_at, root, size_value};
+use super::{root, sizes::size_value, values::number};
 
 pub(super) fn expression(ode: &Ode) -> TokenStream {
     let root = root();
@@ -91,22 +90,4 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
             .with_steps(#root::StepSizes::#steps)
             .with_adjoint(#root::Adjoint::#adjoint)
     }}
-}
-
-/// A number as `f64`; integers are allowed in the DSL. Constants must be `f64` themselves, which the compiler says at the
-/// constant, in the same words wherever it stands, and so once.
-pub(super) fn number(value: &Value) -> TokenStream {
-    match value {
-        Value::Number(minus, lit) => {
-            let digits = digits(lit).and_then(|(digits, _)| digits.parse::<f64>().ok());
-            let literal = Literal::f64_unsuffixed(digits.unwrap_or(0.0));
-            quote!(#minus #literal)
-        }
-        Value::Path(path) => {
-            let root = root();
-            let checked = quote!({ #root::check_number(&#path) });
-            located_at(quote!(#root::number::<#checked, _>(#path)), path.span())
-        }
-        Value::Infer(_) => TokenStream::new(),
-    }
 }

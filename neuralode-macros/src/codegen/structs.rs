@@ -10,7 +10,12 @@ use crate::{
     model::{Model, StageKind},
 };
 
-use super::{derived, exported, layers, nest, options, root, stateful, Storage};
+use super::{
+    derived, layer, options, root,
+    sizes::nest,
+    state,
+    storage::{exported, stage_type, Storage},
+};
 
 /// The model and one tuple struct per stage or field with several layers.
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
@@ -36,7 +41,7 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
         .map(|(storage, layers_struct)| {
             let chain = storage.stage.chain();
             let slots = chain.layers.iter().enumerate().map(|(index, layer)| {
-                let kind = layers::storage_type(layer);
+                let kind = layer::storage_type(layer);
                 let text = format!(" Layer {index}.");
                 quote!(#[doc = #text] #visibility #kind)
             });
@@ -87,36 +92,6 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     }
 }
 
-/// The type of a stage.
-pub(super) fn stage_type(storage: &Storage<'_>) -> TokenStream {
-    let root = root();
-    let named = storage.generics.named();
-    match (&storage.stage.kind, &storage.layers_struct) {
-        (StageKind::Ode(_), field) => quote!(#root::NeuralOde<#field<#named Elem, Dev>>),
-        (StageKind::Layers(_), Some(layers_struct)) => quote!(#layers_struct<#named Elem, Dev>),
-        (StageKind::Layers(chain), None) => chain.sole_layer().map_or_else(
-            || nest(chain.layers.iter().map(layers::storage_type).collect()),
-            layers::storage_type,
-        ),
-    }
-}
-
-fn needs_phantom(storage: &Storage<'_>) -> bool {
-    storage
-        .stage
-        .chain()
-        .layers
-        .iter()
-        .all(|layer| !layer.kind.has_parameters())
-}
-
-/// Whether no field of the model mentions its type parameters.
-fn model_needs_phantom(storage: &[Storage<'_>]) -> bool {
-    storage
-        .iter()
-        .all(|storage| storage.layers_struct.is_none() && needs_phantom(storage))
-}
-
 /// `TensorCollection` and what dfdx builds on it.
 pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let root = root();
@@ -129,7 +104,7 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
         let stage = &storage.stage.name;
         match &storage.stage.kind {
             StageKind::Layers(_) if storage.layers_struct.is_none() => {
-                let settings = stateful::settings(storage, &quote!(#stage));
+                let settings = state::settings(storage, &quote!(#stage));
                 with_settings(&quote!(#stage), &quote!(#stage), &settings)
                     .map_or_else(|| quote!(#stage), |built| quote!(#stage: #built))
             }
@@ -168,7 +143,7 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
                 .collect();
             let marker = needs_phantom(storage).then(|| quote!(#root::PhantomData,));
             let build = quote!(#layers_struct(#(#names,)* #marker));
-            let settings = stateful::settings(storage, &quote!(built));
+            let settings = state::settings(storage, &quote!(built));
             let build = with_settings(&build, &quote!(built), &settings).unwrap_or(build);
             collection(
                 layers_struct,
@@ -192,6 +167,15 @@ pub(super) fn collections(model: &Model, storage: &[Storage<'_>]) -> TokenStream
             type Built = #name<#named E2, D2>;
         }
     }
+}
+
+fn needs_phantom(storage: &Storage<'_>) -> bool {
+    storage
+        .stage
+        .chain()
+        .layers
+        .iter()
+        .all(|layer| !layer.kind.has_parameters())
 }
 
 /// The layers `built` under the name `name`, with the declared settings; `None` if there are none.
@@ -243,4 +227,11 @@ fn collection(
             }
         }
     }
+}
+
+/// Whether no field of the model mentions its type parameters.
+fn model_needs_phantom(storage: &[Storage<'_>]) -> bool {
+    storage
+        .iter()
+        .all(|storage| storage.layers_struct.is_none() && needs_phantom(storage))
 }

@@ -8,7 +8,7 @@ use crate::{
     model::{stateful::HasState, Model, StageKind},
 };
 
-use super::{layers, root, Storage};
+use super::{layer, root, storage::Storage};
 
 /// The summary of the model `self`, as an expression.
 pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
@@ -32,10 +32,10 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 .enumerate()
                 .map(move |(index, layer)| {
                     if sole {
-                        return layers::summary(layer, &path, &this);
+                        return layer::summary(layer, &path, &this);
                     }
                     let place = Literal::usize_unsuffixed(index);
-                    layers::summary(layer, &format!("{path}.{index}"), &quote!(#this.#place))
+                    layer::summary(layer, &format!("{path}.{index}"), &quote!(#this.#place))
                 })
                 .collect::<Vec<_>>()
         })

@@ -1,17 +1,22 @@
 //! One layer: its type, its call, its line in the summary.
 
+pub(in crate::codegen) mod spatial;
+pub(in crate::codegen) mod stateful;
+
 use proc_macro2::{Literal, TokenStream};
-use quote::{quote, ToTokens};
+use quote::quote;
 
 use crate::{
-    ast::{digits, Value},
-    model::{Activation, Init, Layer, LayerKind, Size},
+    codegen::{
+        root,
+        sizes::{batch_shape_value, meet, meet_by, nest, nested_places, restate, size_value},
+        words::{activation_type, epsilon_bits, init_argument},
+    },
+    model::{Layer, LayerKind, Size},
 };
 
-use super::{batch_shape_value, conv, nest, nested_places, options, root, size_value, stateful};
-
 /// The type that holds the layer's parameters.
-pub(super) fn storage_type(layer: &Layer) -> TokenStream {
+pub(in crate::codegen) fn storage_type(layer: &Layer) -> TokenStream {
     let root = root();
     match &layer.kind {
         LayerKind::Flatten => quote!(#root::Flatten),
@@ -44,67 +49,13 @@ pub(super) fn storage_type(layer: &Layer) -> TokenStream {
             let (activation, init) = (activation_type(*activation), init_argument(*init));
             quote!(#root::Dense<#input, #output, #activation, Elem, Dev #init>)
         }
-        LayerKind::Spatial(spatial) => conv::storage_type(spatial),
+        LayerKind::Spatial(spatial) => spatial::storage_type(spatial),
         LayerKind::Stateful(stateful) => stateful::storage_type(layer, stateful),
     }
 }
 
-/// The last generic argument of a layer with weights, with a comma before it; none for what is the default.
-pub(super) fn init_argument(init: Init) -> Option<TokenStream> {
-    let root = root();
-    Some(match init {
-        Init::Glorot => return None,
-        Init::Kaiming => quote!(, #root::Kaiming),
-        Init::Dfdx => quote!(, #root::Dfdx),
-        Init::Zeros => quote!(, #root::Zeros),
-        Init::Orthogonal => quote!(, #root::Orthogonal),
-    })
-}
-
-/// The bits of the epsilon of a `LayerNorm` as a constant generic argument.
-pub(super) fn epsilon_bits(epsilon: Option<&Value>) -> TokenStream {
-    let digits = match epsilon {
-        None => None,
-        Some(Value::Number(_, lit)) => digits(lit).map(|(digits, _)| digits.parse::<f64>()),
-        Some(value) => {
-            let number = options::number(value);
-            return quote!({ #number.to_bits() });
-        }
-    };
-    let number = digits.and_then(Result::ok).unwrap_or(1e-5);
-    Literal::u64_unsuffixed(number.to_bits()).into_token_stream()
-}
-
-/// The type of an activation.
-pub(super) fn activation_type(activation: Activation) -> TokenStream {
-    let root = root();
-    match activation {
-        Activation::Identity => quote!(#root::Identity),
-        Activation::Tanh => quote!(#root::Tanh),
-        Activation::Relu => quote!(#root::Relu),
-        Activation::Sigmoid => quote!(#root::Sigmoid),
-        Activation::Sin => quote!(#root::Sin),
-        Activation::LeakyRelu => quote!(#root::LeakyRelu),
-        Activation::Elu => quote!(#root::Elu),
-        Activation::Gelu => quote!(#root::Gelu),
-        Activation::Silu => quote!(#root::Silu),
-        Activation::Softplus => quote!(#root::Softplus),
-    }
-}
-
-/// The places of the layers inside of a residual layer at the place `this`.
-pub(super) fn inner_places(this: &TokenStream, count: usize) -> Vec<TokenStream> {
-    let places = nested_places(count).into_iter();
-    places
-        .map(|path| {
-            let path = path.into_iter().map(Literal::usize_unsuffixed);
-            quote!(#this.0 #(.#path)*)
-        })
-        .collect()
-}
-
 /// `let x = ...;`: applies the layer at the place `this` to `x`, a batch of `batch` samples.
-pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
+pub(in crate::codegen) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
     let root = root();
     match &layer.kind {
         LayerKind::Flatten | LayerKind::Reshape => restate(&quote!(#root::reshape), &layer.output),
@@ -154,14 +105,18 @@ pub(super) fn call(layer: &Layer, this: &TokenStream) -> TokenStream {
             quote!(let x = #root::apply(&#root::Pow::<#exponent>, x)?;)
         }
         LayerKind::Dense { .. } => quote!(let x = #root::apply(&#this, x)?;),
-        LayerKind::Spatial(spatial) => conv::call(layer, spatial, this),
+        LayerKind::Spatial(spatial) => spatial::call(layer, spatial, this),
         LayerKind::Stateful(stateful) => stateful::call(layer, stateful, this),
     }
 }
 
 /// `let x = ...;` for the first layer with parameters of a model, where the tape begins. With
 /// `check` it is a dense one that reads the model's input, and finds out whether that is finite.
-pub(super) fn first_call(layer: &Layer, this: &TokenStream, check: bool) -> TokenStream {
+pub(in crate::codegen) fn first_call(
+    layer: &Layer,
+    this: &TokenStream,
+    check: bool,
+) -> TokenStream {
     let root = root();
     if check && matches!(layer.kind, LayerKind::Dense { .. }) {
         quote!(let x = #root::Entry::dense(entry, &#this, x, true)?;)
@@ -174,37 +129,56 @@ pub(super) fn first_call(layer: &Layer, this: &TokenStream, check: bool) -> Toke
     }
 }
 
-/// Restates the shape of `x` where the widths of two neighbours are equal only by a condition on constants,
-/// so that a failed condition is the only error.
-pub(super) fn meet(produced: &[Size], taken: &[Size]) -> TokenStream {
-    let root = root();
-    meet_by(&quote!(#root::reshape), produced, taken)
-}
-
-/// The same by another function than that for tensors.
-fn meet_by(reshape: &TokenStream, produced: &[Size], taken: &[Size]) -> TokenStream {
-    let sure =
-        produced.len() == taken.len() && produced.iter().zip(taken).all(|(a, b)| a.is_surely(b));
-    if sure {
-        return TokenStream::new();
-    }
-    restate(reshape, taken)
-}
-
-fn restate(reshape: &TokenStream, shape: &[Size]) -> TokenStream {
-    let shape = batch_shape_value(&shape.to_vec());
-    quote!(let x = #reshape(x, #shape)?;)
-}
-
 /// The calls of a layer that comes before the first one with parameters, where that is a dense one that checks the
 /// input; `shape` is the shape before it. It changes the shape of what enters and nothing else.
-pub(super) fn call_before_entry(layer: &Layer, shape: &[Size]) -> TokenStream {
+pub(in crate::codegen) fn call_before_entry(layer: &Layer, shape: &[Size]) -> TokenStream {
     let reshape = quote!(Start::reshape);
     let mut calls = meet_by(&reshape, shape, &layer.input);
     if matches!(layer.kind, LayerKind::Flatten | LayerKind::Reshape) {
         calls.extend(restate(&reshape, &layer.output));
     }
     calls
+}
+
+/// The lines of the summary of the layer at the place `this`: its own, or those of the layers inside.
+pub(in crate::codegen) fn summary(layer: &Layer, path: &str, this: &TokenStream) -> TokenStream {
+    if let LayerKind::Residual(chain) = &layer.kind {
+        let count = chain.layers.len();
+        let places = nested_places(count)
+            .into_iter()
+            .zip(inner_places(this, count));
+        let inner = chain
+            .layers
+            .iter()
+            .zip(places)
+            .map(|(layer, (place, this))| {
+                let place = place
+                    .iter()
+                    .fold(String::new(), |path, index| format!("{path}.{index}"));
+                summary(layer, &format!("{path}.0{place}"), &this)
+            });
+        return inner.collect();
+    }
+    let kind = storage_type(layer);
+    let input = layer.input.iter().map(size_value);
+    let output = layer.output.iter().map(size_value);
+    let parameters = parameters(layer, this);
+    let state = match &layer.kind {
+        LayerKind::Stateful(stateful) => stateful::summary(layer, stateful),
+        _ => TokenStream::new(),
+    };
+    quote!(.layer::<#kind>(#path, &[#(#input),*], &[#(#output),*], #parameters) #state)
+}
+
+/// The places of the layers inside of a residual layer at the place `this`.
+pub(in crate::codegen) fn inner_places(this: &TokenStream, count: usize) -> Vec<TokenStream> {
+    let places = nested_places(count).into_iter();
+    places
+        .map(|path| {
+            let path = path.into_iter().map(Literal::usize_unsuffixed);
+            quote!(#this.0 #(.#path)*)
+        })
+        .collect()
 }
 
 /// Number of trainable scalars of the layer at the place `this`, as an expression.
@@ -235,37 +209,7 @@ fn parameters(layer: &Layer, this: &TokenStream) -> TokenStream {
             let (input, output) = (size_value(input), size_value(output));
             quote!((#input + 1) * #output)
         }
-        LayerKind::Spatial(layer) => conv::parameters(layer),
+        LayerKind::Spatial(layer) => spatial::parameters(layer),
         LayerKind::Stateful(layer) => stateful::parameters(layer, this),
     }
-}
-
-/// The lines of the summary of the layer at the place `this`: its own, or those of the layers inside.
-pub(super) fn summary(layer: &Layer, path: &str, this: &TokenStream) -> TokenStream {
-    if let LayerKind::Residual(chain) = &layer.kind {
-        let count = chain.layers.len();
-        let places = nested_places(count)
-            .into_iter()
-            .zip(inner_places(this, count));
-        let inner = chain
-            .layers
-            .iter()
-            .zip(places)
-            .map(|(layer, (place, this))| {
-                let place = place
-                    .iter()
-                    .fold(String::new(), |path, index| format!("{path}.{index}"));
-                summary(layer, &format!("{path}.0{place}"), &this)
-            });
-        return inner.collect();
-    }
-    let kind = storage_type(layer);
-    let input = layer.input.iter().map(size_value);
-    let output = layer.output.iter().map(size_value);
-    let parameters = parameters(layer, this);
-    let state = match &layer.kind {
-        LayerKind::Stateful(stateful) => stateful::summary(layer, stateful),
-        _ => TokenStream::new(),
-    };
-    quote!(.layer::<#kind>(#path, &[#(#input),*], &[#(#output),*], #parameters) #state)
 }

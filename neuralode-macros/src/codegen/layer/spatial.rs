@@ -3,19 +3,20 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::model::{
-    spatial::{any_in, Spatial, SpatialKind, Window},
-    Chain, Layer, Model,
-};
-
-use super::{
-    batch_shape_value,
-    layers::{activation_type, init_argument},
-    root, size_value,
+use crate::{
+    codegen::{
+        root,
+        sizes::{batch_shape_value, size_value},
+        words::{activation_type, init_argument},
+    },
+    model::{
+        spatial::{Spatial, SpatialKind, Window},
+        Layer,
+    },
 };
 
 /// The type that holds the layer's parameters, if it has any.
-pub(super) fn storage_type(layer: &Spatial) -> TokenStream {
+pub(in crate::codegen) fn storage_type(layer: &Spatial) -> TokenStream {
     let root = root();
     let ((height, width), (lines, columns)) = (layer.from, layer.to);
     let pool = |Window { kernel, stride }: &Window| quote!(<#height, #width, #lines, #columns, #kernel, #stride>);
@@ -49,7 +50,7 @@ pub(super) fn storage_type(layer: &Spatial) -> TokenStream {
 }
 
 /// The type of its kernels over tiles.
-pub(super) fn kernels(layer: &Spatial) -> TokenStream {
+pub(in crate::codegen) fn kernels(layer: &Spatial) -> TokenStream {
     let root = root();
     let ((height, width), (lines, columns)) = (layer.from, layer.to);
     match &layer.kind {
@@ -81,7 +82,11 @@ pub(super) fn kernels(layer: &Spatial) -> TokenStream {
 }
 
 /// `let x = ...;`: applies the layer, which is at the place `this` if it has parameters.
-pub(super) fn call(layer: &Layer, spatial: &Spatial, this: &TokenStream) -> TokenStream {
+pub(in crate::codegen) fn call(
+    layer: &Layer,
+    spatial: &Spatial,
+    this: &TokenStream,
+) -> TokenStream {
     let root = root();
     let (taken, produced) = (layer.taken(), layer.produced());
     let (kernels, shape) = (kernels(spatial), batch_shape_value(&layer.output));
@@ -99,7 +104,7 @@ pub(super) fn call(layer: &Layer, spatial: &Spatial, this: &TokenStream) -> Toke
 }
 
 /// Number of trainable scalars, as an expression.
-pub(super) fn parameters(layer: &Spatial) -> TokenStream {
+pub(in crate::codegen) fn parameters(layer: &Spatial) -> TokenStream {
     let SpatialKind::Conv {
         output,
         window: Window { kernel, .. },
@@ -110,17 +115,4 @@ pub(super) fn parameters(layer: &Spatial) -> TokenStream {
     };
     let (channels, output) = (size_value(&layer.channels), size_value(output));
     quote!((#channels * #kernel * #kernel + 1) * #output)
-}
-
-/// Says before the calls of the layers of a function whether such layers run by kernels, if there are any.
-pub(super) fn by_kernels<'m>(
-    mut chains: impl Iterator<Item = &'m Chain>,
-    value: bool,
-) -> Option<TokenStream> {
-    chains.any(any_in).then(|| quote!(let by_kernels = #value;))
-}
-
-/// The chains of the stages of a model.
-pub(super) fn chains(model: &Model) -> impl Iterator<Item = &Chain> {
-    model.stages.iter().map(crate::model::Stage::chain)
 }
