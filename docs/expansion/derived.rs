@@ -106,7 +106,6 @@ const _: () = {
             x: Tensor<(Batch, Const<8>), Elem, Dev, Tp>,
         ) -> Result<Tensor<(Batch, Const<8>), Elem, Dev, Tp>, SolveError> {
             let (batch, ..) = *HasShape::shape(&x);
-            let _ = (t, batch);
             let x = apply(&self.0, x)?;
             let x = apply(&self.1, x)?;
             Ok(x)
@@ -228,7 +227,6 @@ const _: () = {
             let x = apply(&(*self.__head()).0, x)?;
             let x = apply(&(*self.__head()).1, x)?;
             model_output(&x)?;
-            let _ = (batch, &mut stats);
             Ok((x, stats))
         }
         model_files!(Elem, Dev);
@@ -257,15 +255,9 @@ const _: () = {
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
         /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
         pub fn cuda_source(tile: usize) -> Vec<(&'static str, device::Program)> {
-            let programs: [(&'static str, Option<device::Program>); 1usize] = [
+            cuda_programs([
                 ("flow", cuda_program::<8, Elem, Dev, __DiscFlowField<Elem, Dev>>(tile)),
-            ];
-            Iterator::collect(
-                Iterator::filter_map(
-                    IntoIterator::into_iter(programs),
-                    |(path, program)| Option::map(program, |program| (path, program)),
-                ),
-            )
+            ])
         }
         /// Takes over how another model of this type, of any dtype and device, solves its blocks.
         /// dfdx's conversions return the declared options; this carries changed ones over.
@@ -273,7 +265,6 @@ const _: () = {
             &mut self,
             other: &Disc<E2, D2>,
         ) {
-            let _ = other;
             self.flow.options = Clone::clone(&other.flow.options);
             self.name = Clone::clone(&other.name);
         }

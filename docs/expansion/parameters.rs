@@ -160,7 +160,6 @@ const _: () = {
             x: Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>,
         ) -> Result<Tensor<(Batch, Const<WIDTH>), Elem, Dev, Tp>, SolveError> {
             let (batch, ..) = *HasShape::shape(&x);
-            let _ = (t, batch);
             let x = apply(&self.0, x)?;
             let x = apply(&self.1, x)?;
             Ok(x)
@@ -234,7 +233,6 @@ const _: () = {
             let x = Entry::enter(entry, x);
             let (x, solve) = self.ode.try_forward_with_stats(x)?;
             stats += solve;
-            let _ = (batch, &mut stats);
             Ok((x, stats))
         }
         model_files!(Elem, Dev);
@@ -273,7 +271,7 @@ const _: () = {
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
         /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
         pub fn cuda_source(tile: usize) -> Vec<(&'static str, device::Program)> {
-            let programs: [(&'static str, Option<device::Program>); 1usize] = [
+            cuda_programs([
                 (
                     "ode",
                     cuda_program::<
@@ -283,13 +281,7 @@ const _: () = {
                         __FlowOdeField<WIDTH, HIDDEN, Elem, Dev>,
                     >(tile),
                 ),
-            ];
-            Iterator::collect(
-                Iterator::filter_map(
-                    IntoIterator::into_iter(programs),
-                    |(path, program)| Option::map(program, |program| (path, program)),
-                ),
-            )
+            ])
         }
         /// Takes over how another model of this type, of any dtype and device, solves its blocks.
         /// dfdx's conversions return the declared options; this carries changed ones over.
@@ -297,7 +289,6 @@ const _: () = {
             &mut self,
             other: &Flow<WIDTH, HIDDEN, E2, D2>,
         ) {
-            let _ = other;
             self.ode.options = Clone::clone(&other.ode.options);
         }
         /// A copy on another device, with the same options.

@@ -205,7 +205,6 @@ const _: () = {
             SolveError,
         > {
             let (batch, ..) = *HasShape::shape(&x);
-            let _ = (t, batch);
             let state_0 = &(*state);
             let next_0;
             let x = apply(&self.0, x)?;
@@ -407,7 +406,6 @@ const _: () = {
                 .ode
                 .try_forward_with_state(x, &state.ode, mode)?;
             stats += solve;
-            let _ = (batch, &mut stats);
             Ok((
                 x,
                 NoisyState {
@@ -460,13 +458,7 @@ const _: () = {
         /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
         /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
         pub fn cuda_source(tile: usize) -> Vec<(&'static str, device::Program)> {
-            let programs: [(&'static str, Option<device::Program>); 0usize] = [];
-            Iterator::collect(
-                Iterator::filter_map(
-                    IntoIterator::into_iter(programs),
-                    |(path, program)| Option::map(program, |program| (path, program)),
-                ),
-            )
+            cuda_programs([])
         }
         /// Takes over how another model of this type, of any dtype and device, solves its blocks.
         /// dfdx's conversions return the declared options; this carries changed ones over.
@@ -474,7 +466,6 @@ const _: () = {
             &mut self,
             other: &Noisy<E2, D2>,
         ) {
-            let _ = other;
             self.ode.options = Clone::clone(&other.ode.options);
             self.norm.momentum = other.norm.momentum;
             self.norm.epsilon = other.norm.epsilon;

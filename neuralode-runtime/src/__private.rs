@@ -3,7 +3,6 @@
 pub use core::{
     clone::Clone,
     fmt::Debug,
-    iter::{IntoIterator, Iterator},
     marker::PhantomData,
     option::Option::{self, None, Some},
     result::Result::{self, Err, Ok},
@@ -23,7 +22,9 @@ pub use dfdx::{
 };
 
 pub use crate::{
-    block::{cuda_program, has_kernels, has_kernels_at_state, NeuralOde, StatefulField},
+    block::{
+        cuda_program, cuda_programs, has_kernels, has_kernels_at_state, NeuralOde, StatefulField,
+    },
     check::{model_batch, model_input, model_output},
     domain::{
         assert_atol, assert_coefficient, assert_dt, assert_ends_differ, assert_epsilon,

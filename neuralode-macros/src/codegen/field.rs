@@ -50,7 +50,6 @@ fn stateless(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
                 x: #tensor,
             ) -> #root::Result<#tensor, #root::SolveError> {
                 let (batch, ..) = *#root::HasShape::shape(&x);
-                let _ = (t, batch);
                 #calls
                 #root::Ok(x)
             }
@@ -131,7 +130,6 @@ fn stateful(storage: &Storage<'_>, ode: &Ode) -> TokenStream {
                 x: #tensor,
             ) -> #root::Result<(#tensor, Self::State), #root::SolveError> {
                 let (batch, ..) = *#root::HasShape::shape(&x);
-                let _ = (t, batch);
                 #begin
                 #calls
                 #root::Ok((x, #end))

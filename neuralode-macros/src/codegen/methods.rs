@@ -25,28 +25,24 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let (accessors, copies) = (derived::accessors(model, storage), derived::copies(model));
     let (introduced, named) = (model.generics.introduced(), model.generics.named());
     let clause = model.generics.clause();
-    let programs: Vec<TokenStream> = storage
-        .iter()
-        .filter_map(|storage| {
-            let StageKind::Ode(ode) = &storage.stage.kind else {
-                return None;
-            };
-            // The kernels of a field with state are those at one state of it.
-            if HasState::of_chain(&ode.field) > HasState::No {
-                return None;
-            }
-            let (path, field, state) = (
-                plain(&storage.stage.name),
-                &storage.layers_struct,
-                ode.features(),
-            );
-            let named = storage.generics.named();
-            let field = quote!(#field<#named Elem, Dev>);
-            let program = quote!(#root::cuda_program::<#state, Elem, Dev, #field>(tile));
-            Some(quote!((#path, #program)))
-        })
-        .collect();
-    let block_count = programs.len();
+    let programs = storage.iter().filter_map(|storage| {
+        let StageKind::Ode(ode) = &storage.stage.kind else {
+            return None;
+        };
+        // The kernels of a field with state are those at one state of it.
+        if HasState::of_chain(&ode.field) > HasState::No {
+            return None;
+        }
+        let (path, field, state) = (
+            plain(&storage.stage.name),
+            &storage.layers_struct,
+            ode.features(),
+        );
+        let named = storage.generics.named();
+        let field = quote!(#field<#named Elem, Dev>);
+        let program = quote!(#root::cuda_program::<#state, Elem, Dev, #field>(tile));
+        Some(quote!((#path, #program)))
+    });
     quote! {
         #[automatically_derived]
         impl<#introduced Elem: #root::Dtype, Dev: #root::Device<Elem>> #name<#named Elem, Dev>
@@ -82,11 +78,7 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
             /// The CUDA programs of the blocks whose fields have device code, each with the path of its block: whole
             /// solves and their discrete adjoint as one kernel each, for `tile` samples per block of threads.
             pub fn cuda_source(tile: usize) -> #root::Vec<(&'static str, #root::device::Program)> {
-                let programs: [(&'static str, #root::Option<#root::device::Program>); #block_count] = [#(#programs),*];
-                #root::Iterator::collect(#root::Iterator::filter_map(
-                    #root::IntoIterator::into_iter(programs),
-                    |(path, program)| #root::Option::map(program, |program| (path, program)),
-                ))
+                #root::cuda_programs([#(#programs),*])
             }
 
             /// Takes over how another model of this type, of any dtype and device, solves its blocks.
@@ -95,7 +87,6 @@ pub(super) fn generate(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
                 &mut self,
                 other: &#name<#named E2, D2>,
             ) {
-                let _ = other;
                 #(self.#blocks.options = #root::Clone::clone(&other.#blocks.options);)*
                 #settings
                 #copies

@@ -140,6 +140,14 @@ pub fn cuda_program<const N: usize, E: Dtype, D: Device<E>, F: TensorField<N, E,
     Some(source.program(precision, tile, 14))
 }
 
+/// The programs of the blocks that have one, each with the path of its block.
+pub fn cuda_programs<const BLOCKS: usize>(
+    programs: [(&'static str, Option<Program>); BLOCKS],
+) -> Vec<(&'static str, Program)> {
+    let there = |(path, program): (_, Option<_>)| program.map(|program| (path, program));
+    programs.into_iter().filter_map(there).collect()
+}
+
 impl<F> NeuralOde<F> {
     /// A block that solves `field` as `options` say.
     pub const fn new(field: F, options: SolveOptions) -> Self {
