@@ -166,7 +166,7 @@ impl<E: RowScalar> WithSimd for CrossEntropy<'_, E> {
 
     #[allow(
         clippy::needless_range_loop,
-        reason = "as in `engine::host`: pairs of iterators would stay calls"
+        reason = "as in the kernels: pairs of iterators would stay calls"
     )]
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> f64 {

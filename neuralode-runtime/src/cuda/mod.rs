@@ -2,7 +2,7 @@
 //! and its discrete adjoint as one kernel each.
 //!
 //! The text is complete, has no header of its own, and is the same for NVRTC and nvcc; it is printed by
-//! `model.cuda_source()`. Without a GPU it can be checked as plain C++: see [`source::Program::device_code`].
+//! `model.cuda_source()`. Without a GPU it can be checked as plain C++: see [`Program::device_code`].
 
 #[cfg(feature = "cuda")]
 mod device;

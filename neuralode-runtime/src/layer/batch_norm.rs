@@ -8,7 +8,7 @@ use dfdx::{
 };
 
 use crate::{
-    layer::{Call, Layer, Mode},
+    layer::stateful::{Call, Layer, Mode},
     tensor::scalar,
 };
 use neuralode_core::ode::error::SolveError;

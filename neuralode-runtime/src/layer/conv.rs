@@ -12,8 +12,8 @@ use dfdx::{
 };
 
 use crate::layer::{
+    activation::Activation,
     init::{self, Fan, Glorot, Initialisation},
-    Activation,
 };
 
 /// `A(x * w + b)`: `CO` channels of `OH` by `OW` from `CI` channels of `H` by `W`, each a sum over a window of `K` by `K`
@@ -25,7 +25,7 @@ use crate::layer::{
 /// with, `CI K^2` and `CO K^2`.
 ///
 /// Called by itself it consists of dfdx's operations: a matrix product with copies of the image, one for each place of
-/// the window. Models call the kernels of [`engine::host::conv`](neuralode_core::kernel::conv) where they can.
+/// the window. Models call the kernels of [`kernel::conv`](neuralode_core::kernel::conv) where they can.
 ///
 /// # Shapes
 /// `(B, CI, H, W)` to `(B, CO, OH, OW)`.

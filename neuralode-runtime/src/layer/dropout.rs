@@ -10,7 +10,7 @@ use dfdx::{
 use crate::{
     layer::{
         random::{halves, philox},
-        Call, Layer, Mode,
+        stateful::{Call, Layer, Mode},
     },
     tensor::scalar,
 };

@@ -7,6 +7,7 @@ mod dense;
 mod dropout;
 mod features;
 pub mod init;
+mod module;
 mod norm;
 mod pooling;
 mod pow;
@@ -25,6 +26,7 @@ pub(crate) use dense::Input;
 pub use dropout::{Dropout, DropoutState};
 pub use features::{append_time, resize, AppendTime, Augment, Project};
 pub use init::{Fan, Initialisation};
+pub use module::apply;
 pub use norm::{epsilon_bits, LayerNorm, DEFAULT_EPSILON};
 pub use pooling::{AvgPool2d, GlobalAvgPool, MaxPool2d};
 pub use pow::Pow;
@@ -37,18 +39,3 @@ pub use stateful::{
 };
 
 pub use tiled::apply_tiled;
-
-use dfdx::nn::Module;
-
-use neuralode_core::ode::error::SolveError;
-
-/// Applies a dfdx module, with its error as a [`SolveError`].
-///
-/// # Errors
-/// [`SolveError::Device`] if the device fails.
-pub fn apply<M: Module<X>, X>(module: &M, x: X) -> Result<M::Output, SolveError>
-where
-    M::Error: core::fmt::Display,
-{
-    module.try_forward(x).map_err(SolveError::device)
-}

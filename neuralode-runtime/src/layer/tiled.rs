@@ -10,7 +10,7 @@ use dfdx::{
 };
 
 use crate::{
-    layer::apply,
+    layer::module::apply,
     tensor::{
         accumulate_params, flat_parameters,
         storage::{covers, numbers_mut, read, same, KernelDtype},

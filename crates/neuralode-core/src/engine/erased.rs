@@ -1,8 +1,8 @@
 //! Fields and states without their types, so that loop and adjoints over them are compiled once, in this crate.
 //!
 //! Every operation costs a call through a pointer and a box for its result, which counts little beside operations of
-//! tensors: this is for [`tensor`](neuralode_core::tensor). States of the host engine have a form of their own
-//! (`host::erased`).
+//! tensors: this is for `tensor`. States of the host engine have a form of their own
+//! (`tiles::erased`).
 
 use core::{any::Any, fmt};
 

@@ -1,4 +1,4 @@
-//! Convolutions over tiles: the kernels of [`Conv2d`](neuralode_core::layer::Conv2d).
+//! Convolutions over tiles: the kernels of `Conv2d`.
 //!
 //! Value, tangent and the cotangent of the input are one loop nest, `correlate`, over the places of the result and,
 //! at each, over the places of the window that meet the image. A block of channels stays in registers meanwhile, so
@@ -20,7 +20,7 @@ use crate::{
     simd::real::Real,
 };
 
-/// The kernels of [`Conv2d`](neuralode_core::layer::Conv2d) with the activation `A`: from `CI` channels of `H` by `W` to `CO` of
+/// The kernels of `Conv2d` with the activation `A`: from `CI` channels of `H` by `W` to `CO` of
 /// `OH` by `OW`, by windows of `K` by `K` places, `STRIDE` apart, on an image with `PADDING` zeros on each side.
 #[derive(Debug)]
 pub struct Conv2dLayer<

@@ -1,5 +1,5 @@
 //! Normalisation by the mean and variance of each sample over tiles: the kernels of
-//! [`LayerNorm`](neuralode_core::layer::LayerNorm).
+//! `LayerNorm`.
 
 use pulp::Simd;
 

@@ -1,5 +1,5 @@
-//! Pooling over tiles: the kernels of [`MaxPool2d`](neuralode_core::layer::MaxPool2d), [`AvgPool2d`](neuralode_core::layer::AvgPool2d) and
-//! [`GlobalAvgPool`](neuralode_core::layer::GlobalAvgPool).
+//! Pooling over tiles: the kernels of `MaxPool2d`, `AvgPool2d` and
+//! `GlobalAvgPool`.
 
 use pulp::Simd;
 

@@ -1,4 +1,4 @@
-//! Integer powers: the kernels of [`Pow`](neuralode_core::layer::Pow).
+//! Integer powers: the kernels of `Pow`.
 
 use pulp::Simd;
 

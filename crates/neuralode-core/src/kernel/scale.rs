@@ -1,4 +1,4 @@
-//! Weights and biases by channel over tiles: the kernels of [`Scale`](neuralode_core::layer::Scale).
+//! Weights and biases by channel over tiles: the kernels of `Scale`.
 
 use pulp::Simd;
 

@@ -111,7 +111,7 @@ pub enum Adjoint {
     /// tolerances. See [`crate::ode::adjoint::quadrature`].
     Quadrature,
     /// A backward solve of the solution itself, beside the adjoint equations: no step is kept. **Where the flow contracts
-    /// it is wrong, and refused** ([`SolveError::GradientError`]). See [`crate::ode::adjoint::backsolve`].
+    /// it is wrong, and refused** ([`SolveError::GradientError`](crate::SolveError::GradientError)). See [`crate::ode::adjoint::backsolve`].
     Backsolve,
     /// The gradient of [`Adjoint::Discrete`], bit for bit, in bounded memory: some states are kept and the steps
     /// between them done again. See [`crate::ode::adjoint::checkpointed`].

@@ -197,7 +197,7 @@ pub enum SolveError {
         /// The value given.
         found: f64,
     },
-    /// A gradient whose estimated relative error is above the largest one allowed. [`try_backward`](crate::try_backward)
+    /// A gradient whose estimated relative error is above the largest one allowed. `try_backward`
     /// returns it; after dfdx's own `backward()` such gradients are NaN.
     GradientError {
         /// The estimate, infinite where the gradient's errors overflow; see [`crate::ode::adjoint::gradient_error`].

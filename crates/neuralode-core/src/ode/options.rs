@@ -21,7 +21,7 @@ pub struct Tolerances {
 ///
 /// The fields are public: change one on a built model (`model.ode.options.rtol = 1e-6`) and the next
 /// call uses it. Each has a method `with_...` as well, for options that are made in one expression. What a block
-/// returns is no option: [`NeuralOde::try_forward_at`](crate::NeuralOde::try_forward_at) returns other times than `t1`.
+/// returns is no option: `NeuralOde::try_forward_at` returns other times than `t1`.
 ///
 /// # Examples
 /// ```

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! for the last two stages, in the scales of the error. An explicit method is stable for steps of a few times the inverse
-//! of the rate ([`stable_up_to`]); the controller stops there, whatever the tolerances, and many steps are left. All of this
+//! of the rate (`stable_up_to`); the controller stops there, whatever the tolerances, and many steps are left. All of this
 //! happens once, when a solve has failed.
 //!
 //! # Sources

@@ -8,9 +8,8 @@ use dfdx::{
 
 use crate::{
     layer::{
-        activation::ActivationVisitor,
+        activation::{Activation, ActivationVisitor},
         dense::{Dense, Input},
-        Activation,
     },
     samples::Samples,
     tensor::storage::{numbers_mut, read, same, KernelDtype},

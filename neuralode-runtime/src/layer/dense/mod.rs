@@ -13,9 +13,9 @@ use dfdx::{
 
 use crate::{
     layer::{
+        activation::Activation,
         dense::fused::{Fused, Operand},
         init::{self, Fan, Glorot, Initialisation},
-        Activation,
     },
     samples::Samples,
     tensor::storage::{covers, is_contiguous},

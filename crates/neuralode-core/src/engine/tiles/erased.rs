@@ -88,7 +88,7 @@ where
     square.map_or_else(|| step.error_square(tableau, tolerances), Ok)
 }
 
-/// A [`HostEngine`](crate::engine::tiles::HostEngine) without its field and its number of features in the type. A pass over all tiles costs one call
+/// A [`HostEngine`] without its field and its number of features in the type. A pass over all tiles costs one call
 /// through a pointer more.
 pub struct Erased<E: Real, const L: usize> {
     engine: Box<dyn AnyEngine<E, L>>,

@@ -84,7 +84,7 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine
         }
     }
 
-    /// The same engine under other instructions than the widest ones; see [`instruction_sets`].
+    /// The same engine under other instructions than the widest ones; see [`instruction_sets`](crate::simd::isa::instruction_sets).
     #[must_use]
     pub fn under(mut self, arch: Arch) -> Self {
         self.arch = arch;

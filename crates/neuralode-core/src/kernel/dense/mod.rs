@@ -19,7 +19,7 @@ use crate::{
     simd::real::Real,
 };
 
-/// The kernels of [`Dense`](neuralode_core::layer::Dense) with the activation `A`.
+/// The kernels of `Dense` with the activation `A`.
 #[derive(Debug)]
 pub struct DenseLayer<A>(PhantomData<A>);
 

@@ -42,7 +42,7 @@ pub struct StepNorms {
     pub t: f64,
     /// Its size, negative backwards in time.
     pub h: f64,
-    /// Of `sum w_i Ybar_i` with [`Signs::weights`].
+    /// Of `sum w_i Ybar_i` with [`Signs::weights`](crate::ode::method::signs::Signs::weights).
     pub error: f64,
     /// Of `kbar_1` and `Ybar_1`, the cotangents of the first stage and of its argument.
     pub first: [f64; 2],
