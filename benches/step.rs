@@ -14,7 +14,7 @@ use neuralode::{
     ode::field::{Differentiable, VectorField},
     prelude::*,
     tensor::{KernelVisitor, TensorEngine, TensorState},
-    Adjoint, Vjp,
+    Adjoint, Backend,
 };
 
 neural_ode! {
@@ -103,15 +103,20 @@ fn solve(c: &mut Criterion) {
     c.bench_function("forward", |b| {
         b.iter(|| model.try_forward(black_box(images.clone())).unwrap());
     });
-    let both = [Vjp::Generated, Vjp::Tape];
-    let cases = both.map(|vjp| [(Adjoint::Discrete, vjp), (Adjoint::Interpolating, vjp)]);
-    for (adjoint, vjp) in cases.into_iter().flatten() {
+    let both = [Backend::Kernels, Backend::Operations];
+    let cases = both.map(|backend| {
+        [
+            (Adjoint::Discrete, backend),
+            (Adjoint::Interpolating, backend),
+        ]
+    });
+    for (adjoint, backend) in cases.into_iter().flatten() {
         model.ode.options.adjoint = adjoint;
-        model.ode.options.vjp = vjp;
+        model.ode.options.backend = backend;
         let mut optimizer = Adam::new(&model, AdamConfig::default());
         let mut model = model.clone();
         let mut kept = Some(model.alloc_grads());
-        c.bench_function(&format!("training step, {adjoint:?}, {vjp:?}"), |b| {
+        c.bench_function(&format!("training step, {adjoint:?}, {backend:?}"), |b| {
             b.iter(|| {
                 let gradients = kept.take().unwrap();
                 let (logits, _) = model.try_forward_traced(images.clone(), gradients).unwrap();

@@ -20,10 +20,10 @@
 pub use dfdx;
 pub use neuralode_runtime::{
     cuda, engine, keep_gradient, layer, ode, softmax_cross_entropy, take_backward_report, tensor,
-    try_backward, try_softmax_cross_entropy, Adjoint, Control, Controller, DenseOutput, Event,
-    FnField, Frozen, FusedAdam, GradientCheck, KeptGradient, LayerSummary, Mode, NeuralOde,
+    try_backward, try_softmax_cross_entropy, Adjoint, Backend, Control, Controller, DenseOutput,
+    Event, FnField, Frozen, FusedAdam, GradientCheck, KeptGradient, LayerSummary, Mode, NeuralOde,
     Samples, SaveAt, Solve, SolveError, SolveOptions, Solver, StatefulField, Stats, StepSizes,
-    Summary, TensorField, Vjp,
+    Summary, TensorField,
 };
 
 #[doc(hidden)]
@@ -50,8 +50,7 @@ pub mod numerics {}
 /// What a program that declares and trains models uses: this crate's names, and all of dfdx's prelude with
 /// its optimizers.
 ///
-/// dfdx has traits and types of many names; those of the solvers (`Solver`, `Adjoint`, `Controller`) are not
-/// here but at the root of the crate.
+/// Where dfdx has something of the same name, the name is this crate's.
 pub mod prelude {
     // With its feature `safetensors` dfdx's prelude has a module of this name, which would make the paths of the crate
     // `safetensors` ambiguous in programs. A name that is private here hides it.
@@ -60,8 +59,9 @@ pub mod prelude {
 
     pub use crate::{
         keep_gradient, neural_ode, softmax_cross_entropy, try_backward, try_softmax_cross_entropy,
-        Event, FnField, FusedAdam, Mode, NeuralOde, OdeModel, Samples, SaveAt, Solve, SolveError,
-        SolveOptions, Stats, Summary, TensorField,
+        Adjoint, Backend, Control, Controller, Event, FnField, FusedAdam, GradientCheck, Mode,
+        NeuralOde, OdeModel, Samples, SaveAt, Solve, SolveError, SolveOptions, Solver, Stats,
+        StepSizes, Summary, TensorField,
     };
     pub use dfdx::{
         data::OneHotEncode,

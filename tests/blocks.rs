@@ -10,11 +10,11 @@ use neuralode::{
         field::VectorField,
         method::{ButcherTableau, WithTableau, TSIT5},
         output::saved_points::solve_at,
-        solve::solve,
+        solve::record,
     },
     prelude::*,
     tensor::{TensorEngine, TensorState},
-    Controller, Solver, Vjp,
+    Backend, Controller, Solver,
 };
 use support::relative_error;
 
@@ -76,12 +76,12 @@ fn blocks_solve_like_the_loop_with_every_method() {
         for count in [1, 3] {
             let y0 = rows::<3>(count, 0.2);
             let (expected, stats) = solver.with_tableau(Plain(&model, y0.clone(), &times));
-            for vjp in [Vjp::Generated, Vjp::Tape] {
-                model.ode.options.vjp = vjp;
+            for backend in [Backend::Kernels, Backend::Operations] {
+                model.ode.options.backend = backend;
                 let (found, found_stats) = model.ode.try_forward_at(y0.clone(), &times).unwrap();
-                assert_eq!(found_stats, stats, "{solver:?} {vjp:?}");
+                assert_eq!(found_stats, stats, "{solver:?} {backend:?}");
                 for (found, expected) in found.as_vec().iter().zip(expected.concat()) {
-                    assert!((found - expected).abs() < 1e-13, "{solver:?} {vjp:?}");
+                    assert!((found - expected).abs() < 1e-13, "{solver:?} {backend:?}");
                 }
             }
         }
@@ -102,8 +102,8 @@ fn gradients_of_every_method_are_those_of_its_steps() {
                 ys.square().sum::<Rank0, _>().array()
             };
             let mut gradients: Vec<Vec<f64>> = Vec::new();
-            for vjp in [Vjp::Generated, Vjp::Tape] {
-                model.ode.options.vjp = vjp;
+            for backend in [Backend::Kernels, Backend::Operations] {
+                model.ode.options.backend = backend;
                 let traced = y0.leaky_trace();
                 let (ys, _) = model.ode.try_forward_at(traced, &times).unwrap();
                 let (found, _) = try_backward(ys.square().sum::<Rank0, _>()).unwrap();
@@ -182,6 +182,6 @@ fn squares_of_tensors_that_overflow_are_no_infinities() {
     }
     let y0: Tensor<Rank1<1>, f32, Cpu> = Cpu::default().tensor([0.0]);
     let options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
-    let solution = solve(&mut Fast, &TSIT5, y0.into(), &options, &mut ()).unwrap();
+    let solution = record(&mut Fast, &TSIT5, y0.into(), &options, &mut ()).unwrap();
     assert!((solution.y.array()[0] / 1e25 - 1.0).abs() < 1e-4);
 }

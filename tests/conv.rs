@@ -9,7 +9,7 @@
 
 mod support;
 
-use neuralode::{prelude::*, Adjoint, Vjp};
+use neuralode::{prelude::*, Adjoint, Backend};
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use support::{
     derivative, gradients_of, parameters_of, relative_error, set_parameters, shift_biases, to_f64,
@@ -364,12 +364,12 @@ neural_ode! {
 }
 
 /// The loss of a model of random parameters, and its gradients.
-fn loss_of(parameters: &[Vec<f64>], adjoint: Adjoint, vjp: Vjp) -> (f64, Vec<Vec<f64>>) {
+fn loss_of(parameters: &[Vec<f64>], adjoint: Adjoint, backend: Backend) -> (f64, Vec<Vec<f64>>) {
     let dev = Cpu::default();
     let mut model = ConvOde::<f64, _>::build(&dev);
     set_parameters(&mut model, parameters);
     model.ode.options.adjoint = adjoint;
-    model.ode.options.vjp = vjp;
+    model.ode.options.backend = backend;
     let numbers = random(&mut StdRng::seed_from_u64(1), 19 * 36);
     let x: Tensor<Rank3<19, 6, 6>, f64, _> = dev.tensor_from_vec(numbers, Default::default());
     let y = model.forward(x.trace(model.alloc_grads()));
@@ -387,8 +387,8 @@ fn gradients_of_a_convolutional_ode_net_are_those_of_differences() {
     let mut model = ConvOde::<f64, _>::build(&Cpu::seed_from_u64(2));
     shift_biases(&mut model);
     let parameters = parameters_of(&model);
-    let (_, gradients) = loss_of(&parameters, Adjoint::Discrete, Vjp::Generated);
-    let (_, by_tape) = loss_of(&parameters, Adjoint::Discrete, Vjp::Tape);
+    let (_, gradients) = loss_of(&parameters, Adjoint::Discrete, Backend::Kernels);
+    let (_, by_tape) = loss_of(&parameters, Adjoint::Discrete, Backend::Operations);
     for (generated, by_tape) in gradients.iter().zip(&by_tape) {
         let error = relative_error(generated, by_tape);
         assert!(error <= 1e-11, "{error:e}");
@@ -402,7 +402,7 @@ fn gradients_of_a_convolutional_ode_net_are_those_of_differences() {
             for (p, d) in moved[part].iter_mut().zip(&direction) {
                 *p += shift * d;
             }
-            loss_of(&moved, Adjoint::Discrete, Vjp::Generated).0
+            loss_of(&moved, Adjoint::Discrete, Backend::Kernels).0
         });
         let found = dot(gradient, &direction);
         let size: f64 = gradient
@@ -420,8 +420,8 @@ fn gradients_of_a_convolutional_ode_net_are_those_of_differences() {
 #[test]
 fn the_continuous_adjoint_of_a_convolutional_ode_net_is_close_to_the_discrete_one() {
     let parameters = parameters_of(&ConvOde::<f64, _>::build(&Cpu::seed_from_u64(2)));
-    let (loss, discrete) = loss_of(&parameters, Adjoint::Discrete, Vjp::Generated);
-    let (same, continuous) = loss_of(&parameters, Adjoint::Interpolating, Vjp::Generated);
+    let (loss, discrete) = loss_of(&parameters, Adjoint::Discrete, Backend::Kernels);
+    let (same, continuous) = loss_of(&parameters, Adjoint::Interpolating, Backend::Kernels);
     assert_eq!(loss.to_bits(), same.to_bits());
     for (discrete, continuous) in discrete.iter().zip(&continuous) {
         // The error of four steps of Rk4.

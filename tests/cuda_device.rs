@@ -8,8 +8,8 @@
 mod support;
 
 use neuralode::{
-    ode::error::Quantity, prelude::*, take_backward_report, Adjoint, Control, Controller, Frozen,
-    Solver, StatefulField, StepSizes, Vjp,
+    ode::error::Quantity, prelude::*, take_backward_report, Adjoint, Backend, Control, Controller,
+    Frozen, Solver, StatefulField, StepSizes,
 };
 use support::{
     batch, differentiate, gradients_of, parameters_of, relative_error, set_parameters,
@@ -156,7 +156,7 @@ fn operations_solve_and_differentiate_as_the_processor_does() {
             span.clone().with_controller(equal).with_solver(Solver::Rk4),
             span.with_span(1.0, -0.5),
         ]
-        .map(|options| options.with_vjp(Vjp::Tape))
+        .map(|options| options.with_backend(Backend::Operations))
     };
     on_a_gpu!(|gpu| {
         assert_equal_gradients::<f64, _>(&gpu, &with_tolerance(1e-8), false, 1e-9);
@@ -197,9 +197,9 @@ fn a_block_is_one_kernel_each_way() {
 fn a_block_says_in_the_summary_whether_kernels_solve_it() {
     on_a_gpu!(|gpu| {
         let mut model = Classifier::<f64, _>::build(&gpu);
-        assert!(model.summary().to_string().contains("vjp Generated"));
+        assert!(model.summary().to_string().contains("backend Kernels"));
         model.ode.options.adjoint = Adjoint::Interpolating;
-        assert!(model.summary().to_string().contains("vjp Tape"));
+        assert!(model.summary().to_string().contains("backend Operations"));
     });
 }
 

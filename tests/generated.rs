@@ -10,7 +10,7 @@
 
 mod support;
 
-use neuralode::{engine::Tiles, prelude::*, Controller, Vjp};
+use neuralode::{engine::Tiles, prelude::*, Backend, Controller};
 use support::{batch, differentiate, kernels::assert_close};
 
 const WIDTH: usize = 6;
@@ -80,7 +80,7 @@ fn adaptive_solves_in_f64_take_the_same_steps_to_the_same_result() {
         model.ode.options.rtol = tolerance;
         model.ode.options.atol = tolerance;
         let (y, work) = model.try_forward_with_stats(x.clone()).unwrap();
-        model.ode.options.vjp = Vjp::Tape;
+        model.ode.options.backend = Backend::Operations;
         let (expected, expected_work) = model.try_forward_with_stats(x).unwrap();
         assert_eq!(work, expected_work);
         assert_close("solution", &y.as_vec(), &expected.as_vec(), 1e-11);

@@ -20,7 +20,7 @@ use neuralode::{
     ode::{method::TSIT5, options::Tolerances, stepper::ExplicitRk},
     prelude::*,
     tensor::{TensorEngine, TensorState},
-    Adjoint, Controller, Vjp,
+    Adjoint, Backend, Controller,
 };
 use serde_json::Value;
 use support::{batch, differentiate, fields, relative_error, set_parameters};
@@ -156,7 +156,7 @@ fn for_each_case(check: &impl Check) {
 
 struct Gradients {
     adjoint: Adjoint,
-    vjp: Vjp,
+    backend: Backend,
     tolerance: f64,
 }
 
@@ -170,7 +170,7 @@ impl Check for Gradients {
             self.tolerance,
         )
         .with_adjoint(self.adjoint)
-        .with_vjp(self.vjp)
+        .with_backend(self.backend)
         .with_max_steps(100_000);
         let block = NeuralOde::new(field, options);
         let y0 = batch::<N, f64, _>(&dev, &case.array("y0"));
@@ -186,7 +186,7 @@ impl Check for Gradients {
         }
         println!(
             "{:18} {:?}, {:?}: y1 {y1:.1e}, L {loss:.1e}, dL/dy0 {y0_bar:.1e}, dL/dtheta {theta_bar:.1e}, {} + {} steps",
-            case.name, self.adjoint, self.vjp, found.forward.accepted, found.backward.accepted
+            case.name, self.adjoint, self.backend, found.forward.accepted, found.backward.accepted
         );
         let worst_y1 = found
             .y1
@@ -208,20 +208,20 @@ impl Check for Gradients {
 
 #[test]
 fn the_discrete_adjoint_meets_every_reference() {
-    for vjp in [Vjp::Generated, Vjp::Tape] {
+    for backend in [Backend::Kernels, Backend::Operations] {
         for_each_case(&Gradients {
             adjoint: Adjoint::Discrete,
-            vjp,
+            backend,
             tolerance: 1e-11,
         });
     }
 }
 
 fn meets_every_reference(adjoint: Adjoint) {
-    for vjp in [Vjp::Generated, Vjp::Tape] {
+    for backend in [Backend::Kernels, Backend::Operations] {
         for_each_case(&Gradients {
             adjoint,
-            vjp,
+            backend,
             tolerance: 1e-12,
         });
     }
@@ -351,11 +351,11 @@ impl Check for SavedPoints {
                 println!("{}: ten steps are too few for the reference", case.name);
                 continue;
             }
-            for vjp in [Vjp::Generated, Vjp::Tape] {
+            for backend in [Backend::Kernels, Backend::Operations] {
                 let dt = (t1 - t0).abs() / 10.0;
                 let options = SolveOptions::new(t0, t1, 1e-3, 1e-3)
                     .with_controller(Controller::Constant { dt })
-                    .with_vjp(vjp);
+                    .with_backend(backend);
                 let block = NeuralOde::new(field.clone(), options);
                 let (found, stats) = block.try_forward_at(y0.clone(), &ts).unwrap();
                 assert_eq!(stats.accepted, 10);

@@ -14,7 +14,7 @@ use neuralode::{
         method::{ButcherTableau, WithTableau},
     },
     prelude::*,
-    Adjoint, Control, Controller, GradientCheck, Solver, StepSizes, Vjp,
+    Adjoint, Backend, Control, Controller, GradientCheck, Solver, StepSizes,
 };
 use rayon::prelude::*;
 use support::{fields::Field, ADJOINTS};
@@ -704,13 +704,13 @@ where
     for (factor, (exact, condition)) in FACTORS.into_iter().zip(exact_gradients()) {
         let (mut model, y0) = stiff_network::<E>(factor);
         assert_eq!(model.ode.options.control, Control::GRADIENTS);
-        for vjp in [Vjp::Generated, Vjp::Tape] {
+        for backend in [Backend::Kernels, Backend::Operations] {
             for steps in [StepSizes::Shared, StepSizes::PerSample] {
                 model.ode.options = SolveOptions::new(0.0, 10.0, tolerance, tolerance)
-                    .with_vjp(vjp)
+                    .with_backend(backend)
                     .with_steps(steps)
                     .with_max_steps(100_000);
-                let case = format!("weights times {factor}, {vjp:?}, {steps:?}");
+                let case = format!("weights times {factor}, {backend:?}, {steps:?}");
                 match gradient_of_block(&model, &y0) {
                     Ok((found, stats)) => {
                         let (wrong, estimate) = (distance(&found, exact), stats.gradient_error);

@@ -115,13 +115,13 @@ fn without_mnist_it_trains_on_drawn_digits_and_says_so() {
         |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
     assert_eq!(
         keys(&json),
-        ["adjoint", "batch", "dataset", "device", "dtype", "images", "runs", "vjp"]
+        ["adjoint", "backend", "batch", "dataset", "device", "dtype", "images", "runs"]
     );
     assert_eq!(json["dataset"], "drawn-digits");
     assert_eq!(json["device"], "cpu");
     assert_eq!(json["dtype"], "f32");
     assert_eq!(json["adjoint"], "interpolating");
-    assert_eq!(json["vjp"], "generated");
+    assert_eq!(json["backend"], "kernels");
     assert_eq!(
         (&json["images"], &json["batch"]),
         (&300.into(), &128.into())
@@ -178,18 +178,25 @@ fn the_same_seed_gives_the_same_numbers_and_another_seed_others() {
 #[test]
 fn generated_kernels_and_the_tape_train_alike() {
     let folder = tempfile::tempdir().unwrap();
-    let loss = |vjp: &str| -> f64 {
+    let loss = |backend: &str| -> f64 {
         let file = folder.path().join("out.json");
         let path = file.to_str().unwrap();
         let output = run(&[
-            "--images", "300", "--epochs", "2", "--vjp", vjp, "--json", path,
+            "--images",
+            "300",
+            "--epochs",
+            "2",
+            "--backend",
+            backend,
+            "--json",
+            path,
         ]);
         assert!(output.status.success(), "{}", text(&output.stderr));
         let json = json(&file);
-        assert_eq!(json["vjp"], vjp);
+        assert_eq!(json["backend"], backend);
         json["runs"][0]["epochs"][1]["loss"].as_f64().unwrap()
     };
-    assert!((loss("generated") - loss("tape")).abs() < 1e-4);
+    assert!((loss("kernels") - loss("operations")).abs() < 1e-4);
 }
 
 #[test]
@@ -242,7 +249,10 @@ fn wrong_arguments_are_explained() {
     );
     fails(&["--device", "tpu"], &["cpu", "cuda"]);
     fails(&["--solver", "rk5"], &["--solver", "rk4", "dopri8"]);
-    fails(&["--compare", "--vjp", "tape"], &["--compare", "--vjp"]);
+    fails(
+        &["--compare", "--backend", "operations"],
+        &["--compare", "--backend"],
+    );
     fails(&["--seeds", "0"], &["--seeds", "at least 1"]);
     fails(&["--nonsense"], &["--nonsense"]);
 }
@@ -282,7 +292,7 @@ fn a_comparison_has_a_row_for_every_configuration_of_the_page() {
     let output = run(&["--images", "300", "--epochs", "2", "--compare"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let printed = text(&output.stdout);
-    let (_, table) = printed.rsplit_once("adjoint, vjp ").unwrap();
+    let (_, table) = printed.rsplit_once("adjoint, backend ").unwrap();
     for configuration in [
         "interpolating, generated",
         "gauss, generated",

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use neuralode::{prelude::*, Adjoint, Vjp};
+use neuralode::{prelude::*, Adjoint, Backend};
 
 neural_ode! {
     #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ fn initial_model(dev: &Cpu, weights: &[u8]) -> MnistOde<f32, Cpu> {
     model
 }
 
-fn follow(adjoint: Adjoint, vjp: Vjp) {
+fn follow(adjoint: Adjoint, backend: Backend) {
     let reference = match reference() {
         Ok(reference) => reference,
         Err(reason) => {
@@ -116,7 +116,7 @@ fn follow(adjoint: Adjoint, vjp: Vjp) {
     let dev = Cpu::default();
     let mut model = initial_model(&dev, &reference.weights);
     model.ode.options.adjoint = adjoint;
-    model.ode.options.vjp = vjp;
+    model.ode.options.backend = backend;
     let config = AdamConfig {
         lr: 1e-3,
         betas: [0.9, 0.999],
@@ -158,7 +158,7 @@ fn follow(adjoint: Adjoint, vjp: Vjp) {
     for (found, expected) in logits.iter().zip(&reference.final_logits_image0) {
         assert!((f64::from(*found) - expected).abs() < 2e-3, "{logits:?}");
     }
-    println!("{adjoint:?}, {vjp:?}: 30 losses within {worst:.1e} of the reference");
+    println!("{adjoint:?}, {backend:?}: 30 losses within {worst:.1e} of the reference");
 }
 
 /// The L2 norm of every parameter's gradient at the first batch, to 1e-4 relative.
@@ -216,12 +216,12 @@ fn check_first_gradient(
 
 #[test]
 fn the_discrete_adjoint_follows_the_reference_training_run() {
-    follow(Adjoint::Discrete, Vjp::Generated);
-    follow(Adjoint::Discrete, Vjp::Tape);
+    follow(Adjoint::Discrete, Backend::Kernels);
+    follow(Adjoint::Discrete, Backend::Operations);
 }
 
 #[test]
 fn the_interpolating_adjoint_follows_the_reference_training_run() {
-    follow(Adjoint::Interpolating, Vjp::Generated);
-    follow(Adjoint::Interpolating, Vjp::Tape);
+    follow(Adjoint::Interpolating, Backend::Kernels);
+    follow(Adjoint::Interpolating, Backend::Operations);
 }

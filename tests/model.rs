@@ -348,7 +348,7 @@ Small
   decoder.1    Dense<8, 3, Identity, f32, Cpu>  [8] -> [3]              27
   decoder.2    Sigmoid                          [3] -> [3]               0
   head         Tanh                             [3] -> [3]               0
-  ode: Tsit5 over -0.5..1.25, rtol 1e-4, atol 1e-4, controller PI, adjoint Interpolating, vjp Generated
+  ode: Tsit5 over -0.5..1.25, rtol 1e-4, atol 1e-4, controller PI, adjoint Interpolating, backend Kernels
   ode.field: SmallOdeField
   282 trainable parameters";
     assert_eq!(text, expected);
@@ -634,8 +634,8 @@ fn the_summary_says_what_decides_the_steps_and_numbers_as_numbers() {
         ]
     );
     for line in [
-        "  equal: Euler over 0.0..1.0, dt 0.25, adjoint Discrete, vjp Generated",
-        "  own: Tsit5 over 0.0..1.0, rtol 1e-3, atol 1e-4, controller I, steps PerSample, adjoint Discrete, vjp Generated",
+        "  equal: Euler over 0.0..1.0, dt 0.25, adjoint Discrete, backend Kernels",
+        "  own: Tsit5 over 0.0..1.0, rtol 1e-3, atol 1e-4, controller I, steps PerSample, adjoint Discrete, backend Kernels",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }

@@ -7,7 +7,7 @@ use std::any::type_name;
 use neuralode::{
     layer::{BatchNorm, BatchNormState, Call, Dropout, DropoutState, Layer},
     prelude::*,
-    Adjoint, Frozen, StatefulField, StepSizes, Vjp,
+    Adjoint, Backend, Frozen, StatefulField, StepSizes,
 };
 
 mod support;
@@ -744,15 +744,18 @@ fn the_summary_says_what_state_is_made_of() {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
     assert!(
-        text.contains("vjp Generated in inference, Tape in training"),
+        text.contains("backend Kernels in inference, Operations in training"),
         "{text}"
     );
-    assert_eq!(model.ode.options.vjp, Vjp::Generated);
+    assert_eq!(model.ode.options.backend, Backend::Kernels);
     assert!(!text.contains("dyn") && !text.contains("Box"), "{text}");
     let count = 6 + (16 + 20 + 8) + (30 + 12 + 32) + 10;
     assert_eq!(model.summary().parameters(), count);
     let counted = Counted::<f32, _>::build(&Cpu::default()).summary();
-    assert!(counted.to_string().contains("vjp Tape"), "{counted}");
+    assert!(
+        counted.to_string().contains("backend Operations"),
+        "{counted}"
+    );
     assert!(counted
         .layers
         .iter()

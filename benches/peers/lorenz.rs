@@ -4,7 +4,7 @@ use std::error::Error;
 
 use diffsol::{NalgebraMat, OdeBuilder, OdeSolverMethod, OdeSolverStopReason};
 use neuralode::{
-    ode::{method::TSIT5, solve::solve},
+    ode::{method::TSIT5, solve::record},
     FnField, SolveOptions,
 };
 use ode_solvers::{dop_shared::OutputType, Dopri5, System, Vector3};
@@ -45,14 +45,14 @@ type Solved = Result<([f64; 3], usize), Box<dyn Error>>;
 fn ours(t1: f64, tolerance: f64) -> Solved {
     let options = SolveOptions::new(0.0, t1, tolerance, tolerance).with_max_steps(1 << 20);
     let mut field = FnField::new(|_, y| field(y));
-    let solution = solve(&mut field, &TSIT5, START, &options, &mut ())?;
+    let solution = record(&mut field, &TSIT5, START, &options, &mut ())?;
     Ok((solution.y, solution.accepted + solution.rejected))
 }
 
 fn ours_fused(t1: f64, tolerance: f64) -> Solved {
     let options = SolveOptions::new(0.0, t1, tolerance, tolerance).with_max_steps(1 << 20);
     let mut field = FnField::new(|_, y| fused_field(y));
-    let solution = solve(&mut field, &TSIT5, START, &options, &mut ())?;
+    let solution = record(&mut field, &TSIT5, START, &options, &mut ())?;
     Ok((solution.y, solution.accepted + solution.rejected))
 }
 

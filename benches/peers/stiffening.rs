@@ -3,7 +3,7 @@
 
 use neuralode::{
     engine::{solve_per_sample, Tiles},
-    ode::{method::TSIT5, solve::solve},
+    ode::{method::TSIT5, solve::record},
     FnField, SolveOptions,
 };
 
@@ -24,8 +24,8 @@ pub(crate) fn run(case: &str, results: &mut Results) -> Outcome {
 
     let options = SolveOptions::new(0.0, 10.0, 1e-11, 1e-11).with_max_steps(1 << 14);
     let field = |_: f64, y: &[f64; 2]| [y[1], 5.0 * (1.0 - y[0] * y[0]) * y[1] - y[0]];
-    let mut engine = FnField::new(field).batch::<16>();
-    let exact = solve(
+    let mut engine = FnField::new(field).batch_of::<16>();
+    let exact = record(
         &mut engine,
         &TSIT5,
         Tiles::from_rows(&draws),
@@ -36,12 +36,12 @@ pub(crate) fn run(case: &str, results: &mut Results) -> Outcome {
 
     let options = SolveOptions::new(0.0, 10.0, TOLERANCE, TOLERANCE).with_max_steps(1 << 14);
     let field = |_: f64, y: &[f32; 2]| [y[1], 5.0 * (1.0 - y[0] * y[0]) * y[1] - y[0]];
-    let mut engine = FnField::new(field).batch::<128>();
+    let mut engine = FnField::new(field).batch_of::<128>();
     let (timing, solution) = time(
         10,
         || (),
         |()| {
-            solve(
+            record(
                 &mut engine,
                 &TSIT5,
                 Tiles::from_rows(&singles),
@@ -58,7 +58,7 @@ pub(crate) fn run(case: &str, results: &mut Results) -> Outcome {
     };
     results.add(&format!("{case}/whole_batch"), timing, facts);
 
-    let engine = FnField::new(field).batch::<64>();
+    let engine = FnField::new(field).batch_of::<64>();
     let (timing, solution) = time(
         100,
         || (),

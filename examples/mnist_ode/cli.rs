@@ -3,7 +3,7 @@
 use std::{fmt, ops::RangeInclusive, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
-use neuralode::{Adjoint, Controller, SolveOptions, Solver, Vjp};
+use neuralode::{Adjoint, Backend, Controller, SolveOptions, Solver};
 
 /// Trains a Neural ODE on MNIST, as the Lux.jl tutorial does.
 #[derive(Parser, Clone, Debug)]
@@ -35,8 +35,8 @@ pub(crate) struct Arguments {
     pub(crate) adjoint: AdjointName,
 
     /// How the field and its vector-Jacobian products are computed
-    #[arg(long, value_enum, default_value_t = VjpName::Generated)]
-    pub(crate) vjp: VjpName,
+    #[arg(long, value_enum, default_value_t = BackendName::Kernels)]
+    pub(crate) backend: BackendName,
 
     /// Method of the solve: euler, midpoint, heun, ralston, bosh3, rk4, dopri5, tsit5, vern7 or dopri8
     #[arg(long, value_name = "NAME", default_value = "tsit5", value_parser = solver)]
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     pub(crate) dt: Option<f64>,
 
     /// Train once for each configuration of the tutorial's page and print one table
-    #[arg(long, conflicts_with_all = ["adjoint", "vjp", "seeds", "json"])]
+    #[arg(long, conflicts_with_all = ["adjoint", "backend", "seeds", "json"])]
     pub(crate) compare: bool,
 
     /// Seed of the initial weights and of the order of images
@@ -89,7 +89,7 @@ impl Arguments {
             options.controller = Controller::Constant { dt };
         }
         options.adjoint = self.adjoint.into();
-        options.vjp = self.vjp.into();
+        options.backend = self.backend.into();
     }
 
     /// The seed of every run.
@@ -137,18 +137,18 @@ impl fmt::Display for AdjointName {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum VjpName {
+pub(crate) enum BackendName {
     /// By the kernels that the macro generated (on the CPU)
-    Generated,
+    Kernels,
     /// By dfdx's operations and tape
-    Tape,
+    Operations,
 }
 
-impl From<VjpName> for Vjp {
-    fn from(name: VjpName) -> Self {
+impl From<BackendName> for Backend {
+    fn from(name: BackendName) -> Self {
         match name {
-            VjpName::Generated => Self::Generated,
-            VjpName::Tape => Self::Tape,
+            BackendName::Kernels => Self::Kernels,
+            BackendName::Operations => Self::Operations,
         }
     }
 }
@@ -172,10 +172,10 @@ impl fmt::Display for DeviceName {
 
 impl Arguments {
     /// What computes the products in fact: only the processor has generated kernels.
-    pub(crate) fn effective_vjp(&self) -> &'static str {
-        match (self.vjp, self.device) {
-            (VjpName::Generated, DeviceName::Cpu) => "generated",
-            _ => "tape",
+    pub(crate) fn effective_backend(&self) -> &'static str {
+        match (self.backend, self.device) {
+            (BackendName::Kernels, DeviceName::Cpu) => "kernels",
+            _ => "operations",
         }
     }
 }

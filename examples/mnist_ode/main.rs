@@ -23,7 +23,7 @@ use std::{error::Error, process::ExitCode};
 use clap::Parser;
 use neuralode::prelude::*;
 
-use cli::{AdjointName, Arguments, DeviceName, VjpName};
+use cli::{AdjointName, Arguments, BackendName, DeviceName};
 use report::Report;
 use screen::{complain, say};
 use stop::Stop;
@@ -93,26 +93,30 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         (
             "InterpolatingAdjoint(ZygoteVJP)",
             AdjointName::Interpolating,
-            VjpName::Generated,
+            BackendName::Kernels,
         ),
         (
             "GaussAdjoint(ZygoteVJP)",
             AdjointName::Gauss,
-            VjpName::Generated,
+            BackendName::Kernels,
         ),
         (
             "InterpolatingAdjoint(ReverseDiffVJP)",
             AdjointName::Interpolating,
-            VjpName::Tape,
+            BackendName::Operations,
         ),
-        ("ReverseDiffAdjoint", AdjointName::Discrete, VjpName::Tape),
-        ("", AdjointName::Discrete, VjpName::Generated),
+        (
+            "ReverseDiffAdjoint",
+            AdjointName::Discrete,
+            BackendName::Operations,
+        ),
+        ("", AdjointName::Discrete, BackendName::Kernels),
     ];
     let mut rows = Vec::new();
-    for (page, adjoint, vjp) in configurations {
+    for (page, adjoint, backend) in configurations {
         let configuration = Arguments {
             adjoint,
-            vjp,
+            backend,
             ..arguments.clone()
         };
         let report = train(&configuration, None)?;
@@ -164,14 +168,14 @@ fn all_runs<D: Device<f32>>(
     let mut report = Report::new(arguments, &set.origin, output);
     let images = Images::split(set);
     say!(
-        "{} training and {} test images, batches of {}, {} epochs, Adam({}), adjoint {}, vjp {}, device {}.\n",
+        "{} training and {} test images, batches of {}, {} epochs, Adam({}), adjoint {}, backend {}, device {}.\n",
         images.training(),
         images.test(),
         arguments.batch,
         arguments.epochs,
         arguments.lr,
         arguments.adjoint,
-        arguments.effective_vjp(),
+        arguments.effective_backend(),
         arguments.device,
     );
     let mut one_run = |seed| {

@@ -24,7 +24,7 @@ pub(crate) struct Report {
     device: String,
     dtype: &'static str,
     adjoint: String,
-    vjp: &'static str,
+    backend: &'static str,
     images: usize,
     batch: usize,
     runs: Vec<Run>,
@@ -111,7 +111,7 @@ impl Report {
             device: arguments.device.to_string(),
             dtype: "f32",
             adjoint: arguments.adjoint.to_string(),
-            vjp: arguments.effective_vjp(),
+            backend: arguments.effective_backend(),
             images: arguments.images,
             batch: arguments.batch,
             runs: Vec::new(),
@@ -207,7 +207,7 @@ impl Report {
         later.sort_by(f64::total_cmp);
         Row {
             page,
-            configuration: format!("{}, {}", self.adjoint, self.vjp),
+            configuration: format!("{}, {}", self.adjoint, self.backend),
             first_seconds: epochs.first().map_or(f64::NAN, |epoch| epoch.seconds),
             later_seconds: later.get(later.len() / 2).copied().unwrap_or(f64::NAN),
             last: epochs.last().cloned().unwrap_or_else(|| Epoch::new(0)),
@@ -220,7 +220,7 @@ impl Report {
 pub(crate) fn print_comparison(rows: &[Row]) {
     say!(
         "{:<25}  {:<36}  first s  later s  train %   test %  field calls    VJPs",
-        "adjoint, vjp",
+        "adjoint, backend",
         "on the tutorial's page",
     );
     for row in rows {

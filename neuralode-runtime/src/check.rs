@@ -16,12 +16,7 @@ fn finite<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
 ) -> Result<(), SolveError> {
     match first_non_finite(x)? {
         None => Ok(()),
-        sample => Err(SolveError::NonFinite {
-            quantity,
-            t: 0.0,
-            h: 0.0,
-            sample,
-        }),
+        sample => Err(SolveError::NonFiniteData { quantity, sample }),
     }
 }
 

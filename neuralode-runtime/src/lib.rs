@@ -39,8 +39,8 @@ mod summary;
 pub mod tensor;
 
 pub use neuralode_core::{
-    device, engine, kernel, ode, simd, Adjoint, Control, Controller, DenseOutput, Event, FnField,
-    GradientCheck, SaveAt, Solve, SolveError, SolveOptions, Solver, Stats, StepSizes, Vjp,
+    device, engine, kernel, ode, simd, Adjoint, Backend, Control, Controller, DenseOutput, Event,
+    FnField, GradientCheck, SaveAt, Solve, SolveError, SolveOptions, Solver, Stats, StepSizes,
 };
 
 pub use backward::{take_backward_report, try_backward};

@@ -157,10 +157,8 @@ impl<E: Dtype> Samples<E> {
         let mut numbers = self.numbers().iter();
         match numbers.position(|&x| !to_f64(x).is_finite()) {
             None => Ok(()),
-            Some(index) => Err(SolveError::NonFinite {
+            Some(index) => Err(SolveError::NonFiniteData {
                 quantity: Quantity::Input,
-                t: 0.0,
-                h: 0.0,
                 sample: Some(index / self.features),
             }),
         }

@@ -9,7 +9,7 @@ use dfdx::{
 };
 
 use neuralode_core::ode::{
-    choices::{Adjoint, Control, Controller, StepSizes, Vjp},
+    choices::{Adjoint, Backend, Control, Controller, StepSizes},
     options::SolveOptions,
 };
 
@@ -109,10 +109,12 @@ impl Summary {
             Kernels::DiscreteAdjointInInference if whole => Kernels::InInference,
             other => other,
         };
-        let vjp = match (options.vjp, kernels) {
-            (Vjp::Generated, Kernels::Always) => "Generated",
-            (Vjp::Generated, Kernels::InInference) => "Generated in inference, Tape in training",
-            _ => "Tape",
+        let backend = match (options.backend, kernels) {
+            (Backend::Kernels, Kernels::Always) => "Kernels",
+            (Backend::Kernels, Kernels::InInference) => {
+                "Kernels in inference, Operations in training"
+            }
+            _ => "Operations",
         };
         let tolerances = format!("rtol {:e}, atol {:e}", options.rtol, options.atol);
         let control = match options.controller {
@@ -133,7 +135,7 @@ impl Summary {
             _ => "",
         };
         let solved = format!(
-            "{:?} over {:?}..{:?}, {control}{guided}{steps}, adjoint {:?}, vjp {vjp}",
+            "{:?} over {:?}..{:?}, {control}{guided}{steps}, adjoint {:?}, backend {backend}",
             options.solver, options.t0, options.t1, options.adjoint
         );
         self.blocks.push((path.to_owned(), solved));

@@ -9,7 +9,7 @@ use neuralode_core::{
         error::Quantity,
         method::{EULER, RK4, TSIT5},
         output::saved_points::solve_at,
-        solve::solve,
+        solve::record,
         Failure, SaveAt, Solution, Solve,
     },
     Controller, FnField, SolveError, SolveOptions, Solver,
@@ -30,7 +30,7 @@ fn run(
     y0: One,
     options: &SolveOptions,
 ) -> Result<Solution<One>, Failure<One>> {
-    let save = SaveAt::end().with_steps().with_dense();
+    let save = SaveAt::end().with_every_step().with_dense();
     Solve::new(&mut FnField::new(f), y0, options)
         .save_at(save)
         .run()
@@ -42,7 +42,7 @@ fn lane(
     y0: One,
     options: &SolveOptions,
 ) -> Result<PerSample<f64>, SolveError> {
-    let engine = FnField::new(f).batch::<32>();
+    let engine = FnField::new(f).batch_of::<32>();
     solve_per_sample(&engine, &TSIT5, &y0, &[options.t1], options)
 }
 
@@ -165,7 +165,7 @@ fn a_solution_that_is_not_finite_inside_a_step_is_a_typed_error_wherever_it_is_a
     ));
     assert_eq!(failure.partial.times, [0.5]);
 
-    let engine = FnField::new(f).batch::<32>();
+    let engine = FnField::new(f).batch_of::<32>();
     let y0 = [0.1, 0.2, 1.43, 0.3, 1.43];
     let error = solve_per_sample(&engine, &RK4, &y0, &[0.5, 0.9, 1.0], &options).unwrap_err();
     assert_eq!(
@@ -177,7 +177,7 @@ fn a_solution_that_is_not_finite_inside_a_step_is_a_typed_error_wherever_it_is_a
             sample: Some(2)
         }
     );
-    let mut batch = FnField::new(f).batch::<32>();
+    let mut batch = FnField::new(f).batch_of::<32>();
     let error = solve_at(
         &mut batch,
         &RK4,
@@ -310,8 +310,8 @@ fn a_stiff_field_is_called_stiff_and_no_other_is() {
 fn a_stiff_sample_in_a_lane_sees_what_it_sees_alone_and_equal_steps_say_nothing() {
     let f = |t: f64, y: &One| [-1e6 * (y[0] - t.cos())];
     let options = SolveOptions::new(0.0, 10.0, 1e-3, 1e-3);
-    let mut alone = FnField::new(f).batch::<32>();
-    let alone = solve(
+    let mut alone = FnField::new(f).batch_of::<32>();
+    let alone = record(
         &mut alone,
         &TSIT5,
         Tiles::from_rows(&[1.0]),
@@ -359,6 +359,6 @@ fn a_stiff_sample_in_a_lane_sees_what_it_sees_alone_and_equal_steps_say_nothing(
     let options = options
         .with_controller(Controller::Constant { dt: 1e-7 })
         .with_max_steps(10);
-    let error = solve(&mut FnField::new(f), &EULER, [1.0], &options, &mut ()).unwrap_err();
+    let error = record(&mut FnField::new(f), &EULER, [1.0], &options, &mut ()).unwrap_err();
     assert!(matches!(error, SolveError::MaxSteps { .. }));
 }

@@ -4,7 +4,7 @@ use neuralode_core::{
     ode::{
         method::{ButcherTableau, WithTableau, TSIT5},
         options::Tolerances,
-        solve::{solve, Solved},
+        solve::{record, Solved},
         stepper::ExplicitRk,
         trajectory::Trajectory,
     },
@@ -215,7 +215,7 @@ impl<F: Fn(f64, &[f64; N]) -> [f64; N], const N: usize> WithTableau for Run<'_, 
     type Output = Result<Solved<[f64; N]>, SolveError>;
     fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Self::Output {
         let mut field = FnField::new(self.f);
-        solve(&mut field, tableau, self.y0, self.options, &mut ())
+        record(&mut field, tableau, self.y0, self.options, &mut ())
     }
 }
 
@@ -386,7 +386,7 @@ fn dense_output_joins_steps_with_value_and_derivative_in_every_method() {
                 .with_controller(Controller::Constant { dt: 0.1 });
             let mut trajectory = Trajectory::new(tableau);
             let mut field = FnField::new(rotation);
-            let end = solve(&mut field, tableau, [1.2, 0.0], &options, &mut trajectory).unwrap();
+            let end = record(&mut field, tableau, [1.2, 0.0], &options, &mut trajectory).unwrap();
             for (index, step) in trajectory.steps().iter().enumerate() {
                 let next = trajectory
                     .steps()
@@ -446,7 +446,7 @@ fn every_evaluation_is_counted_and_the_count_follows_from_the_steps() {
             Solver::Dopri8 => 13,
             _ => 2,
         };
-        assert_eq!(solution.evaluations, calls.get(), "{solver:?}");
+        assert_eq!(solution.field_calls, calls.get(), "{solver:?}");
         let steps = solution.accepted + solution.rejected;
         assert_eq!(calls.get(), 2 + per_step * steps, "{solver:?}");
     }
@@ -589,7 +589,7 @@ fn errors_stay_within_a_hundred_tolerances_on_the_detest_problems() {
             solver.name(),
             solution.accepted,
             solution.rejected,
-            solution.evaluations
+            solution.field_calls
         );
         (error > 100.0 * tolerance)
             .then(|| format!("{} {solver:?} {tolerance:e}: {error:e}", problem.name))

@@ -9,7 +9,7 @@ use neuralode_core::{
         error::Quantity,
         method::{ButcherTableau, DOPRI8, TSIT5},
         output::saved_points::solve_at,
-        solve::solve,
+        solve::record,
         trajectory::Trajectory,
         Ended, Failure, SaveAt, Solution, Solve, StepInfo,
     },
@@ -45,7 +45,7 @@ fn plain(options: &SolveOptions) -> (Vec<f64>, [f64; 2]) {
     let mut field = FnField::new(rotation);
     let mut trajectory = Trajectory::new(&TSIT5);
     let y0 = exact(options.t0);
-    let solved = solve(&mut field, &TSIT5, y0, options, &mut trajectory).unwrap();
+    let solved = record(&mut field, &TSIT5, y0, options, &mut trajectory).unwrap();
     let starts = trajectory.steps().iter().skip(1).map(|step| step.t);
     (starts.chain([options.t1]).collect(), solved.y)
 }
@@ -74,7 +74,10 @@ fn everything_that_is_saved_comes_once_and_in_the_order_of_the_solve() {
         let (ends, y) = plain(&options);
         // The start, a step's end and the end of the span are among the given times; one is given twice.
         let given = [t0, at(0.01), ends[4], at(0.7), at(0.7), t1];
-        let everything = SaveAt::end().with_start().with_times(&given).with_steps();
+        let everything = SaveAt::end()
+            .with_start()
+            .with_times(&given)
+            .with_every_step();
         let solution = rotate(&options, |solve| solve.save_at(everything.clone())).unwrap();
         let mut expected: Vec<f64> = [t0, at(0.01), at(0.7), at(0.7)]
             .into_iter()
@@ -121,7 +124,7 @@ fn dense<const S: usize>(tableau: &'static ButcherTableau<S>) {
             .run_with(tableau)
             .unwrap();
         let mut trajectory = Trajectory::new(tableau);
-        solve(&mut field, tableau, exact(t0), &options, &mut trajectory).unwrap();
+        record(&mut field, tableau, exact(t0), &options, &mut trajectory).unwrap();
         assert_eq!(
             solution.dense.as_ref().unwrap().steps(),
             solution.stats.accepted
@@ -208,7 +211,7 @@ fn a_time_that_was_not_solved_is_a_typed_error() {
 #[test]
 fn an_empty_span_saves_its_only_state_once() {
     let options = SolveOptions::new(1.0, 1.0, 1e-6, 1e-6);
-    let save_at = SaveAt::end().with_start().with_steps().with_dense();
+    let save_at = SaveAt::end().with_start().with_every_step().with_dense();
     let solution = rotate(&options, |solve| solve.save_at(save_at)).unwrap();
     assert_eq!((solution.t, solution.y), (1.0, exact(1.0)));
     assert_eq!(
@@ -513,7 +516,7 @@ fn steps_end_at_the_stops_and_controllers_go_on_as_if_none_were_there() {
                 9.0,
             ];
             let free = rotate(&options, |solve| solve).unwrap();
-            let save_at = SaveAt::nothing().with_steps();
+            let save_at = SaveAt::nothing().with_every_step();
             let solution =
                 rotate(&options, |solve| solve.step_at(&stops).save_at(save_at)).unwrap();
             let inside: Vec<f64> = stops
@@ -572,7 +575,7 @@ fn sides(t0: f64, t1: f64, jump: f64, options: &SolveOptions) -> (Solution<[f64;
     });
     let mut options = options.clone();
     (options.t0, options.t1) = (t0, t1);
-    let save_at = SaveAt::end().with_steps();
+    let save_at = SaveAt::end().with_every_step();
     let solution = Solve::new(&mut field, [0.0], &options)
         .jump_at(&[jump])
         .save_at(save_at)

@@ -9,7 +9,7 @@ use neuralode_core::{
         adjoint::{solve_keeping, Cotangent},
         method::{ButcherTableau, WithTableau, TSIT5},
         output::saved_points::solve_at,
-        solve::solve,
+        solve::record,
         trajectory::Trajectory,
         Failure, SaveAt, Solution, Solve,
     },
@@ -32,7 +32,7 @@ fn run(
     y0: One,
     options: &SolveOptions,
 ) -> Result<Solution<One>, Failure<One>> {
-    let save = SaveAt::end().with_steps().with_dense();
+    let save = SaveAt::end().with_every_step().with_dense();
     Solve::new(&mut FnField::new(f), y0, options)
         .save_at(save)
         .run()
@@ -44,7 +44,7 @@ fn lane(
     y0: One,
     options: &SolveOptions,
 ) -> Result<PerSample<f64>, SolveError> {
-    let engine = FnField::new(f).batch::<16>();
+    let engine = FnField::new(f).batch_of::<16>();
     solve_per_sample(&engine, &TSIT5, &y0, &[options.t1], options)
 }
 
@@ -56,7 +56,7 @@ fn sizes(f: impl Fn(f64, &One) -> One, solver: Solver, options: &SolveOptions) -
         fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) -> Vec<f64> {
             let mut steps = Trajectory::new(tableau);
             let mut field = FnField::new(self.0);
-            solve(&mut field, tableau, [1.0], self.1, &mut steps).unwrap();
+            record(&mut field, tableau, [1.0], self.1, &mut steps).unwrap();
             steps.steps().iter().map(|step| step.h).collect()
         }
     }
@@ -246,11 +246,11 @@ fn no_time_makes_a_dense_output_panic() {
         impl WithTableau for Ask {
             type Output = ();
             fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) {
-                let mut field = FnField::new(|_, y: &One| [-y[0]]).batch::<16>();
+                let mut field = FnField::new(|_, y: &One| [-y[0]]).batch_of::<16>();
                 let mut steps = Trajectory::new(tableau);
                 let y0 = Tiles::from_rows(&[1.0; 3]);
                 let options = equal(0.0, 1.0, 0.25);
-                solve(&mut field, tableau, y0.clone(), &options, &mut steps).unwrap();
+                record(&mut field, tableau, y0.clone(), &options, &mut steps).unwrap();
                 let mut out = y0;
                 for t in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
                     assert!(matches!(
@@ -364,7 +364,7 @@ fn a_saved_time_that_rounding_took_out_of_the_span_is_its_end() {
             .unwrap();
         assert_eq!((&solution.times, &solution.values), (times, &values));
         let sample = solve_per_sample(
-            &FnField::new(f).batch::<16>(),
+            &FnField::new(f).batch_of::<16>(),
             &TSIT5,
             &[1.0],
             times,
@@ -460,7 +460,7 @@ fn every_adjoint_takes_the_cotangent_of_a_time_beside_an_end_for_one_of_the_end(
         }
     }
     // In lanes.
-    let engine = FnField::new(|t: f64, y: &One| [t.cos() - 0.7 * y[0]]).batch::<16>();
+    let engine = FnField::new(|t: f64, y: &One| [t.cos() - 0.7 * y[0]]).batch_of::<16>();
     let _ = solve_per_sample_keeping(
         &engine,
         &TSIT5,

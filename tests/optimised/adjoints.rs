@@ -14,7 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use neuralode::{prelude::*, take_backward_report, Adjoint, Controller, Vjp};
+use neuralode::{prelude::*, take_backward_report, Adjoint, Backend, Controller};
 use rayon::prelude::*;
 use support::{
     batch, derivative, differentiate, fields, parameters_of, relative_error, set_parameters,
@@ -119,8 +119,8 @@ fn shifted_loss(
 }
 
 fn assert_finite_differences(options: &SolveOptions, tolerance: f64) {
-    for vjp in [Vjp::Generated, Vjp::Tape] {
-        assert_finite_differences_of(options.clone().with_vjp(vjp), tolerance);
+    for backend in [Backend::Kernels, Backend::Operations] {
+        assert_finite_differences_of(options.clone().with_backend(backend), tolerance);
     }
 }
 
@@ -446,10 +446,10 @@ fn a_broadcast_input_is_solved_like_its_copy() {
 }
 
 /// A backward solve that cannot finish: one step forward, more than one back.
-fn failing_block(vjp: Vjp) -> NeuralOde<MlpField<f64>> {
+fn failing_block(backend: Backend) -> NeuralOde<MlpField<f64>> {
     let mut options = SolveOptions::new(0.0, 1e-3, 1e-12, 1e-12)
         .with_adjoint(Adjoint::Interpolating)
-        .with_vjp(vjp)
+        .with_backend(backend)
         .with_max_steps(1);
     options.dt0 = Some(1e-3);
     NeuralOde::new(mlp::<f64>(3), options)
@@ -457,8 +457,8 @@ fn failing_block(vjp: Vjp) -> NeuralOde<MlpField<f64>> {
 
 #[test]
 fn a_failing_backward_solve_is_a_typed_error() {
-    for vjp in [Vjp::Generated, Vjp::Tape] {
-        let block = failing_block(vjp);
+    for backend in [Backend::Kernels, Backend::Operations] {
+        let block = failing_block(backend);
         let y0 = some_batch::<f64, 4>(3, 0.2);
         let y1 = block.try_forward(y0.leaky_trace()).unwrap();
         let loss = (y1 * 1e9).sum::<Rank0, _>();
@@ -476,8 +476,8 @@ fn a_failing_backward_solve_is_a_typed_error() {
 
 #[test]
 fn a_failing_backward_solve_under_dfdxs_own_backward_gives_nan_and_a_report() {
-    for vjp in [Vjp::Generated, Vjp::Tape] {
-        let block = failing_block(vjp);
+    for backend in [Backend::Kernels, Backend::Operations] {
+        let block = failing_block(backend);
         let y0 = some_batch::<f64, 4>(3, 0.2);
         let y1 = block.try_forward(y0.leaky_trace()).unwrap();
         let gradients = (y1 * 1e9).sum::<Rank0, _>().backward();

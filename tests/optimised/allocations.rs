@@ -15,7 +15,7 @@ use neuralode::{
         adjoint::{pull_back, solve_keeping, Cotangent},
         field::VectorField,
         method::TSIT5,
-        solve::solve,
+        solve::record,
         trajectory::Trajectory,
     },
     prelude::*,
@@ -108,7 +108,7 @@ fn equal_steps(steps: usize) -> SolveOptions {
 fn of_solve<F: VectorField>(field: &mut F, y0: &F::State, steps: usize) -> usize {
     let options = equal_steps(steps);
     let (count, solution) =
-        allocations(|| solve(field, &TSIT5, y0.clone(), &options, &mut ()).unwrap());
+        allocations(|| record(field, &TSIT5, y0.clone(), &options, &mut ()).unwrap());
     assert_eq!(solution.accepted, steps);
     count
 }
@@ -126,7 +126,7 @@ fn a_solve_of_one_system_allocates_nothing() {
 
 #[test]
 fn a_solve_of_a_batch_allocates_the_same_for_any_number_of_steps() {
-    let mut engine = FnField::new(pendulum).batch::<16>();
+    let mut engine = FnField::new(pendulum).batch_of::<16>();
     let y0 = Tiles::from_rows(&[0.1; 2 * 40]);
     of_solve(&mut engine, &y0, 500);
     let few = of_solve(&mut engine, &y0, 5);
@@ -135,7 +135,7 @@ fn a_solve_of_a_batch_allocates_the_same_for_any_number_of_steps() {
 
 #[test]
 fn a_solve_with_steps_for_each_sample_allocates_the_same_for_any_number_of_them() {
-    let engine = FnField::new(pendulum).batch::<16>();
+    let engine = FnField::new(pendulum).batch_of::<16>();
     let of = |steps| {
         let options = equal_steps(steps);
         let solve = || solve_per_sample(&engine, &TSIT5, &[0.1; 2 * 40], &[1.0], &options).unwrap();
@@ -180,7 +180,7 @@ impl<const N: usize> KernelVisitor<N> for Kernels {
             let options = equal_steps(steps);
             let mut trajectory = Trajectory::new(&TSIT5);
             let start = y0.clone();
-            let solution = solve(&mut engine, &TSIT5, start, &options, &mut trajectory).unwrap();
+            let solution = record(&mut engine, &TSIT5, start, &options, &mut trajectory).unwrap();
             let cotangents = [Cotangent {
                 t: 1.0,
                 value: solution.y.with_empty_padding(),

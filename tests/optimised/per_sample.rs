@@ -16,14 +16,14 @@ use neuralode::{
         error::Quantity,
         method::{ButcherTableau, WithTableau, TSIT5},
         output::saved_points::solve_at,
-        solve::solve,
+        solve::record,
         trajectory::Trajectory,
         Solve,
     },
     prelude::*,
     simd::real::Real,
     tensor::KernelVisitor,
-    Adjoint, Controller, FnField, Solver, StepSizes, Vjp,
+    Adjoint, Backend, Controller, FnField, Solver, StepSizes,
 };
 use support::{batch, derivative, differentiate, relative_error, shift_biases, to_f64};
 
@@ -104,9 +104,9 @@ fn a_sample_has_the_bits_and_counts_of_a_batch_of_one() {
     let y0 = spread(2 * 512);
     let singles: Vec<f32> = y0.iter().map(|y| f32::from_f64(*y)).collect();
     for samples in [1, 3, 16, 33, 512] {
-        let mut engine = FnField::new(oscillator).batch::<16>();
+        let mut engine = FnField::new(oscillator).batch_of::<16>();
         equals_batches_of_one(&mut engine, &TSIT5, &y0[..2 * samples], &times, &options());
-        let mut engine = FnField::new(oscillator_f32).batch::<32>();
+        let mut engine = FnField::new(oscillator_f32).batch_of::<32>();
         let y0 = &singles[..2 * samples];
         equals_batches_of_one(&mut engine, &TSIT5, y0, &times, &options());
     }
@@ -120,7 +120,7 @@ fn every_lane_has_its_own_time_forwards_and_backwards() {
             .map(|i| t0 + (t1 - t0) * f64::from(i) / 10.0)
             .collect();
         let options = SolveOptions::new(t0, t1, 1e-6, 1e-6);
-        let mut engine = FnField::new(driven).batch::<16>();
+        let mut engine = FnField::new(driven).batch_of::<16>();
         equals_batches_of_one(&mut engine, &TSIT5, &y0, &times, &options);
     }
 }
@@ -134,7 +134,7 @@ fn every_method_and_controller_does_for_a_sample_what_it_does_for_a_batch_of_one
             let options = SolveOptions::new(0.0, 2.0, 1e-4, 1e-4)
                 .with_controller(self.0)
                 .with_max_steps(1 << 14);
-            let mut engine = FnField::new(driven).batch::<16>();
+            let mut engine = FnField::new(driven).batch_of::<16>();
             let y0 = spread(2 * 20);
             equals_batches_of_one(&mut engine, tableau, &y0, &[0.3, 1.7, 2.0], &options);
         }
@@ -157,7 +157,7 @@ fn every_method_and_controller_does_for_a_sample_what_it_does_for_a_batch_of_one
 #[test]
 fn a_given_first_step_bounds_of_steps_and_an_empty_span_are_kept() {
     let y0 = spread(2 * 5);
-    let mut engine = FnField::new(driven).batch::<16>();
+    let mut engine = FnField::new(driven).batch_of::<16>();
     let mut options = SolveOptions::new(0.0, 2.0, 1e-4, 1e-4);
     options.dt0 = Some(0.02);
     equals_batches_of_one(&mut engine, &TSIT5, &y0, &[1.0, 2.0], &options);
@@ -171,11 +171,11 @@ fn a_given_first_step_bounds_of_steps_and_an_empty_span_are_kept() {
 #[test]
 fn the_counts_are_those_of_one_system_as_an_array() {
     let y0 = spread(2 * 512);
-    let engine = FnField::new(oscillator).batch::<16>();
+    let engine = FnField::new(oscillator).batch_of::<16>();
     let together = solve_per_sample(&engine, &TSIT5, &y0, &[10.0], &options()).unwrap();
     let mut alone = FnField::new(oscillator);
     for (index, row) in y0.as_chunks::<2>().0.iter().enumerate() {
-        let solution = solve(&mut alone, &TSIT5, *row, &options(), &mut ()).unwrap();
+        let solution = record(&mut alone, &TSIT5, *row, &options(), &mut ()).unwrap();
         // The sums of that engine have another order; no error of these problems is near 1 by rounding alone.
         assert_eq!(together.stats[index], solution.stats(), "{index}");
         let found = &together.values[2 * index..][..2];
@@ -186,9 +186,9 @@ fn the_counts_are_those_of_one_system_as_an_array() {
 #[test]
 fn a_batch_takes_less_than_half_the_work_of_one_step_size_for_all() {
     let y0: Vec<f32> = spread(2 * 512).iter().map(|y| f32::from_f64(*y)).collect();
-    let mut engine = FnField::new(oscillator_f32).batch::<32>();
+    let mut engine = FnField::new(oscillator_f32).batch_of::<32>();
     let each = solve_per_sample(&engine, &TSIT5, &y0, &[10.0], &options()).unwrap();
-    let shared = solve(
+    let shared = record(
         &mut engine,
         &TSIT5,
         Tiles::from_rows(&y0),
@@ -200,11 +200,11 @@ fn a_batch_takes_less_than_half_the_work_of_one_step_size_for_all() {
     let counts = || each.stats.iter().map(|stats| attempts(*stats));
     println!(
         "{work} evaluations of a sample, {} with one step size; {:?} to {:?} steps",
-        shared.evaluations * 512,
+        shared.field_calls * 512,
         counts().min(),
         counts().max()
     );
-    assert!(2 * work < shared.evaluations * 512);
+    assert!(2 * work < shared.field_calls * 512);
 }
 
 /// The samples of `rows` in another order.
@@ -219,7 +219,7 @@ fn permuted<E: Copy>(rows: &[E], order: &[usize]) -> Vec<E> {
 fn a_permuted_batch_gives_permuted_results() {
     let y0 = spread(2 * 300);
     let order: Vec<usize> = (0..300).map(|i| i * 77 % 300).collect();
-    let engine = FnField::new(oscillator).batch::<16>();
+    let engine = FnField::new(oscillator).batch_of::<16>();
     let solve = |y0: &[f64]| solve_per_sample(&engine, &TSIT5, y0, &[10.0], &options()).unwrap();
     let (straight, mixed) = (solve(&y0), solve(&permuted(&y0, &order)));
     assert_eq!(mixed.values, permuted(&straight.values, &order));
@@ -230,7 +230,7 @@ fn a_permuted_batch_gives_permuted_results() {
 #[test]
 fn the_first_sample_that_fails_is_named_with_its_own_step() {
     let mut y0 = spread(2 * 300);
-    let engine = FnField::new(oscillator).batch::<16>();
+    let engine = FnField::new(oscillator).batch_of::<16>();
     let solve = |y0: &[f64], options: &SolveOptions| {
         solve_per_sample(&engine, &TSIT5, y0, &[10.0], options).unwrap_err()
     };
@@ -248,10 +248,9 @@ fn the_first_sample_that_fails_is_named_with_its_own_step() {
         .unwrap();
     let short = options().with_max_steps(most - 1);
     let found = solve(&y0, &short);
-    let mut alone = FnField::new(oscillator).batch::<16>();
+    let mut alone = FnField::new(oscillator).batch_of::<16>();
     let start = Tiles::from_rows(&y0[2 * longest..][..2]);
-    let expected =
-        neuralode::ode::solve::solve(&mut alone, &TSIT5, start, &short, &mut ()).unwrap_err();
+    let expected = record(&mut alone, &TSIT5, start, &short, &mut ()).unwrap_err();
     let SolveError::MaxSteps {
         t,
         t1,
@@ -293,7 +292,7 @@ fn the_first_sample_that_fails_is_named_with_its_own_step() {
 #[test]
 fn a_solution_that_blows_up_is_found_in_its_sample() {
     // y' = y^2 reaches infinity at t = 1 / y0.
-    let engine = FnField::new(|_: f64, [y]: &[f64; 1]| [y * y]).batch::<16>();
+    let engine = FnField::new(|_: f64, [y]: &[f64; 1]| [y * y]).batch_of::<16>();
     let mut y0 = vec![-1.0; 40];
     (y0[37], y0[11]) = (5.0, 1.0);
     let options = SolveOptions::new(0.0, 2.0, 1e-6, 1e-6);
@@ -316,7 +315,7 @@ fn a_solution_that_blows_up_is_found_in_its_sample() {
 
 #[test]
 fn bad_input_is_an_error() {
-    let engine = FnField::new(oscillator).batch::<16>();
+    let engine = FnField::new(oscillator).batch_of::<16>();
     let solve = |y0: &[f64], times: &[f64]| {
         solve_per_sample(&engine, &TSIT5, y0, times, &options()).unwrap_err()
     };
@@ -349,14 +348,14 @@ fn the_loop_for_one_state_refuses_step_sizes_for_each_sample_of_a_batch() {
     let options = SolveOptions::new(0.0, 1.0, 1e-6, 1e-6).with_steps(StepSizes::PerSample);
     let field = || FnField::new(|_t, [y]: &[f64; 1]| [-y]);
     let batch = Tiles::<f64, 1, 16>::from_rows(&[1.0, 2.0]);
-    let refused = Solve::new(&mut field().batch::<16>(), batch, &options).run();
+    let refused = Solve::new(&mut field().batch_of::<16>(), batch, &options).run();
     assert!(matches!(
         refused.unwrap_err().error,
         SolveError::SharedStepsOnly { .. }
     ));
     // A single sample has but one step size.
     let alone = Tiles::<f64, 1, 16>::from_rows(&[1.0]);
-    assert!(Solve::new(&mut field().batch::<16>(), alone, &options)
+    assert!(Solve::new(&mut field().batch_of::<16>(), alone, &options)
         .run()
         .is_ok());
     assert!(Solve::new(&mut field(), [1.0], &options).run().is_ok());
@@ -466,7 +465,7 @@ impl Singles<'_> {
         for (index, row) in y0.chunks_exact(3).enumerate() {
             let mut trajectory = Trajectory::new(tableau);
             let start = Tiles::from_rows(row);
-            solve(&mut engine, tableau, start, &options, &mut trajectory).unwrap();
+            record(&mut engine, tableau, start, &options, &mut trajectory).unwrap();
             let saved: Vec<_> = times
                 .iter()
                 .enumerate()
@@ -582,7 +581,7 @@ impl KernelVisitor<3> for Overflowing {
         for (index, row) in y0.chunks_exact(3).enumerate() {
             let mut trajectory = Trajectory::new(&TSIT5);
             let start = Tiles::from_rows(row);
-            solve(&mut engine, &TSIT5, start, &options, &mut trajectory).unwrap();
+            record(&mut engine, &TSIT5, start, &options, &mut trajectory).unwrap();
             let saved = [Cotangent {
                 t: 40.0,
                 value: Tiles::from_rows(&[1.0; 3]).with_empty_padding(),
@@ -832,10 +831,10 @@ fn every_adjoint_and_the_tape_have_steps_for_each_sample() {
         Adjoint::Quadrature,
         Adjoint::Backsolve,
     ] {
-        for vjp in [Vjp::Generated, Vjp::Tape] {
-            let options = tight.clone().with_adjoint(adjoint).with_vjp(vjp);
+        for backend in [Backend::Kernels, Backend::Operations] {
+            let options = tight.clone().with_adjoint(adjoint).with_backend(backend);
             let found = differentiate(&block().with_options(options), &y0, &c).unwrap();
-            let what = format!("{adjoint:?} {vjp:?}");
+            let what = format!("{adjoint:?} {backend:?}");
             assert_eq!(found.forward.accepted, expected.forward.accepted, "{what}");
             assert!(relative_error(&found.y1, &expected.y1) < 1e-12, "{what}");
             assert!(

@@ -25,14 +25,14 @@ use neuralode::{
     },
     prelude::*,
     tensor::KernelVisitor,
-    Adjoint, Controller, Vjp,
+    Adjoint, Backend, Controller,
 };
 use support::{
     batch, gradients_of, parameters_of, relative_error, set_parameters, shift_biases, to_f64,
     ADJOINTS,
 };
 
-const VJPS: [Vjp; 2] = [Vjp::Generated, Vjp::Tape];
+const VJPS: [Backend; 2] = [Backend::Kernels, Backend::Operations];
 
 neural_ode! {
     #[derive(Clone, Debug)]
@@ -175,11 +175,11 @@ fn saved_points_converge_to_the_exact_solution_with_the_order_of_the_interpolant
         .iter()
         .flat_map(|t| linear::flow(linear::M, *t, y0))
         .collect();
-    for vjp in VJPS {
+    for backend in VJPS {
         let errors = [0.5, 0.25, 0.125].map(|dt| {
             let options = SolveOptions::new(0.0, 3.0, 1e-3, 1e-3)
                 .with_controller(Controller::Constant { dt })
-                .with_vjp(vjp);
+                .with_backend(backend);
             let block = NeuralOde::new(affine(), options);
             let y0 = batch::<2, f64, _>(&Cpu::default(), &y0);
             let (ys, _) = block.try_forward_at(y0, &times).unwrap();
@@ -189,7 +189,7 @@ fn saved_points_converge_to_the_exact_solution_with_the_order_of_the_interpolant
         let expected = TSIT5.dense_order as f64;
         assert!(
             orders.iter().all(|order| *order > expected),
-            "{vjp:?}: {orders:?} {errors:?}"
+            "{backend:?}: {orders:?} {errors:?}"
         );
     }
 }
@@ -212,10 +212,10 @@ fn gradients_through_saved_points_of_a_linear_system_are_its_exact_sensitivities
             .iter()
             .flat_map(|t| linear::flow(linear::M, t - t0, y0))
             .collect();
-        for (adjoint, vjp) in ADJOINTS.into_iter().flat_map(|a| VJPS.map(|v| (a, v))) {
+        for (adjoint, backend) in ADJOINTS.into_iter().flat_map(|a| VJPS.map(|v| (a, v))) {
             let options = SolveOptions::new(t0, t1, 1e-11, 1e-11)
                 .with_adjoint(adjoint)
-                .with_vjp(vjp);
+                .with_backend(backend);
             let block = NeuralOde::new(affine(), options);
             let found = differentiate_at::<2, f64, _>(&block, &y0, times, &cotangent).unwrap();
             let errors = [
@@ -226,7 +226,7 @@ fn gradients_through_saved_points_of_a_linear_system_are_its_exact_sensitivities
             ];
             assert!(
                 errors.iter().all(|error| *error < 1e-8),
-                "{adjoint:?}, {vjp:?}, {t0}..{t1}: {errors:?}"
+                "{adjoint:?}, {backend:?}, {t0}..{t1}: {errors:?}"
             );
         }
     }
@@ -256,8 +256,8 @@ fn shifted_loss(
 
 fn assert_finite_differences(options: &SolveOptions, times: &[f64]) {
     let (y0, cotangent) = (waves(12, 0.2), waves(12 * times.len(), 1.1));
-    for vjp in VJPS {
-        let block = NeuralOde::new(mlp::<f64>(), options.clone().with_vjp(vjp));
+    for backend in VJPS {
+        let block = NeuralOde::new(mlp::<f64>(), options.clone().with_backend(backend));
         let found = differentiate_at::<4, f64, _>(&block, &y0, times, &cotangent).unwrap();
         let mut gradients = found.theta_bar;
         gradients.push(found.y0_bar);
@@ -272,7 +272,7 @@ fn assert_finite_differences(options: &SolveOptions, times: &[f64]) {
             let error = relative_error(gradient, &expected);
             assert!(
                 error < 1e-8,
-                "{:?}, {vjp:?}, tensor {tensor}: {error:e}",
+                "{:?}, {backend:?}, tensor {tensor}: {error:e}",
                 options.adjoint
             );
         }
@@ -311,10 +311,10 @@ fn assert_the_end_alone_is_the_plain_solve<E: Dtype>()
 where
     Cpu: Device<E>,
 {
-    for (adjoint, vjp) in ADJOINTS.into_iter().flat_map(|a| VJPS.map(|v| (a, v))) {
+    for (adjoint, backend) in ADJOINTS.into_iter().flat_map(|a| VJPS.map(|v| (a, v))) {
         let options = SolveOptions::new(0.0, 1.5, 1e-5, 1e-5)
             .with_adjoint(adjoint)
-            .with_vjp(vjp);
+            .with_backend(backend);
         let block = NeuralOde::new(mlp::<E>(), options);
         let (y0, cotangent) = (waves(20, 0.2), waves(20, 1.1));
         let dev = Cpu::default();
@@ -341,8 +341,8 @@ fn saving_the_end_alone_is_the_plain_solve_bit_for_bit() {
 
 #[test]
 fn saving_changes_no_step_and_the_ends_of_the_span_are_met_exactly() {
-    for vjp in VJPS {
-        let options = SolveOptions::new(0.0, 1.5, 1e-6, 1e-6).with_vjp(vjp);
+    for backend in VJPS {
+        let options = SolveOptions::new(0.0, 1.5, 1e-6, 1e-6).with_backend(backend);
         let block = NeuralOde::new(mlp::<f32>(), options);
         let y0 = batch::<4, f32, _>(&Cpu::default(), &waves(20, 0.2));
         let (y1, plain) = block.try_forward_with_stats(y0.clone()).unwrap();
@@ -364,16 +364,19 @@ fn saved_points_that_the_loss_ignores_change_no_gradient() {
     let (y0, last) = (waves(20, 0.2), waves(20, 1.1));
     let mut cotangent = vec![0.0; 80];
     cotangent.extend(&last);
-    for (adjoint, vjp) in ADJOINTS.into_iter().flat_map(|a| VJPS.map(|v| (a, v))) {
+    for (adjoint, backend) in ADJOINTS.into_iter().flat_map(|a| VJPS.map(|v| (a, v))) {
         let options = SolveOptions::new(0.0, 1.5, 1e-9, 1e-9)
             .with_adjoint(adjoint)
-            .with_vjp(vjp);
+            .with_backend(backend);
         let block = NeuralOde::new(mlp::<f64>(), options);
         let alone = differentiate_at::<4, f64, _>(&block, &y0, &[1.5], &last).unwrap();
         let all = differentiate_at::<4, f64, _>(&block, &y0, &times, &cotangent).unwrap();
         assert!(relative_error(&all.y0_bar, &alone.y0_bar) < 1e-7);
         for (all, alone) in all.theta_bar.iter().zip(&alone.theta_bar) {
-            assert!(relative_error(all, alone) < 1e-7, "{adjoint:?}, {vjp:?}");
+            assert!(
+                relative_error(all, alone) < 1e-7,
+                "{adjoint:?}, {backend:?}"
+            );
         }
     }
 }
@@ -395,18 +398,18 @@ fn the_statistics_say_what_saved_points_cost() {
 /// A batch of one runs through arrays, one of 150 through five groups of tiles with sums of their own.
 #[test]
 fn checkpoints_give_the_bits_of_the_discrete_adjoint_in_every_engine() {
-    for (vjp, (t0, t1), samples) in [
-        (Vjp::Generated, (0.0, 1.5), 1),
-        (Vjp::Generated, (0.0, 1.5), 150),
-        (Vjp::Generated, (1.0, -0.5), 150),
-        (Vjp::Tape, (0.0, 1.5), 3),
+    for (backend, (t0, t1), samples) in [
+        (Backend::Kernels, (0.0, 1.5), 1),
+        (Backend::Kernels, (0.0, 1.5), 150),
+        (Backend::Kernels, (1.0, -0.5), 150),
+        (Backend::Operations, (0.0, 1.5), 3),
     ] {
         let at = |part: f64| t0 + part * (t1 - t0);
         let times = [at(0.0), at(0.1), at(0.15), at(0.6), at(0.6), at(0.9), t1];
         let (y0, cotangent) = (waves(4 * samples, 0.2), waves(28 * samples, 1.1));
         let gradient = |adjoint| {
             let options = SolveOptions::new(t0, t1, 1e-10, 1e-10)
-                .with_vjp(vjp)
+                .with_backend(backend)
                 .with_adjoint(adjoint);
             let block = NeuralOde::new(mlp::<f64>(), options);
             differentiate_at::<4, f64, _>(&block, &y0, &times, &cotangent)
@@ -418,7 +421,7 @@ fn checkpoints_give_the_bits_of_the_discrete_adjoint_in_every_engine() {
             let found = gradient(Adjoint::Checkpointed { bytes }).unwrap();
             assert_eq!(
                 found.y0_bar, expected.y0_bar,
-                "{vjp:?}, {samples}, {states}"
+                "{backend:?}, {samples}, {states}"
             );
             assert_eq!(found.theta_bar, expected.theta_bar);
             assert_eq!(found.backward.vjps, expected.backward.vjps);
@@ -430,8 +433,8 @@ fn checkpoints_give_the_bits_of_the_discrete_adjoint_in_every_engine() {
 #[test]
 fn a_budget_that_is_too_small_is_a_typed_error_of_the_taped_solve_alone() {
     let options = SolveOptions::default().with_adjoint(Adjoint::Checkpointed { bytes: 100 });
-    for vjp in VJPS {
-        let block = NeuralOde::new(mlp::<f64>(), options.clone().with_vjp(vjp));
+    for backend in VJPS {
+        let block = NeuralOde::new(mlp::<f64>(), options.clone().with_backend(backend));
         let y0 = batch::<4, f64, _>(&Cpu::default(), &waves(8, 0.2));
         let error = block.try_forward_with_stats(y0.leaky_trace()).err();
         assert!(
@@ -444,10 +447,10 @@ fn a_budget_that_is_too_small_is_a_typed_error_of_the_taped_solve_alone() {
 
 #[test]
 fn an_empty_span_repeats_its_start() {
-    for (adjoint, vjp) in ADJOINTS.into_iter().flat_map(|a| VJPS.map(|v| (a, v))) {
+    for (adjoint, backend) in ADJOINTS.into_iter().flat_map(|a| VJPS.map(|v| (a, v))) {
         let options = SolveOptions::new(1.0, 1.0, 1e-3, 1e-3)
             .with_adjoint(adjoint)
-            .with_vjp(vjp);
+            .with_backend(backend);
         let block = NeuralOde::new(mlp::<f64>(), options);
         let (y0, cotangent) = (waves(8, 0.2), waves(16, 1.1));
         let found = differentiate_at::<4, f64, _>(&block, &y0, &[1.0, 1.0], &cotangent).unwrap();
@@ -460,8 +463,8 @@ fn an_empty_span_repeats_its_start() {
 #[test]
 fn bad_times_are_typed_errors_that_say_what_was_found_and_expected() {
     let fails = |t0: f64, t1: f64, times: &[f64]| {
-        let errors = VJPS.map(|vjp| {
-            let options = SolveOptions::new(t0, t1, 1e-3, 1e-3).with_vjp(vjp);
+        let errors = VJPS.map(|backend| {
+            let options = SolveOptions::new(t0, t1, 1e-3, 1e-3).with_backend(backend);
             let block = NeuralOde::new(mlp::<f64>(), options);
             let y0 = batch::<4, f64, _>(&Cpu::default(), &waves(4, 0.2));
             let taped = block.try_forward_at(y0.leaky_trace(), times);
@@ -515,10 +518,10 @@ fn bad_times_are_typed_errors_that_say_what_was_found_and_expected() {
 
 #[test]
 fn a_cotangent_that_is_not_finite_is_an_error_with_its_time() {
-    for (adjoint, vjp) in ADJOINTS.into_iter().flat_map(|a| VJPS.map(|v| (a, v))) {
+    for (adjoint, backend) in ADJOINTS.into_iter().flat_map(|a| VJPS.map(|v| (a, v))) {
         let options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3)
             .with_adjoint(adjoint)
-            .with_vjp(vjp);
+            .with_backend(backend);
         let block = NeuralOde::new(mlp::<f64>(), options);
         let mut cotangent = waves(24, 0.2);
         cotangent[13] = f64::NAN;
@@ -537,7 +540,7 @@ fn a_cotangent_that_is_not_finite_is_an_error_with_its_time() {
     }
 }
 
-/// Walks back through the same steps with an engine's own method and with the one written against `vjp`.
+/// Walks back through the same steps with an engine's own method and with the one written against `backend`.
 struct Compare {
     params: Vec<f64>,
 }

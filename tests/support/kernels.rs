@@ -7,7 +7,7 @@ use neuralode::{
     prelude::*,
     simd::{isa::instruction_sets, real::Real},
     tensor::{KernelVisitor, TensorEngine, TensorState},
-    Adjoint, Controller, Stats, Vjp,
+    Adjoint, Backend, Controller, Stats,
 };
 use rand::{rngs::StdRng, Rng, SeedableRng};
 
@@ -386,10 +386,10 @@ fn solves<const N: usize, E: Dtype + Real, F>(
             .with_controller(Controller::Constant { dt: 0.1 })
             .with_adjoint(adjoint);
         let solve = |vjp| {
-            let block = NeuralOde::new(field.clone(), options.clone().with_vjp(vjp));
+            let block = NeuralOde::new(field.clone(), options.clone().with_backend(vjp));
             differentiate(&block, y, c).unwrap()
         };
-        let (found, expected) = (solve(Vjp::Generated), solve(Vjp::Tape));
+        let (found, expected) = (solve(Backend::Kernels), solve(Backend::Operations));
         assert_eq!(found.forward, expected.forward, "{}", what("work"));
         let work = |mut stats: Stats| {
             stats.gradient_error = 0.0;

@@ -28,7 +28,7 @@ pub mod ode;
 pub mod simd;
 
 pub use engine::closure::FnField;
-pub use ode::choices::{Adjoint, Control, Controller, GradientCheck, Solver, StepSizes, Vjp};
+pub use ode::choices::{Adjoint, Backend, Control, Controller, GradientCheck, Solver, StepSizes};
 pub use ode::error::SolveError;
 pub use ode::options::SolveOptions;
 pub use ode::output::dense_output::DenseOutput;

@@ -169,7 +169,7 @@ impl<F> NeuralOde<F> {
     /// layers of your own, dfdx's operations do.
     ///
     /// # Errors
-    /// Those of [`neuralode_core::ode::solve::solve`] and of the layers; [`SolveError::SharedStepsOnly`] for step sizes for each sample
+    /// Those of [`neuralode_core::ode::solve::record`] and of the layers; [`SolveError::SharedStepsOnly`] for step sizes for each sample
     /// in training, where a mask depends on a sample's place in the batch.
     pub fn try_forward_with_state<const N: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,

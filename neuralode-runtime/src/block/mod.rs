@@ -23,7 +23,7 @@ use crate::{
 use neuralode_core::{
     device::{FieldSource, Precision, Program},
     kernel::TileField,
-    ode::{choices::Vjp, error::SolveError, options::SolveOptions, stats::Stats},
+    ode::{choices::Backend, error::SolveError, options::SolveOptions, stats::Stats},
 };
 
 use saved::{At, End, Saved};
@@ -167,7 +167,7 @@ impl<F> NeuralOde<F> {
     /// ([`neuralode_core::ode::adjoint::Kept`]), stays in memory until the backward pass ([`crate::try_backward`]) has used it.
     ///
     /// # Errors
-    /// Those of [`neuralode_core::ode::solve::solve`].
+    /// Those of [`neuralode_core::ode::solve::record`].
     pub fn try_forward_with_stats<const N: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
         y0: Tensor<(B, Const<N>), E, D, T>,
@@ -192,7 +192,7 @@ impl<F> NeuralOde<F> {
     /// # Errors
     /// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] unless
     /// `times` lie between `options.t0` and `options.t1` (both may be among them) in the order of the solve; a
-    /// time may be repeated. Those of [`neuralode_core::ode::solve::solve`].
+    /// time may be repeated. Those of [`neuralode_core::ode::solve::record`].
     ///
     /// # Examples
     /// With `Decay` of [`NeuralOde`], `dy/dt = -y`:
@@ -258,7 +258,7 @@ impl<F> NeuralOde<F> {
         let y0 = y0.try_contiguous().map_err(SolveError::device)?;
         let block = self;
         let forward = Forward { block, saved, y0 };
-        let generated = self.options.vjp == Vjp::Generated;
+        let generated = self.options.backend == Backend::Kernels;
         if generated && (storage::covers::<E, D>() || on_a_gpu::<E, D>()) {
             F::with_kernel(forward).unwrap_or_else(Forward::solve_portably)
         } else {

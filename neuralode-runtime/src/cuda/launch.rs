@@ -227,7 +227,7 @@ impl Kernels {
     /// its tiles at once, or the record for the device's 32-bit indices.
     ///
     /// # Errors
-    /// Those of [`neuralode_core::ode::solve::solve`] for options and for a solve that fails, [`SolveError::Device`].
+    /// Those of [`neuralode_core::ode::solve::record`] for options and for a solve that fails, [`SolveError::Device`].
     pub(crate) fn solve<R: Scalar>(
         &self,
         options: &SolveOptions,

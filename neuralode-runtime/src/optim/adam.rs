@@ -1,5 +1,10 @@
 //! A step of Adam over the numbers of one tensor, compiled once.
 
+#![allow(
+    clippy::inline_always,
+    reason = "only code inlined into a dispatched function runs under its vector instructions"
+)]
+
 use dfdx::{optim::WeightDecay, tensor_ops::AdamConfig};
 use pulp::{Simd, WithSimd};
 

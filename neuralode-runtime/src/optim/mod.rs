@@ -152,10 +152,8 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
                 largest: worst.largest,
                 limit: worst.limit,
             },
-            Ok(()) => SolveError::NonFinite {
+            Ok(()) => SolveError::NonFiniteData {
                 quantity: Quantity::Gradient,
-                t: 0.0,
-                h: 0.0,
                 sample: None,
             },
         }

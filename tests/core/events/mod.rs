@@ -12,7 +12,7 @@ use neuralode_core::{
         error::Quantity,
         method::{ButcherTableau, WithTableau, BOSH3, DOPRI8, TSIT5},
         output::events::Event,
-        solve::solve,
+        solve::record,
         step::Step,
         trajectory::Recorder,
         Ended, SaveAt, Solution, Solve,
@@ -67,7 +67,7 @@ fn a_terminal_event_ends_the_solve_at_its_root() {
             .save_at(
                 SaveAt::end()
                     .with_times(&[0.5, 1.0, 50.0])
-                    .with_steps()
+                    .with_every_step()
                     .with_dense(),
             )
             .event(Event::new(height).terminal())
@@ -350,8 +350,8 @@ fn an_event_at_the_end_of_a_step_happens_once() {
 fn events_change_no_step() {
     let options = SolveOptions::new(0.0, 10.0, 1e-6, 1e-6);
     let events = vec![Event::new(|_, y: &[f64; 2]| y[1]).with_samples(2)];
-    let with = rotate(&options, SaveAt::end().with_steps(), events);
-    let without = rotate(&options, SaveAt::end().with_steps(), Vec::new());
+    let with = rotate(&options, SaveAt::end().with_every_step(), events);
+    let without = rotate(&options, SaveAt::end().with_every_step(), Vec::new());
     assert_eq!(with.stats, without.stats);
     assert_eq!((with.times, with.values), (without.times, without.values));
 }
@@ -403,7 +403,7 @@ fn a_restart_from_an_event_with_the_state_unchanged_does_not_meet_it_again() {
 #[test]
 fn a_batch_ends_at_the_event_of_one_of_its_samples() {
     let options = SolveOptions::new(0.0, 10.0, 1e-9, 1e-9);
-    let mut field = FnField::new(|_, [_, v]: &[f64; 2]| [*v, -9.81]).batch::<16>();
+    let mut field = FnField::new(|_, [_, v]: &[f64; 2]| [*v, -9.81]).batch_of::<16>();
     let starts: Vec<f64> = (1..=20)
         .flat_map(|height| [f64::from(height), 0.0])
         .collect();
@@ -530,7 +530,7 @@ fn what_a_solve_gives_that_failed_inside_an_accepted_step_is_right_up_to_its_tim
     }
     // A recorder that fails ends the solve with its error, and nothing is lost before.
     let options = SolveOptions::new(0.0, 10.0, 1e-6, 1e-6);
-    let error = solve(
+    let error = record(
         &mut FnField::new(rotation),
         &TSIT5,
         [1.0, 0.0],
@@ -542,7 +542,7 @@ fn what_a_solve_gives_that_failed_inside_an_accepted_step_is_right_up_to_its_tim
     // Memory for checkpoints runs out in an accepted step.
     let small = options.with_adjoint(Adjoint::Checkpointed { bytes: 100 });
     let failure = Solve::new(&mut FnField::new(rotation), [1.0, 0.0], &small)
-        .save_at(SaveAt::end().with_dense().with_steps())
+        .save_at(SaveAt::end().with_dense().with_every_step())
         .run_keeping(&TSIT5)
         .unwrap_err();
     assert!(matches!(failure.error, SolveError::CheckpointBudget { .. }));

@@ -23,13 +23,13 @@ use crate::{
 /// A vector field `f(t, y)` of `N` numbers without parameters, as a closure.
 ///
 /// It has no vector-Jacobian product, hence no gradients. As it stands it solves one system whose state is an array: no buffer, no tile. [`FnField::batch`] makes an
-/// engine that solves many at once, with one step size for all ([`solve`](crate::ode::solve::solve)) or one for each
+/// engine that solves many at once, with one step size for all ([`record`](crate::ode::solve::record)) or one for each
 /// ([`solve_per_sample`](crate::engine::per_sample::solve_per_sample)).
 ///
 /// # Examples
 /// ```
 /// use neuralode_core::{
-///     ode::{method::TSIT5, solve::solve},
+///     ode::{method::TSIT5, solve::record},
 ///     FnField, SolveOptions,
 /// };
 ///
@@ -37,7 +37,7 @@ use crate::{
 ///     [10.0 * (y - x), x * (28.0 - z) - y, x * y - 8.0 / 3.0 * z]
 /// });
 /// let options = SolveOptions::new(0.0, 10.0, 1e-9, 1e-9);
-/// let solution = solve(&mut lorenz, &TSIT5, [1.0, 0.0, 0.0], &options, &mut ())?;
+/// let solution = record(&mut lorenz, &TSIT5, [1.0, 0.0, 0.0], &options, &mut ())?;
 /// assert!(solution.y.iter().all(|y| y.abs() < 50.0));
 /// # Ok::<(), neuralode_core::SolveError>(())
 /// ```
@@ -66,19 +66,27 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> FnField<F, E, N> {
         }
     }
 
-    /// An engine for a batch of states, in tiles of `L` samples, a multiple of 32 in f32 and of 16 in f64: whole blocks of
-    /// the widest registers. Other numbers do not compile. The closure runs for all samples of a tile at once where the
-    /// compiler can vectorise it: it is fastest without branches. Each stage of a step waits for the one before, so that
-    /// tiles should give the processor much to do at a time: about 256 numbers of f32 or 128 of f64 in a state, half of
+    /// An engine for a batch of states, in tiles of 64 samples. The closure runs for all samples of a tile at once where
+    /// the compiler can vectorise it: it is fastest without branches.
+    pub fn batch(self) -> HostEngine<Self, E, N, 64>
+    where
+        F: Sync,
+    {
+        self.batch_of()
+    }
+
+    /// [`FnField::batch`] in tiles of `L` samples, a multiple of 32 in f32 and of 16 in f64: whole blocks of the widest
+    /// registers. Other numbers do not compile. Each stage of a step waits for the one before, so that a tile should give
+    /// the processor much to do at a time: it is fastest with about 256 numbers of f32 or 128 of f64 in its state, half of
     /// that with steps for each sample.
     ///
     /// ```compile_fail,E0080
     /// use neuralode_core::FnField;
     ///
     /// // Half a block: under AVX-512 its loops would do nothing.
-    /// let _ = FnField::new(|_t, y: &[f32; 1]| [-y[0]]).batch::<16>();
+    /// let _ = FnField::new(|_t, y: &[f32; 1]| [-y[0]]).batch_of::<16>();
     /// ```
-    pub fn batch<const L: usize>(self) -> HostEngine<Self, E, N, L>
+    pub fn batch_of<const L: usize>(self) -> HostEngine<Self, E, N, L>
     where
         F: Sync,
     {

@@ -68,7 +68,7 @@ pub struct PerSample<E> {
 /// use neuralode_core::{engine::solve_per_sample, ode::method::TSIT5, FnField, SolveOptions};
 ///
 /// // Two oscillators of very different speed: each takes the steps that it needs.
-/// let field = FnField::new(|_t, [x, v, w]: &[f64; 3]| [*v, -w * w * x, 0.0]).batch::<16>();
+/// let field = FnField::new(|_t, [x, v, w]: &[f64; 3]| [*v, -w * w * x, 0.0]).batch_of::<16>();
 /// let starts = [1.0, 0.0, 1.0, 1.0, 0.0, 30.0];
 /// let options = SolveOptions::new(0.0, 3.0, 1e-8, 1e-8);
 /// let solution = solve_per_sample(&field, &TSIT5, &starts, &[1.5, 3.0], &options)?;
@@ -135,6 +135,9 @@ pub type PullBackRows<E> = Box<dyn Fn(&[E]) -> Result<PulledPerSample<E>, SolveE
 /// A field in tiles that is not in its type, as blocks solve it.
 pub trait AnyPerSample<E> {
     /// [`solve_per_sample`] with the method of the options, and how to pull cotangents back where gradients are wanted.
+    ///
+    /// # Errors
+    /// Those of [`solve_per_sample`].
     fn solve(
         self: Box<Self>,
         y0: &[E],

@@ -1,7 +1,7 @@
 //! Solving one differential equation with everything around it: output, events, stops, hooks, and what a failing solve
 //! still gives.
 //!
-//! [`Solve`] is a builder around the loop of [`crate::ode::solve::solve`]. Output comes from the dense output of the accepted
+//! [`Solve`] is a builder around the loop of [`crate::ode::solve::record`]. Output comes from the dense output of the accepted
 //! steps, which no saved time and no event shortens.
 
 use core::{fmt, ops::ControlFlow};
@@ -87,7 +87,7 @@ impl SaveAt {
 
     /// The state at the end of every accepted step as well.
     #[must_use]
-    pub fn with_steps(mut self) -> Self {
+    pub fn with_every_step(mut self) -> Self {
         self.steps = true;
         self
     }
@@ -336,7 +336,7 @@ impl<'a, F: VectorField> Solve<'a, F> {
     /// Solves with the method of the options.
     ///
     /// # Errors
-    /// A [`Failure`] with what was solved before it and the errors of [`crate::ode::solve::solve`]; those of
+    /// A [`Failure`] with what was solved before it and the errors of [`crate::ode::solve::record`]; those of
     /// [`SolveOptions::validate_times`] for the times to save; [`SolveError::NonFinite`] for an event whose function is
     /// NaN, and where the solution inside a step is not finite at a saved time or an event;
     /// [`SolveError::InvalidSetting`] for an event that is looked at too often. What was solved ends before a step in

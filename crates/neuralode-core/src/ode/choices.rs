@@ -124,13 +124,13 @@ pub enum Adjoint {
 /// How vector-Jacobian products of the field, and its values, are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Vjp {
+pub enum Backend {
     /// By the kernels that the macro generated, on `Cpu` in f32 and f64; a field, a device or a processor
-    /// without them uses [`Vjp::Tape`].
+    /// without them uses [`Backend::Operations`].
     #[default]
-    Generated,
+    Kernels,
     /// By dfdx's operations and tape, on any device.
-    Tape,
+    Operations,
 }
 
 /// Whose error chooses the steps.
@@ -179,7 +179,7 @@ pub enum StepSizes {
     Shared,
     /// A size for each sample, by its own error, as if it were solved alone: its result and its number of steps
     /// do not depend on its batch. Pays off where samples differ much. Blocks whose declaration says
-    /// `steps: PerSample` solve many samples at once, in lanes, with [`Vjp::Generated`] and, for gradients,
+    /// `steps: PerSample` solve many samples at once, in lanes, with [`Backend::Kernels`] and, for gradients,
     /// [`Adjoint::Discrete`]; without stops and jumps. All others solve one sample after the other: the same numbers,
     /// slower.
     PerSample,

@@ -226,7 +226,15 @@ pub enum SolveError {
         /// The shape of the second.
         found: Vec<usize>,
     },
-    /// A number that is NaN or infinite.
+    /// A number that is NaN or infinite where nothing is solved: in the input or the output of a model, or in a gradient that
+    /// an optimizer was given.
+    NonFiniteData {
+        /// Where it appeared.
+        quantity: Quantity,
+        /// Index of the first sample of the batch that is affected, where one can be named.
+        sample: Option<usize>,
+    },
+    /// A number of a solve that is NaN or infinite.
     NonFinite {
         /// Where it appeared.
         quantity: Quantity,
@@ -344,9 +352,11 @@ pub enum SolveError {
 
 impl SolveError {
     /// The same error of a solve for one sample, with the sample's index in its batch.
+    #[must_use]
     pub fn of_sample(mut self, index: usize) -> Self {
         match &mut self {
             Self::NonFinite { sample, .. }
+            | Self::NonFiniteData { sample, .. }
             | Self::StepTooSmall { sample, .. }
             | Self::GradientError { sample, .. }
             | Self::MaxSteps { sample, .. }
@@ -559,11 +569,15 @@ impl fmt::Display for SolveError {
                 f,
                 "a tensor of shape {found:?} was given where {expected:?} is needed: pass numbers of that shape"
             ),
-            Self::NonFinite {
-                quantity: quantity @ (Quantity::Input | Quantity::Output),
-                sample,
+            Self::NonFiniteData {
+                quantity: quantity @ Quantity::Gradient,
                 ..
             } => write!(
+                f,
+                "{quantity} holds a NaN or an infinity, and no parameter was changed: check the loss and the data, or lower \
+                 the learning rate"
+            ),
+            Self::NonFiniteData { quantity, sample } => write!(
                 f,
                 "{quantity} holds a NaN or an infinity{}: check the data and the weights",
                 InSample(*sample)
@@ -579,14 +593,6 @@ impl fmt::Display for SolveError {
                  field is not finite at one of them; shorten the span, take smaller steps, or bound the vector field",
                 InSample(*sample),
                 WithStep(*h)
-            ),
-            Self::NonFinite {
-                quantity: quantity @ Quantity::Gradient,
-                ..
-            } => write!(
-                f,
-                "{quantity} holds a NaN or an infinity, and no parameter was changed: check the loss and the data, or lower \
-                 the learning rate"
             ),
             Self::NonFinite {
                 quantity,

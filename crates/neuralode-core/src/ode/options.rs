@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::ode::{
-    choices::{Adjoint, Control, Controller, GradientCheck, Solver, StepSizes, Vjp},
+    choices::{Adjoint, Backend, Control, Controller, GradientCheck, Solver, StepSizes},
     error::SolveError,
     resolution::{smallest_given, within},
 };
@@ -52,13 +52,13 @@ pub struct SolveOptions {
     pub controller: Controller,
     /// Whose error that control sees: the solution's, or a tangent's as well.
     pub control: Control,
-    /// One step size for the whole batch or one for each sample, in blocks; [`crate::ode::solve::solve`] has one state, and one
+    /// One step size for the whole batch or one for each sample, in blocks; [`crate::ode::solve::record`] has one state, and one
     /// step size.
     pub steps: StepSizes,
     /// How gradients are computed.
     pub adjoint: Adjoint,
     /// How the field and its vector-Jacobian products are computed.
-    pub vjp: Vjp,
+    pub backend: Backend,
     /// Size of the first step, positive; `None` for the rule of Hairer, Norsett and Wanner, which looks no farther than
     /// `dt_max`.
     pub dt0: Option<f64>,
@@ -99,7 +99,7 @@ impl SolveOptions {
             control: Control::Solution,
             steps: StepSizes::Shared,
             adjoint: Adjoint::Discrete,
-            vjp: Vjp::Generated,
+            backend: Backend::Kernels,
             dt0: None,
             dt_min: None,
             dt_max: None,
@@ -164,8 +164,8 @@ impl SolveOptions {
 
     /// The same options with another way to compute vector-Jacobian products.
     #[must_use]
-    pub const fn with_vjp(mut self, vjp: Vjp) -> Self {
-        self.vjp = vjp;
+    pub const fn with_backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
         self
     }
 

@@ -13,7 +13,7 @@ use crate::ode::{
 };
 
 /// A solution that advances step by step: attempt a step, look at its error, accept it or try another
-/// size. [`crate::ode::solve::solve`] drives it; it can as well be driven by hand.
+/// size. [`crate::ode::solve::record`] drives it; it can as well be driven by hand.
 ///
 /// Costs [`ButcherTableau::evaluations`] of the field per attempt and one at the start, and holds `S + 5` states.
 /// The last stage must be the next step's first ([`ButcherTableau::fsal`]).
@@ -110,7 +110,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
     }
 
     /// Evaluations of the field so far.
-    pub fn evaluations(&self) -> usize {
+    pub fn field_calls(&self) -> usize {
         self.evaluations
     }
 

@@ -242,7 +242,7 @@ impl<Y: State, const S: usize> Replay<'_, Y, S> {
                 stepper.restart(next)?;
             }
         }
-        self.field_calls += stepper.evaluations();
+        self.field_calls += stepper.field_calls();
         Ok(())
     }
 }

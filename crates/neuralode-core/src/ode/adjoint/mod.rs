@@ -197,7 +197,7 @@ fn halved<F: Differentiable, const S: usize>(
         halved.record(step)?;
         stepper.accept(t + h);
     }
-    let evaluations = stepper.evaluations();
+    let evaluations = stepper.field_calls();
     Ok((halved, evaluations))
 }
 

@@ -13,7 +13,7 @@ use crate::ode::{
     trajectory::Recorder,
 };
 
-/// Solves like [`solve`](crate::ode::solve::solve) and returns the solution at `times`, with what the solve cost.
+/// Solves like [`record`](crate::ode::solve::record) and returns the solution at `times`, with what the solve cost.
 ///
 /// The steps are those of a solve without `times`: inside a step the interpolant gives the value, to
 /// [`ButcherTableau::dense_order`], for one linear combination of `S` stages and a look at its numbers. The value at `t0` is
@@ -23,7 +23,7 @@ use crate::ode::{
 /// # Errors
 /// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] unless `times`
 /// lie in the span, in the order of the solve (a time may be repeated); [`SolveError::NonFinite`] for a value that is not
-/// finite; those of [`solve`](crate::ode::solve::solve).
+/// finite; those of [`record`](crate::ode::solve::record).
 pub fn solve_at<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,

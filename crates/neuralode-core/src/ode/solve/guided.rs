@@ -358,7 +358,7 @@ pub(crate) fn run<F: VectorField, O: Observer<F, S>, const S: usize>(
         solved: Solved {
             y: run.solved.y.y,
             // One for the solution and one for its neighbour, and a neighbour more after every step.
-            evaluations: 2 * run.solved.evaluations + run.solved.accepted,
+            field_calls: 2 * run.solved.field_calls + run.solved.accepted,
             accepted: run.solved.accepted,
             rejected: run.solved.rejected,
         },

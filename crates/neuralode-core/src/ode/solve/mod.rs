@@ -28,7 +28,7 @@ pub struct Solved<Y> {
     /// State at `t1`.
     pub y: Y,
     /// Evaluations of the field.
-    pub evaluations: usize,
+    pub field_calls: usize,
     /// Accepted steps.
     pub accepted: usize,
     /// Rejected steps.
@@ -39,7 +39,7 @@ impl<Y> Solved<Y> {
     /// What the solve cost, as the statistics of a forward solve.
     pub fn stats(&self) -> Stats {
         Stats {
-            field_calls: self.evaluations,
+            field_calls: self.field_calls,
             accepted: self.accepted,
             rejected: self.rejected,
             ..Stats::default()
@@ -61,11 +61,14 @@ pub struct StepInfo {
     pub accepted: bool,
 }
 
-/// Solves `dy/dt = f(t, y)` from `y0` at `options.t0` to `options.t1` with the method of `tableau`, and
-/// hands every accepted step to `recorder`.
+/// Solves `dy/dt = f(t, y)` from `y0` at `options.t0` to `options.t1` and hands every accepted step to `recorder`, such as
+/// a [`Trajectory`](crate::ode::trajectory::Trajectory) or `()`, which keeps nothing.
 ///
-/// The last step lands on `t1` exactly. An empty span is the identity and evaluates nothing. [`crate::ode::builder::Solve`]
-/// does more around the same loop.
+/// The method is that of `tableau`, whatever `options.solver` names: this is the function under [`Solve`], which takes
+/// the method of the options, and under everything else that solves. The last step lands on `t1` exactly. An empty span is
+/// the identity and evaluates nothing.
+///
+/// [`Solve`]: crate::Solve
 ///
 /// # Errors
 /// Options out of their domain ([`SolveOptions::validate`]), a method without an error estimate under a
@@ -73,7 +76,7 @@ pub struct StepInfo {
 /// ([`SolveError::SharedStepsOnly`]; [`solve_per_sample`](crate::engine::per_sample::solve_per_sample) takes them), a state
 /// without elements, a state or field that is not finite, step sizes that underflow, too many steps
 /// ([`SolveError::MaxSteps`], [`SolveError::Stiff`]), and whatever the field and the recorder return.
-pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
+pub fn record<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,
     y0: F::State,
@@ -83,7 +86,7 @@ pub fn solve<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     solve_observed(field, tableau, y0, options, |_, step| recorder.record(step))
 }
 
-/// [`solve`], with every accepted step shown to `observe` beside the field, which it may call.
+/// [`record`], with every accepted step shown to `observe` beside the field, which it may call.
 pub(crate) fn solve_observed<F: VectorField, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,
@@ -170,7 +173,7 @@ impl<Y> Run<Y> {
     pub(crate) fn unstarted(t: f64, y: Y, finish: Result<ControlFlow<()>, SolveError>) -> Self {
         let solved = Solved {
             y,
-            evaluations: 0,
+            field_calls: 0,
             accepted: 0,
             rejected: 0,
         };
@@ -244,7 +247,7 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
         Ok(size) => size,
         Err(error) => {
             let mut run = Run::unstarted(t0, stepper.into_y(), Err(error));
-            run.solved.evaluations = 1;
+            run.solved.field_calls = 1;
             return run;
         }
     };
@@ -374,7 +377,7 @@ pub(crate) fn run_loop<F: VectorField, O: Observer<F, S>, const S: usize>(
     Run {
         t: if done { t1 } else { stepper.t() },
         solved: Solved {
-            evaluations: stepper.evaluations(),
+            field_calls: stepper.field_calls(),
             y: stepper.into_y(),
             accepted,
             rejected,
