@@ -120,7 +120,7 @@ impl<const N: usize> KernelVisitor<N> for Kernels {
             println!("no vector instructions here");
             return;
         };
-        let y = Tiles::from_rows(&vec![0.5; self.batch * N]);
+        let y = Tiles::from_flat(N, &vec![0.5; self.batch * N]).unwrap();
         let (mut dy, mut y_bar) = (y.clone(), y.clone());
         let mut theta_bar = engine.zero_params().unwrap();
         let field = least(|| engine.eval(0.0, black_box(&y), &mut dy).unwrap());

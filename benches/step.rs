@@ -69,7 +69,7 @@ impl KernelVisitor<20> for Kernels<'_> {
                 self.params,
             )
             .unwrap();
-        let y = Tiles::from_rows(&[0.5; BATCH * 20]);
+        let y = Tiles::from_flat(20, &[0.5; BATCH * 20]).unwrap();
         let mut dy = y.clone();
         self.criterion.bench_function("field, generated", |b| {
             b.iter(|| engine.eval(0.0, black_box(&y), &mut dy).unwrap());

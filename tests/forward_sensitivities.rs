@@ -630,23 +630,26 @@ impl<K: TileField<N>, R: Real, const N: usize, const L: usize> Kernels<K, R, N, 
     }
 
     fn eval(&self, params: &[R], y: &[R]) -> Vec<f64> {
-        let y = Tiles::from_rows(y);
+        let y = Tiles::from_flat(N, y).unwrap();
         let mut dy = y.clone();
         self.engine(params).eval(0.3, &y, &mut dy).unwrap();
         numbers(&dy)
     }
 
     fn jvp(&self, y: &[R], y_dot: &[R], theta_dot: &[R]) -> Vec<f64> {
-        let y = Tiles::from_rows(y);
+        let y = Tiles::from_flat(N, y).unwrap();
         let mut out = y.clone();
-        let (y_dot, theta_dot) = (Tiles::from_rows(y_dot), Params(theta_dot.to_vec()));
+        let (y_dot, theta_dot) = (
+            Tiles::from_flat(N, y_dot).unwrap(),
+            Params(theta_dot.to_vec()),
+        );
         let mut engine = self.engine(&self.params);
         engine.jvp(0.3, &y, &y_dot, &theta_dot, &mut out).unwrap();
         numbers(&out)
     }
 }
 
-fn numbers<R: Real, const N: usize, const L: usize>(tiles: &Tiles<R, N, L>) -> Vec<f64> {
+fn numbers<R: Real, const L: usize>(tiles: &Tiles<R, L>) -> Vec<f64> {
     to_f64(&tiles.to_rows())
 }
 
@@ -677,8 +680,8 @@ fn duality<K: TileField<N>, R: Real, const N: usize, const L: usize>(
     let forth = kernels.jvp(&y, &y_dot, &theta_dot);
 
     let mut engine = kernels.engine(&kernels.params);
-    let y = Tiles::<R, N, L>::from_rows(&y);
-    let c_tiles = Tiles::from_rows(&c).with_empty_padding();
+    let y = Tiles::<R, L>::from_flat(N, &y).unwrap();
+    let c_tiles = Tiles::from_flat(N, &c).unwrap().with_empty_padding();
     let (mut y_bar, mut theta_bar) = (y.clone(), engine.zero_params().unwrap());
     engine
         .vjp(0.3, &y, &c_tiles, &mut y_bar, &mut theta_bar)
@@ -754,10 +757,12 @@ impl<const N: usize, const L: usize> KernelVisitor<N> for Together<L> {
         let y_dots: Vec<Vec<f32>> = (0..11).map(|_| kernels.rows()).collect();
         let theta_dots: Vec<Vec<f32>> = (0..11).map(|_| kernels.numbers(K::PARAMS, 1.0)).collect();
 
-        let tiles: Vec<Tiles<f32, N, L>> =
-            y_dots.iter().map(|y_dot| Tiles::from_rows(y_dot)).collect();
+        let tiles: Vec<Tiles<f32, L>> = y_dots
+            .iter()
+            .map(|y_dot| Tiles::from_flat(N, y_dot).unwrap())
+            .collect();
         let params: Vec<_> = theta_dots.iter().cloned().map(Params).collect();
-        let at = Tiles::from_rows(&y);
+        let at = Tiles::from_flat(N, &y).unwrap();
         let (mut dy, mut outs) = (at.clone(), tiles.clone());
         let mut engine = kernels.engine(&kernels.params);
         engine
@@ -826,10 +831,13 @@ impl<const N: usize> KernelVisitor<N> for Gradient {
         let mut engine = kernels.engine(&kernels.params);
         let options = SolveOptions::new(0.0, 0.7, 1e-6, 1e-6)
             .with_controller(Controller::Constant { dt: 0.1 });
-        let start = Tiles::from_rows(&y0);
-        let resting = (Tiles::from_rows(&vec![0.0; y0.len()]), vec![0.0; K::PARAMS]);
+        let start = Tiles::from_flat(N, &y0).unwrap();
+        let resting = (
+            Tiles::from_flat(N, &vec![0.0; y0.len()]).unwrap(),
+            vec![0.0; K::PARAMS],
+        );
         let directions = [
-            (Tiles::from_rows(&y_dot), Params(resting.1)),
+            (Tiles::from_flat(N, &y_dot).unwrap(), Params(resting.1)),
             (resting.0, Params(theta_dot.clone())),
         ];
         let times = [0.25, 0.7];
@@ -851,7 +859,7 @@ impl<const N: usize> KernelVisitor<N> for Gradient {
         }
         assert_eq!(found.stats.field_calls, work.field_calls);
         assert_eq!(found.stats.jvps, 2 * work.field_calls);
-        let value = Tiles::from_rows(&c).with_empty_padding();
+        let value = Tiles::from_flat(N, &c).unwrap().with_empty_padding();
         let cotangents = times.map(|t| Cotangent {
             t,
             value: value.clone(),
@@ -888,7 +896,7 @@ impl<const N: usize> KernelVisitor<N> for OnThreads {
         pool.unwrap().install(|| {
             let mut kernels = Kernels::<K, f32, N, 32>::new(0, 0);
             kernels.samples = 32 * 150 + 7;
-            let mut tiles = || Tiles::<f32, N, 32>::from_rows(&kernels.rows());
+            let mut tiles = || Tiles::<f32, 32>::from_flat(N, &kernels.rows()).unwrap();
             let (y, y_dots) = (tiles(), [tiles(), tiles()]);
             let theta_dots = [(); 2].map(|()| Params(kernels.numbers(K::PARAMS, 1.0)));
             let (mut dy, mut outs) = (y.clone(), y_dots.clone());
@@ -925,8 +933,8 @@ impl<const N: usize> KernelVisitor<N> for Misfits {
         let mut engine = kernels.engine(&kernels.params);
         let options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
         let mut solve = |samples: usize, count: usize| {
-            let y0 = Tiles::<f32, N, 32>::from_rows(&vec![0.1; 3 * N]);
-            let y_dot = Tiles::from_rows(&vec![0.1; samples * N]);
+            let y0 = Tiles::<f32, 32>::from_flat(N, &vec![0.1; 3 * N]).unwrap();
+            let y_dot = Tiles::from_flat(N, &vec![0.1; samples * N]).unwrap();
             let directions = [(y_dot, Params(vec![0.0; count]))];
             let control = ErrorControl::Full;
             solve_with_tangents(

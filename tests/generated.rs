@@ -50,7 +50,10 @@ compare! {
 fn rows_survive_the_way_through_tiles() {
     for samples in [1, 15, 16, 17, 64, 65] {
         let rows: Vec<f64> = (0..samples * 3).map(f64::from).collect();
-        assert_eq!(Tiles::<f64, 3, 16>::from_rows(&rows).to_rows(), rows);
+        assert_eq!(
+            Tiles::<f64, 16>::from_flat(3, &rows).unwrap().to_rows(),
+            rows
+        );
     }
 }
 

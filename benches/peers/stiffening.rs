@@ -28,7 +28,7 @@ pub(crate) fn run(case: &str, results: &mut Results) -> Outcome {
     let exact = record(
         &mut engine,
         &TSIT5,
-        Tiles::from_rows(&draws),
+        Tiles::from_flat(2, &draws).unwrap(),
         &options,
         &mut (),
     )?;
@@ -44,7 +44,7 @@ pub(crate) fn run(case: &str, results: &mut Results) -> Outcome {
             record(
                 &mut engine,
                 &TSIT5,
-                Tiles::from_rows(&singles),
+                Tiles::from_flat(2, &singles).unwrap(),
                 &options,
                 &mut (),
             )

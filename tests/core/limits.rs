@@ -181,7 +181,7 @@ fn a_solution_that_is_not_finite_inside_a_step_is_a_typed_error_wherever_it_is_a
     let error = solve_at(
         &mut batch,
         &RK4,
-        Tiles::from_rows(&y0),
+        Tiles::from_flat(1, &y0).unwrap(),
         &[0.5, 0.9],
         &options,
         &mut (),
@@ -314,7 +314,7 @@ fn a_stiff_sample_in_a_lane_sees_what_it_sees_alone_and_equal_steps_say_nothing(
     let alone = record(
         &mut alone,
         &TSIT5,
-        Tiles::from_rows(&[1.0]),
+        Tiles::from_rows(&[[1.0]]),
         &options,
         &mut (),
     )
@@ -361,4 +361,30 @@ fn a_stiff_sample_in_a_lane_sees_what_it_sees_alone_and_equal_steps_say_nothing(
         .with_max_steps(10);
     let error = record(&mut FnField::new(f), &EULER, [1.0], &options, &mut ()).unwrap_err();
     assert!(matches!(error, SolveError::MaxSteps { .. }));
+}
+
+#[test]
+fn tiles_of_other_features_than_the_field_has_are_a_typed_error() {
+    let incomplete = Tiles::<f64, 16>::from_flat(2, &[1.0, 2.0, 3.0]);
+    assert_eq!(
+        incomplete.err(),
+        Some(SolveError::ShapeMismatch {
+            expected: vec![2, 2],
+            found: vec![3]
+        })
+    );
+    let mut field = FnField::new(|_, y: &[f64; 2]| [y[1], -y[0]]).batch_of::<16>();
+    let failure = Solve::new(
+        &mut field,
+        Tiles::from_rows(&[[1.0]; 5]),
+        &options(0.0, 1.0),
+    )
+    .run();
+    assert_eq!(
+        failure.unwrap_err().error,
+        SolveError::ShapeMismatch {
+            expected: vec![2],
+            found: vec![1]
+        }
+    );
 }

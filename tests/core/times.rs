@@ -248,7 +248,7 @@ fn no_time_makes_a_dense_output_panic() {
             fn run<const S: usize>(self, tableau: &'static ButcherTableau<S>) {
                 let mut field = FnField::new(|_, y: &One| [-y[0]]).batch_of::<16>();
                 let mut steps = Trajectory::new(tableau);
-                let y0 = Tiles::from_rows(&[1.0; 3]);
+                let y0 = Tiles::from_rows(&[[1.0]; 3]);
                 let options = equal(0.0, 1.0, 0.25);
                 record(&mut field, tableau, y0.clone(), &options, &mut steps).unwrap();
                 let mut out = y0;

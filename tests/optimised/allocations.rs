@@ -127,7 +127,7 @@ fn a_solve_of_one_system_allocates_nothing() {
 #[test]
 fn a_solve_of_a_batch_allocates_the_same_for_any_number_of_steps() {
     let mut engine = FnField::new(pendulum).batch_of::<16>();
-    let y0 = Tiles::from_rows(&[0.1; 2 * 40]);
+    let y0 = Tiles::from_flat(2, &[0.1; 2 * 40]).unwrap();
     of_solve(&mut engine, &y0, 500);
     let few = of_solve(&mut engine, &y0, 5);
     assert_eq!(of_solve(&mut engine, &y0, 500), few);
@@ -171,7 +171,7 @@ impl<const N: usize> KernelVisitor<N> for Kernels {
 
     fn visit<K: TileField<N>>(self) {
         let mut engine = HostEngine::<Generated<K, f32>, f32, N, 32>::new(self.0).unwrap();
-        let y0 = Tiles::from_rows(&[0.1; 40].repeat(N));
+        let y0 = Tiles::from_flat(N, &[0.1; 40].repeat(N)).unwrap();
         of_solve(&mut engine, &y0, 500);
         let few = of_solve(&mut engine, &y0, 5);
         assert_eq!(of_solve(&mut engine, &y0, 500), few, "forward");
@@ -283,7 +283,7 @@ impl<const N: usize> KernelVisitor<N> for Peak {
         release_buffers();
         peak(|| {
             let mut engine = HostEngine::<Generated<K, f32>, f32, N, 32>::new(self.params).unwrap();
-            let start = Tiles::from_rows(&[0.1; 40].repeat(N));
+            let start = Tiles::from_flat(N, &[0.1; 40].repeat(N)).unwrap();
             let (values, stats, kept) =
                 solve_keeping(&mut engine, &TSIT5, start, &[1.0], &options).unwrap();
             assert_eq!(stats.accepted, self.steps);

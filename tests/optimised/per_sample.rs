@@ -83,7 +83,7 @@ fn equals_batches_of_one<
     assert_eq!(together.stats.len(), samples);
     assert_eq!(together.values.len(), times.len() * y0.len());
     for (index, row) in y0.chunks_exact(N).enumerate() {
-        let start = Tiles::from_rows(row);
+        let start = Tiles::from_flat(N, row).unwrap();
         let (values, stats) = solve_at(engine, tableau, start, times, options, &mut ()).unwrap();
         assert_eq!(together.stats[index], stats, "{} {index}", tableau.name);
         for (time, value) in values.iter().enumerate() {
@@ -191,7 +191,7 @@ fn a_batch_takes_less_than_half_the_work_of_one_step_size_for_all() {
     let shared = record(
         &mut engine,
         &TSIT5,
-        Tiles::from_rows(&y0),
+        Tiles::from_flat(2, &y0).unwrap(),
         &options(),
         &mut (),
     )
@@ -249,7 +249,7 @@ fn the_first_sample_that_fails_is_named_with_its_own_step() {
     let short = options().with_max_steps(most - 1);
     let found = solve(&y0, &short);
     let mut alone = FnField::new(oscillator).batch_of::<16>();
-    let start = Tiles::from_rows(&y0[2 * longest..][..2]);
+    let start = Tiles::from_flat(2, &y0[2 * longest..][..2]).unwrap();
     let expected = record(&mut alone, &TSIT5, start, &short, &mut ()).unwrap_err();
     let SolveError::MaxSteps {
         t,
@@ -347,14 +347,14 @@ fn bad_input_is_an_error() {
 fn the_loop_for_one_state_refuses_step_sizes_for_each_sample_of_a_batch() {
     let options = SolveOptions::new(0.0, 1.0, 1e-6, 1e-6).with_steps(StepSizes::PerSample);
     let field = || FnField::new(|_t, [y]: &[f64; 1]| [-y]);
-    let batch = Tiles::<f64, 1, 16>::from_rows(&[1.0, 2.0]);
+    let batch = Tiles::<f64, 16>::from_flat(1, &[1.0, 2.0]).unwrap();
     let refused = Solve::new(&mut field().batch_of::<16>(), batch, &options).run();
     assert!(matches!(
         refused.unwrap_err().error,
         SolveError::SharedStepsOnly { .. }
     ));
     // A single sample has but one step size.
-    let alone = Tiles::<f64, 1, 16>::from_rows(&[1.0]);
+    let alone = Tiles::<f64, 16>::from_flat(1, &[1.0]).unwrap();
     assert!(Solve::new(&mut field().batch_of::<16>(), alone, &options)
         .run()
         .is_ok());
@@ -464,14 +464,15 @@ impl Singles<'_> {
         let mut sum = vec![0.0; theta_bar.len()];
         for (index, row) in y0.chunks_exact(3).enumerate() {
             let mut trajectory = Trajectory::new(tableau);
-            let start = Tiles::from_rows(row);
+            let start = Tiles::from_flat(3, row).unwrap();
             record(&mut engine, tableau, start, &options, &mut trajectory).unwrap();
             let saved: Vec<_> = times
                 .iter()
                 .enumerate()
                 .map(|(time, t)| Cotangent {
                     t: *t,
-                    value: Tiles::from_rows(&cotangents[(time * samples + index) * 3..][..3])
+                    value: Tiles::from_flat(3, &cotangents[(time * samples + index) * 3..][..3])
+                        .unwrap()
                         .with_empty_padding(),
                 })
                 .collect();
@@ -580,11 +581,11 @@ impl KernelVisitor<3> for Overflowing {
         assert!(pulled.theta_bar.iter().all(|x| x.is_finite()));
         for (index, row) in y0.chunks_exact(3).enumerate() {
             let mut trajectory = Trajectory::new(&TSIT5);
-            let start = Tiles::from_rows(row);
+            let start = Tiles::from_flat(3, row).unwrap();
             record(&mut engine, &TSIT5, start, &options, &mut trajectory).unwrap();
             let saved = [Cotangent {
                 t: 40.0,
-                value: Tiles::from_rows(&[1.0; 3]).with_empty_padding(),
+                value: Tiles::from_flat(3, &[1.0; 3]).unwrap().with_empty_padding(),
             }];
             let alone = pull_back(&mut engine, &trajectory, &saved, &options).unwrap();
             assert_eq!(pulled.y_bar[3 * index..][..3], alone.y_bar.to_rows());

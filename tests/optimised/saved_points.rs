@@ -550,11 +550,15 @@ impl KernelVisitor<4> for Compare {
 
     fn visit<K: TileField<4>>(self) {
         let mut engine = HostEngine::<Generated<K, f64>, f64, 4, 16>::new(self.params).unwrap();
-        let tiles = |phase| Tiles::from_rows(&waves(4 * 37, phase)).with_empty_padding();
+        let tiles = |phase| {
+            Tiles::from_flat(4, &waves(4 * 37, phase))
+                .unwrap()
+                .with_empty_padding()
+        };
         let options = SolveOptions::new(0.0, 2.0, 1e-3, 1e-3)
             .with_controller(Controller::Constant { dt: 0.3 });
         let mut trajectory = Trajectory::new(&TSIT5);
-        let start = Tiles::from_rows(&waves(4 * 37, 0.0));
+        let start = Tiles::from_flat(4, &waves(4 * 37, 0.0)).unwrap();
         solve_at(
             &mut engine,
             &TSIT5,

@@ -85,9 +85,9 @@ impl<const N: usize, R: Real, const L: usize> KernelVisitor<N> for Duality<R, L>
 
     fn visit<K: TileField<N>>(self) -> [f64; 3] {
         let mut engine = HostEngine::<Generated<K, R>, R, N, L>::new(self.params).unwrap();
-        let y = Tiles::from_rows(&self.y);
-        let v = Tiles::from_rows(&self.v);
-        let c = Tiles::from_rows(&self.c).with_empty_padding();
+        let y = Tiles::from_flat(N, &self.y).unwrap();
+        let v = Tiles::from_flat(N, &self.v).unwrap();
+        let c = Tiles::from_flat(N, &self.c).unwrap().with_empty_padding();
         let direction = Params(self.direction);
         let (mut y_bar, mut jvp) = (y.clone(), y.clone());
         let mut theta_bar: Params<R> = engine.zero_params().unwrap();
@@ -124,15 +124,15 @@ impl<const N: usize, R: Real, const L: usize> KernelVisitor<N> for Evaluate<R, L
         let mut engine = HostEngine::<Generated<K, R>, R, N, L>::new(self.params)
             .unwrap()
             .under(instruction_sets()[self.instructions]);
-        let y = Tiles::from_rows(&self.y);
-        let c = Tiles::from_rows(&self.c).with_empty_padding();
+        let y = Tiles::from_flat(N, &self.y).unwrap();
+        let c = Tiles::from_flat(N, &self.c).unwrap().with_empty_padding();
         let (mut dy, mut y_bar, mut jvp) = (y.clone(), y.clone(), y.clone());
         let mut theta_bar: Params<R> = engine.zero_params().unwrap();
         engine.eval(0.3, &y, &mut dy).unwrap();
         engine.vjp(0.3, &y, &c, &mut y_bar, &mut theta_bar).unwrap();
         let resting = engine.zero_params().unwrap();
         engine.jvp(0.3, &y, &c, &resting, &mut jvp).unwrap();
-        let rows = |tiles: &Tiles<R, N, L>| tiles.to_rows().into_iter().map(Real::to_f64).collect();
+        let rows = |tiles: &Tiles<R, L>| tiles.to_rows().into_iter().map(Real::to_f64).collect();
         Products {
             dy: rows(&dy),
             y_bar: rows(&y_bar),

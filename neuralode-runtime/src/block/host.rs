@@ -27,9 +27,8 @@ use neuralode_core::{
         per_sample::AnyPerSample,
         point::PointEngine,
         tiles::{
-            erased::Erased,
-            state::{Params, Tiles, ANY},
-            HostEngine,
+            state::{Params, Tiles},
+            Erased, HostEngine,
         },
     },
     kernel::{field::Generated, TileField},
@@ -84,7 +83,7 @@ where
             return if const { F::LANES } && self.fits_lanes() {
                 self.solve_per_sample(Box::new(engine), rows, K::PARAMS)
             } else {
-                let engine = Erased::new(engine);
+                let engine = engine.erased();
                 self.solve_one_by_one(engine, rows, K::PARAMS, solve)
             };
         }
@@ -99,8 +98,8 @@ where
         } else {
             match HostEngine::<Generated<K, R>, R, N, L>::new(params) {
                 Some(engine) => {
-                    let engine = Erased::new(engine);
-                    let state = Tiles::from_rows_of_any(N, rows);
+                    let engine = engine.erased();
+                    let state = Tiles::from_whole_rows(N, rows);
                     self.solve_with(engine, state, K::PARAMS, solve)
                 }
                 None => self.solve_portably(),
@@ -127,7 +126,7 @@ where
         let Self { block, saved, y0 } = self;
         let (y0, mut tape) = y0.split_tape();
         let starts = rows.chunks_exact(N);
-        let starts = starts.map(|row| Tiles::from_rows_of_any(N, row)).collect();
+        let starts = starts.map(|row| Tiles::from_whole_rows(N, row)).collect();
         let (times, options) = (saved.times(), &block.options);
         let each = solve_each(&mut engine, solve, starts, times, options, T::OWNS_TAPE)?;
         let mut rows = vec![R::default(); times.len() * rows.len()];
@@ -205,7 +204,7 @@ where
         solve: Solve<G>,
     ) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError>
     where
-        G: Differentiable<State: Samples<R>, Params = Params<R>> + 'static,
+        G: Differentiable<State: SampleRows<R>, Params = Params<R>> + 'static,
     {
         let Self { block, saved, y0 } = self;
         let (y0, mut tape) = y0.split_tape();
@@ -270,10 +269,10 @@ pub(super) fn gradient<const N: usize, K: TileField<N>, R: KernelDtype, const L:
             stats: sum(&pulled.stats),
         });
     }
-    let mut engine = Erased::new(engine);
+    let mut engine = engine.erased();
     if options.steps == StepSizes::PerSample {
         let starts = y0.chunks_exact(N);
-        let starts = starts.map(|row| Tiles::from_rows_of_any(N, row)).collect();
+        let starts = starts.map(|row| Tiles::from_whole_rows(N, row)).collect();
         let each = solve_each(&mut engine, solve, starts, &times, options, true)?;
         let cotangents = cotangent.chunks_exact(N);
         let cotangents = cotangents.map(|row| cotangents_of(&times, N, core::iter::once(row)));
@@ -287,7 +286,7 @@ pub(super) fn gradient<const N: usize, K: TileField<N>, R: KernelDtype, const L:
     }
     let solved = solve(Solving {
         field: &mut engine,
-        y0: Tiles::from_rows_of_any(N, y0),
+        y0: Tiles::from_whole_rows(N, y0),
         times: &times,
         options,
         keep: true,
@@ -311,7 +310,7 @@ fn solve_point<K: TileField<N>, R: KernelDtype, const N: usize>(
 }
 
 /// The cotangents of the values at `times`, given as `count` numbers each.
-fn cotangents<R, Y: Samples<R>>(
+fn cotangents<R, Y: SampleRows<R>>(
     times: &[f64],
     rows: &[R],
     (features, count): (usize, usize),
@@ -320,7 +319,7 @@ fn cotangents<R, Y: Samples<R>>(
 }
 
 /// The same, given as one slice per time.
-fn cotangents_of<'r, R: 'r, Y: Samples<R>>(
+fn cotangents_of<'r, R: 'r, Y: SampleRows<R>>(
     times: &[f64],
     features: usize,
     values: impl Iterator<Item = &'r [R]>,
@@ -334,15 +333,15 @@ fn cotangents_of<'r, R: 'r, Y: Samples<R>>(
 }
 
 /// A host engine's state as rows of features.
-trait Samples<R>: State {
+trait SampleRows<R>: State {
     /// The rows as a cotangent, which is zero where there is no sample.
     fn cotangent_from_rows(features: usize, rows: &[R]) -> Self;
     fn to_rows(&self) -> Vec<R>;
 }
 
-impl<R: Real, const L: usize> Samples<R> for Tiles<R, ANY, L> {
+impl<R: Real, const L: usize> SampleRows<R> for Tiles<R, L> {
     fn cotangent_from_rows(features: usize, rows: &[R]) -> Self {
-        Self::from_rows_of_any(features, rows).with_empty_padding()
+        Self::from_whole_rows(features, rows).with_empty_padding()
     }
 
     fn to_rows(&self) -> Vec<R> {
@@ -351,7 +350,7 @@ impl<R: Real, const L: usize> Samples<R> for Tiles<R, ANY, L> {
 }
 
 /// One sample.
-impl<R: Real, const N: usize> Samples<R> for [R; N] {
+impl<R: Real, const N: usize> SampleRows<R> for [R; N] {
     fn cotangent_from_rows(_: usize, rows: &[R]) -> Self {
         sample(rows)
     }
@@ -366,12 +365,12 @@ fn sample<R: Real, const N: usize>(rows: &[R]) -> [R; N] {
 }
 
 /// States one after the other as a tensor.
-fn tensor<R: KernelDtype, Y: Samples<R>, S: Shape, E: Dtype, D: Device<E>>(
+fn tensor<R: KernelDtype, Y: SampleRows<R>, S: Shape, E: Dtype, D: Device<E>>(
     values: &[Y],
     device: &D,
     shape: S,
 ) -> Result<Tensor<S, E, D>, DeviceErr<D>> {
-    let mut values = values.iter().map(Samples::to_rows);
+    let mut values = values.iter().map(SampleRows::to_rows);
     let mut rows = values.next().unwrap_or_default();
     rows.extend(values.flatten());
     tensor_of_rows(rows, device, shape)

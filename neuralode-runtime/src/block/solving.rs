@@ -5,7 +5,7 @@
 //! kernels and its operations, and little else.
 
 use neuralode_core::{
-    engine::{erased::AnyField, tiles::erased::Erased},
+    engine::{erased::AnyField, tiles::Erased},
     ode::{
         adjoint::{Kept, Pullback},
         error::SolveError,

@@ -407,13 +407,13 @@ fn a_batch_ends_at_the_event_of_one_of_its_samples() {
     let starts: Vec<f64> = (1..=20)
         .flat_map(|height| [f64::from(height), 0.0])
         .collect();
-    let lowest = |_: f64, y: &Tiles<f64, 2, 16>| {
+    let lowest = |_: f64, y: &Tiles<f64, 16>| {
         let rows = y.to_rows();
         rows.chunks(2)
             .map(|row| row[0])
             .fold(f64::INFINITY, f64::min)
     };
-    let solution = Solve::new(&mut field, Tiles::from_rows(&starts), &options)
+    let solution = Solve::new(&mut field, Tiles::from_flat(2, &starts).unwrap(), &options)
         .save_at(SaveAt::end().with_dense())
         .event(Event::new(lowest).terminal())
         .run()

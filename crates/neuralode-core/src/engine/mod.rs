@@ -35,5 +35,5 @@ pub use per_sample::{
 pub use point::PointEngine;
 pub use tiles::{
     state::{Params, Tiles},
-    HostEngine,
+    HostEngine, TileEngine,
 };

@@ -255,7 +255,7 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         engine: &HostEngine<G, E, N, L>,
         cotangents: &[E],
     ) -> Result<PulledPerSample<E>, SolveError> {
-        let field = &engine.field;
+        let field = &engine.kernels.field;
         let shape = (self.samples, self.times.len());
         let plan = PlanBack::new(
             self.tableau,
@@ -292,7 +292,7 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         }
         let work = 3 * field.products() * attempts * L * products;
         let threads = parallel::threads(work, groups.len());
-        back::run(engine.arch, field, &plan, &mut groups, threads);
+        back::run(engine.kernels.arch, field, &plan, &mut groups, threads);
         let mut theta_bar = vec![E::default(); field.parameters()];
         for group in &groups {
             group.sums.join(field, &mut theta_bar);
@@ -385,12 +385,12 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         };
         let alone = |tile: &Tile<E, N, L>| {
             let row: [E; N] = core::array::from_fn(|n| tile[n][lane]);
-            Tiles::<E, N, L>::from_rows(&row)
+            Tiles::<E, L>::from_rows(&[row])
         };
         let mut given = Vec::with_capacity(self.times.len());
         for (index, t) in self.times.iter().enumerate() {
             let row = &cotangents[(index * self.samples + sample) * N..][..N];
-            let value = Tiles::<E, N, L>::from_rows(row).with_empty_padding();
+            let value = Tiles::from_flat(N, row)?.with_empty_padding();
             given.push(Cotangent { t: *t, value });
         }
         let norms = given
@@ -438,16 +438,19 @@ struct Alone<'e, G, E: Real, const N: usize, const L: usize> {
 impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> VectorField
     for Alone<'_, G, E, N, L>
 {
-    type State = Tiles<E, N, L>;
+    type State = Tiles<E, L>;
 
     const GUIDED: bool = false;
 
     fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError> {
-        let mut scratch = [vec![Row::default(); N + self.engine.field.scratch()]];
+        let mut scratch = [vec![
+            Row::default();
+            N + self.engine.kernels.field.scratch()
+        ]];
         let (y, dy) = (y.rows().as_chunks().0, dy.rows_mut().as_chunks_mut().0);
         forward::eval(
-            self.engine.arch,
-            &self.engine.field,
+            self.engine.kernels.arch,
+            &self.engine.kernels.field,
             t,
             (y, dy),
             &mut scratch,
@@ -462,7 +465,10 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
     type Params = Params<E>;
 
     fn zero_params(&mut self) -> Result<Params<E>, SolveError> {
-        Ok(Params(vec![E::default(); self.engine.field.parameters()]))
+        Ok(Params(vec![
+            E::default();
+            self.engine.kernels.field.parameters()
+        ]))
     }
 
     fn vjp(
@@ -474,8 +480,8 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiabl
         theta_bar: &mut Params<E>,
     ) -> Result<(), SolveError> {
         pullback::vjp(
-            self.engine.arch,
-            &self.engine.field,
+            self.engine.kernels.arch,
+            &self.engine.kernels.field,
             t,
             (y.rows().as_chunks().0, cotangent.rows().as_chunks().0),
             y_bar.rows_mut().as_chunks_mut().0,
@@ -525,16 +531,16 @@ fn solve<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
         .step_by(size)
         .map(|first| {
             let part = (first, size.min(samples - first));
-            Group::new(&plan, part, engine.field.scratch(), keeps)
+            Group::new(&plan, part, engine.kernels.field.scratch(), keeps)
         })
         .collect();
     let stock = Stock::<Tile<E, N, L>>::of_thread();
     // How many steps there will be is not known.
-    let work = STEPS * tableau.evaluations * samples * engine.field.products();
+    let work = STEPS * tableau.evaluations * samples * engine.kernels.field.products();
     let threads = parallel::threads(work, groups.len());
     run(
-        engine.arch,
-        &engine.field,
+        engine.kernels.arch,
+        &engine.kernels.field,
         &plan,
         &stock,
         &mut groups,

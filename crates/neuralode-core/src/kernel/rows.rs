@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::{
     kernel::{activation::TileActivation, tile::Sums},
     simd::{
-        buffer::{Buffer, Pooled},
+        buffer::Buffer,
         isa::{dispatch, Compiled},
         parallel,
         real::Real,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A scalar whose rows need not fill registers.
-pub trait RowScalar: Real + Pooled {
+pub trait RowScalar: Real {
     /// The whole registers in `x`, and what is left.
     fn vectors<S: Simd>(x: &[Self]) -> (&[Self::Register<S>], &[Self]);
     /// The whole registers in `x`, and what is left.

@@ -1,31 +1,16 @@
 //! Memory that a training step takes and gives back, so that the next one finds it without page faults.
 
-use core::{any::Any, cell::RefCell, fmt};
+use core::{any::Any, fmt};
+
+use crate::simd::pool;
 
 /// Buffers of one type that a thread keeps; the oldest makes room.
 const KEPT: usize = 32;
 
-/// A scalar with a store of buffers per thread.
-pub trait Pooled: 'static + Copy + Default {
-    /// Shows the thread's store to `f`, unless the thread is ending.
-    fn with_store<T>(f: impl FnOnce(&mut Vec<Vec<Self>>) -> T) -> Option<T>;
+/// Runs `use_store` on the thread's free buffers, unless the thread is ending.
+fn with_store<E: 'static, T>(use_store: impl FnOnce(&mut Vec<Vec<E>>) -> T) -> Option<T> {
+    pool::with_list::<pool::Numbers, E, T>(use_store)
 }
-
-macro_rules! pooled {
-    ($($t:ident $store:ident),*) => {
-        thread_local! {
-            $(static $store: RefCell<Vec<Vec<$t>>> = const { RefCell::new(Vec::new()) };)*
-        }
-
-        $(impl Pooled for $t {
-            fn with_store<T>(f: impl FnOnce(&mut Vec<Vec<Self>>) -> T) -> Option<T> {
-                $store.try_with(|store| f(&mut store.borrow_mut())).ok()
-            }
-        })*
-    };
-}
-
-pooled!(f32 STORE_F32, f64 STORE_F64);
 
 /// Bytes of the widest register, and of a cache line. Vectors that start elsewhere cost two accesses each, which
 /// makes products of long rows up to 1.5 times slower.
@@ -53,14 +38,14 @@ pub fn aligned<E: Copy + Default>(len: usize) -> Option<(Vec<E>, usize)> {
 }
 
 /// `len` numbers in memory that goes back to the thread's store at the end; they start on a cache line.
-pub struct Buffer<E: Pooled> {
+pub struct Buffer<E: 'static> {
     /// At least `start + len` numbers: shortening would cost a fill when it grows again.
     numbers: Vec<E>,
     start: usize,
     len: usize,
 }
 
-impl<E: Pooled> fmt::Debug for Buffer<E> {
+impl<E: 'static> fmt::Debug for Buffer<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buffer")
             .field("len", &self.len)
@@ -68,14 +53,14 @@ impl<E: Pooled> fmt::Debug for Buffer<E> {
     }
 }
 
-impl<E: Pooled> Buffer<E> {
+impl<E: 'static + Copy + Default> Buffer<E> {
     /// Numbers before the first cache line at most.
     const PADDING: usize = padding::<E>();
 
     /// Numbers of any value.
     pub fn new(len: usize) -> Self {
         let room = len + Self::PADDING;
-        let stored = E::with_store(|store| {
+        let stored = with_store(|store| {
             let fitting = store.iter().enumerate().filter(|(_, b)| b.len() >= room);
             let best = fitting.min_by_key(|(_, b)| b.len()).map(|(at, _)| at);
             best.map(|at| store.swap_remove(at))
@@ -115,10 +100,10 @@ impl<E: Pooled> Buffer<E> {
     }
 }
 
-impl<E: Pooled> Drop for Buffer<E> {
+impl<E: 'static> Drop for Buffer<E> {
     fn drop(&mut self) {
         let numbers = core::mem::take(&mut self.numbers);
-        E::with_store(|store| {
+        with_store(|store| {
             if store.len() >= KEPT {
                 store.remove(0);
             }
@@ -129,11 +114,12 @@ impl<E: Pooled> Drop for Buffer<E> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Buffer, Pooled, KEPT};
+    use super::{with_store, Buffer, KEPT};
+    use crate::simd::pool::release_buffers;
 
     #[test]
     fn numbers_start_on_a_cache_line() {
-        fn check<E: Pooled>() {
+        fn check<E: 'static + Copy + Default>() {
             // Held at once: each has memory of its own.
             let held: Vec<_> = (0..20).map(|i| Buffer::<E>::new(1 + 37 * i)).collect();
             for buffer in &held {
@@ -155,6 +141,11 @@ mod tests {
             (at, 900)
         );
         drop((0..3 * KEPT).map(Buffer::<f64>::new).collect::<Vec<_>>());
-        assert_eq!(f64::with_store(|store| store.len()), Some(KEPT));
+        assert_eq!(
+            with_store(|store: &mut Vec<Vec<f64>>| store.len()),
+            Some(KEPT)
+        );
+        release_buffers();
+        assert_eq!(with_store(|store: &mut Vec<Vec<f64>>| store.len()), Some(0));
     }
 }

@@ -12,8 +12,10 @@ const KEPT: usize = 4096;
 pub(crate) struct States;
 /// Records of products backwards.
 pub(crate) struct Records;
-/// All other buffers.
+/// All other buffers of solves.
 pub(crate) struct Scratch;
+/// What layers, losses and optimizers hand on from one training step to the next, of many sizes.
+pub(crate) struct Numbers;
 
 thread_local! {
     /// One list of free buffers per use and element type.
@@ -21,7 +23,9 @@ thread_local! {
 }
 
 /// Runs `use_list` on the free buffers of `T` for the use `U`, which are no good for another, of other sizes; `None` while the thread is being torn down.
-fn with_list<U: 'static, T: 'static, R>(use_list: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Option<R> {
+pub(crate) fn with_list<U: 'static, T: 'static, R>(
+    use_list: impl FnOnce(&mut Vec<Vec<T>>) -> R,
+) -> Option<R> {
     FREE.try_with(|free| {
         let mut free = free.try_borrow_mut().ok()?;
         let key = TypeId::of::<(U, T)>();
@@ -70,10 +74,11 @@ pub(crate) fn filled<U: 'static, T: Copy + 'static>(length: usize, value: T) -> 
     buffer
 }
 
-/// Frees the memory that the host engine keeps on this thread for later solves.
+/// Frees the memory that this library keeps on this thread for later solves and training steps.
 ///
-/// States, stages and scratch space of a solve go back to a list per thread and type, like dfdx's own cache
-/// of tensors; the few that dense layers and losses keep are apart. A program that solved something large once, and will not again, may want it back.
+/// States, stages and scratch space of a solve, and the numbers that layers and losses hand on, go back to a list per thread
+/// and type, like dfdx's own cache of tensors. A program that solved something large once, and will not again, may want
+/// it back.
 pub fn release_buffers() {
     // Neither a borrow under way nor a thread that ends is an error here.
     let _ = FREE.try_with(|free| free.try_borrow_mut().map(|mut free| free.clear()));

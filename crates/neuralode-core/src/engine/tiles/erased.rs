@@ -1,13 +1,13 @@
-//! Host engines whose field is not in their type, so that loop and adjoints over them are compiled once.
+//! A field in tiles as the solvers see it, with its type or without.
 
-use core::fmt;
+use core::{fmt, ops::DerefMut};
 
 use crate::{
     engine::tiles::{
         forward::{StepCoefficients, StepRows},
         pullback::Plan,
-        state::{Params, Tiles, ANY},
-        HostEngine,
+        state::{Params, Tiles},
+        FieldInTiles,
     },
     kernel::{field::TileVjp, Row},
     ode::{
@@ -24,7 +24,10 @@ use crate::{
 };
 
 /// What a forward solve asks of a field in tiles, a whole pass over all tiles at a time.
-pub(crate) trait AnyKernel<E: Real, const L: usize> {
+pub trait AnyKernel<E: Real, const L: usize> {
+    /// Features of a sample.
+    fn features(&self) -> usize;
+
     /// Writes `f(t, y)` into `dy`.
     fn eval(&mut self, t: f64, y: &[Row<E, L>], dy: &mut [Row<E, L>]);
 
@@ -37,10 +40,7 @@ pub(crate) trait AnyKernel<E: Real, const L: usize> {
 }
 
 /// What a solve and its adjoint ask of a field in tiles.
-pub(crate) trait AnyEngine<E: Real, const L: usize>: AnyKernel<E, L> {
-    /// Features of a sample.
-    fn features(&self) -> usize;
-
+pub trait AnyEngine<E: Real, const L: usize>: AnyKernel<E, L> {
     /// Number of parameters.
     fn parameters(&self) -> usize;
 
@@ -66,60 +66,68 @@ pub(crate) trait AnyEngine<E: Real, const L: usize>: AnyKernel<E, L> {
     ) -> usize;
 }
 
-/// [`VectorField::attempt`] of a field in tiles, with or without a number of features in its type.
-pub(crate) fn attempt<A, E: Real, const N: usize, const L: usize, const S: usize>(
-    engine: &mut A,
-    coefficients: &mut StepCoefficients<E>,
-    tableau: &ButcherTableau<S>,
-    step: &mut Attempt<Tiles<E, N, L>, S>,
-    tolerances: &Tolerances,
-) -> Result<f64, SolveError>
-where
-    A: AnyKernel<E, L> + ?Sized,
-{
-    if !coefficients.set(tableau, step, tolerances) {
-        return step.by_parts(tableau, tolerances, |t, y, dy| {
-            engine.eval(t, y.rows(), dy.rows_mut());
-            Ok(())
-        });
-    }
-    let square = engine.attempt(coefficients, StepRows::of(step));
-    // The squares of f32 overflow long before the numbers do: look again in f64.
-    square.map_or_else(|| step.error_square(tableau, tolerances), Ok)
-}
-
-/// A [`HostEngine`] without its field and its number of features in the type. A pass over all tiles costs one call
-/// through a pointer more.
-pub struct Erased<E: Real, const L: usize> {
-    engine: Box<dyn AnyEngine<E, L>>,
+/// A field in tiles as the solvers see it: [`HostEngine`] with the field's type, [`Erased`] without.
+pub struct TileEngine<K, E, const L: usize> {
+    pub(crate) kernels: K,
     coefficients: StepCoefficients<E>,
 }
 
-impl<E: Real, const L: usize> fmt::Debug for Erased<E, L> {
+/// A field whose type is known: what a solve compiles is made for it.
+pub type HostEngine<G, E, const N: usize, const L: usize> =
+    TileEngine<Box<FieldInTiles<G, E, N, L>>, E, L>;
+
+/// A field behind a pointer, so that loop and adjoints over it are compiled once, for all fields. A pass over all tiles costs
+/// one call through that pointer more.
+pub type Erased<E, const L: usize> = TileEngine<Box<dyn AnyEngine<E, L>>, E, L>;
+
+impl<K, E, const L: usize> fmt::Debug for TileEngine<K, E, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Erased")
-            .field("features", &self.engine.features())
-            .finish_non_exhaustive()
+        f.debug_struct("TileEngine").finish_non_exhaustive()
     }
 }
 
-impl<E: Real, const L: usize> Erased<E, L> {
-    /// The same engine.
-    pub fn new<G: TileVjp<E, N, L> + 'static, const N: usize>(
-        engine: HostEngine<G, E, N, L>,
-    ) -> Self {
+impl<K, E: Real, const L: usize> TileEngine<K, E, L> {
+    pub(super) fn of(kernels: K) -> Self {
         Self {
-            engine: Box::new(engine),
+            kernels,
             coefficients: StepCoefficients::none(),
         }
     }
 }
 
-impl<E: Real, const L: usize> VectorField for Erased<E, L> {
-    type State = Tiles<E, ANY, L>;
+impl<G: TileVjp<E, N, L> + 'static, E: Real, const N: usize, const L: usize>
+    HostEngine<G, E, N, L>
+{
+    /// The same field without its type.
+    pub fn erased(self) -> Erased<E, L> {
+        TileEngine::of(self.kernels)
+    }
+}
+
+/// An error unless these states have the features of the field.
+fn fits<K: AnyKernel<E, L> + ?Sized, E: Real, const L: usize>(
+    kernels: &K,
+    state: &Tiles<E, L>,
+) -> Result<(), SolveError> {
+    if kernels.features() == state.features() {
+        return Ok(());
+    }
+    Err(SolveError::ShapeMismatch {
+        expected: vec![kernels.features()],
+        found: vec![state.features()],
+    })
+}
+
+#[allow(private_bounds, reason = "the engines of this folder")]
+impl<K, E: Real, const L: usize> VectorField for TileEngine<K, E, L>
+where
+    K: DerefMut<Target: AnyKernel<E, L>>,
+{
+    type State = Tiles<E, L>;
 
     fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError> {
-        self.engine.eval(t, y.rows(), dy.rows_mut());
+        fits(&*self.kernels, y)?;
+        self.kernels.eval(t, y.rows(), dy.rows_mut());
         Ok(())
     }
 
@@ -129,20 +137,29 @@ impl<E: Real, const L: usize> VectorField for Erased<E, L> {
         step: &mut Attempt<Self::State, S>,
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
-        let engine = &mut *self.engine;
-        attempt(engine, &mut self.coefficients, tableau, step, tolerances)
+        fits(&*self.kernels, &step.y)?;
+        if !self.coefficients.set(tableau, step, tolerances) {
+            return step.by_parts(tableau, tolerances, |t, y, dy| self.eval(t, y, dy));
+        }
+        let square = self.kernels.attempt(&self.coefficients, StepRows::of(step));
+        // The squares of f32 overflow long before the numbers do: look again in f64.
+        square.map_or_else(|| step.error_square(tableau, tolerances), Ok)
     }
 }
 
-impl<E: Real, const L: usize> Differentiable for Erased<E, L> {
+#[allow(private_bounds, reason = "the engines of this folder")]
+impl<K, E: Real, const L: usize> Differentiable for TileEngine<K, E, L>
+where
+    K: DerefMut<Target: AnyEngine<E, L>>,
+{
     type Params = Params<E>;
 
     fn zero_params(&mut self) -> Result<Params<E>, SolveError> {
-        Ok(Params(vec![E::default(); self.engine.parameters()]))
+        Ok(Params(vec![E::default(); self.kernels.parameters()]))
     }
 
     fn has_kinks(&self) -> bool {
-        self.engine.has_kinks()
+        self.kernels.has_kinks()
     }
 
     fn vjp(
@@ -153,8 +170,10 @@ impl<E: Real, const L: usize> Differentiable for Erased<E, L> {
         y_bar: &mut Self::State,
         theta_bar: &mut Params<E>,
     ) -> Result<(), SolveError> {
+        fits(&*self.kernels, y)?;
         let from = (y.rows(), cotangent.rows());
-        self.engine.vjp(t, from, y_bar.rows_mut(), &mut theta_bar.0);
+        self.kernels
+            .vjp(t, from, y_bar.rows_mut(), &mut theta_bar.0);
         Ok(())
     }
 
@@ -176,12 +195,12 @@ impl<E: Real, const L: usize> Differentiable for Erased<E, L> {
         back: &mut WalkBack<Self::State, Params<E>>,
         part: Part,
     ) -> Result<usize, SolveError> {
+        fits(&*self.kernels, &back.lambda)?;
         match Plan::new(tableau, steps, cotangents, part) {
             Some(plan) => {
                 let (lambda, theta_bar) = (back.lambda.rows_mut(), &mut back.theta_bar.0);
-                Ok(self
-                    .engine
-                    .pull_back(&plan, lambda, theta_bar, &mut back.norms))
+                let norms = &mut back.norms;
+                Ok(self.kernels.pull_back(&plan, lambda, theta_bar, norms))
             }
             None => back::pull_back_steps(self, tableau, steps, cotangents, back),
         }

@@ -250,7 +250,7 @@ pub(crate) fn accumulate<S: Simd, E: Real, const N: usize, const L: usize>(
 
 /// The numbers of a step in the state's type.
 #[derive(Clone, Debug)]
-pub(crate) struct StepCoefficients<E> {
+pub struct StepCoefficients<E> {
     t: f64,
     h: f64,
     stages: usize,
@@ -303,7 +303,8 @@ impl<E: Real> StepCoefficients<E> {
 }
 
 /// The states of a step in the making, tile after tile.
-pub(crate) struct StepRows<'a, E, const L: usize> {
+#[derive(Debug)]
+pub struct StepRows<'a, E, const L: usize> {
     /// Samples in these tiles.
     pub(crate) samples: usize,
     pub(crate) y: &'a [Row<E, L>],
@@ -314,9 +315,7 @@ pub(crate) struct StepRows<'a, E, const L: usize> {
 
 impl<'a, E: Real, const L: usize> StepRows<'a, E, L> {
     /// Those of `step`, of `S <= MAX_STAGES` stages.
-    pub(crate) fn of<const N: usize, const S: usize>(
-        step: &'a mut Attempt<Tiles<E, N, L>, S>,
-    ) -> Self {
+    pub(crate) fn of<const S: usize>(step: &'a mut Attempt<Tiles<E, L>, S>) -> Self {
         let mut stages = step.k.iter_mut();
         Self {
             samples: step.y.samples(),
@@ -520,11 +519,11 @@ pub(crate) struct Directions<'a, E, const N: usize, const L: usize> {
 impl<'a, E: Real, const N: usize, const L: usize> Directions<'a, E, N, L> {
     /// Of these states, as many as there are `theta_dots`.
     pub(crate) fn new(
-        y: &'a Tiles<E, N, L>,
-        dy: Option<&'a mut Tiles<E, N, L>>,
+        y: &'a Tiles<E, L>,
+        dy: Option<&'a mut Tiles<E, L>>,
         theta_dots: &'a [Params<E>],
-        y_dots: &'a [Tiles<E, N, L>],
-        outs: &'a mut [Tiles<E, N, L>],
+        y_dots: &'a [Tiles<E, L>],
+        outs: &'a mut [Tiles<E, L>],
     ) -> Self {
         let (mut y_dots, mut outs) = (y_dots.iter(), outs.iter_mut());
         Self {

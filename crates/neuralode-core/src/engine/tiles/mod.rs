@@ -4,7 +4,7 @@
 //! forward or backward, visits one tile after the other, so that its stages stay in the first cache, and threads share
 //! the tiles without changing a bit.
 
-pub mod erased;
+mod erased;
 pub(crate) mod forward;
 pub(crate) mod pullback;
 pub mod state;
@@ -21,45 +21,39 @@ use crate::{
     },
     ode::{
         error::SolveError,
-        field::{
-            back::{self, Cotangent, Part, StepNorms, WalkBack},
-            Differentiable, Pushforward, VectorField,
-        },
-        method::ButcherTableau,
-        options::Tolerances,
-        step::{Attempt, Step},
+        field::{back::StepNorms, Pushforward, VectorField},
     },
     simd::{parallel, pool, real::Real},
 };
+
+pub use erased::{Erased, HostEngine, TileEngine};
 
 use erased::{AnyEngine, AnyKernel};
 use forward::{Directions, StepCoefficients, StepRows, DIRECTIONS};
 use pullback::Plan;
 use state::{Params, Tiles};
 
-/// A field of kernels as the solvers see it, with scratch space for every thread.
-pub struct HostEngine<G, E: Real, const N: usize, const L: usize> {
+/// A field over tiles, with scratch space for every thread.
+pub struct FieldInTiles<G, E: Real, const N: usize, const L: usize> {
     pub(crate) field: G,
     pub(crate) arch: Arch,
     /// Scratch space of the kernels, one buffer per thread at work.
     scratch: Vec<Vec<Row<E, L>>>,
     /// One number per tile.
     norms: Vec<f64>,
-    /// Elsewhere while a step is computed.
-    coefficients: Option<Box<StepCoefficients<E>>>,
     /// Sums and scratch space of the last pass backwards.
     groups: Vec<pullback::Group<E, L>>,
 }
 
-impl<G, E: Real, const N: usize, const L: usize> fmt::Debug for HostEngine<G, E, N, L> {
+impl<G, E: Real, const N: usize, const L: usize> fmt::Debug for FieldInTiles<G, E, N, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostEngine")
+        f.debug_struct("FieldInTiles")
             .field("arch", &self.arch)
             .finish_non_exhaustive()
     }
 }
 
-impl<G, E: Real, const N: usize, const L: usize> Drop for HostEngine<G, E, N, L> {
+impl<G, E: Real, const N: usize, const L: usize> Drop for FieldInTiles<G, E, N, L> {
     fn drop(&mut self) {
         for scratch in self.scratch.drain(..) {
             pool::give::<pool::Scratch, _>(scratch);
@@ -74,23 +68,24 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine
         const { assert_whole_blocks::<E, L>() };
         let mut norms: Vec<f64> = pool::take::<pool::Scratch, _>();
         norms.clear();
-        Self {
+        Self::of(Box::new(FieldInTiles {
             field,
             arch: Arch::new(),
             scratch: Vec::new(),
             norms,
-            coefficients: None,
             groups: Vec::new(),
-        }
+        }))
     }
 
     /// The same engine under other instructions than the widest ones; see [`instruction_sets`](crate::simd::isa::instruction_sets).
     #[must_use]
     pub fn under(mut self, arch: Arch) -> Self {
-        self.arch = arch;
+        self.kernels.arch = arch;
         self
     }
+}
 
+impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> FieldInTiles<G, E, N, L> {
     /// Makes sure that there is scratch space for so many threads.
     fn provide_scratch(&mut self, threads: usize) {
         // One tile for the argument of a stage.
@@ -111,16 +106,20 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
     pub fn new(params: Vec<E>) -> Option<Self> {
         Generated::new(params).map(Self::with_field)
     }
+}
 
+impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
+    FieldInTiles<Generated<K, E>, E, N, L>
+{
     /// The products along some directions, and the value where `dy` takes it.
     fn jvps(
         &mut self,
         t: f64,
-        y: &Tiles<E, N, L>,
-        mut dy: Option<&mut Tiles<E, N, L>>,
-        y_dots: &[Tiles<E, N, L>],
+        y: &Tiles<E, L>,
+        mut dy: Option<&mut Tiles<E, L>>,
+        y_dots: &[Tiles<E, L>],
         theta_dots: &[Params<E>],
-        outs: &mut [Tiles<E, N, L>],
+        outs: &mut [Tiles<E, L>],
     ) -> Result<(), SolveError> {
         if let Some(Params(wrong)) = theta_dots.iter().find(|dot| dot.0.len() != K::PARAMS) {
             return Err(SolveError::ShapeMismatch {
@@ -147,8 +146,12 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
 }
 
 impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> AnyKernel<E, L>
-    for HostEngine<G, E, N, L>
+    for FieldInTiles<G, E, N, L>
 {
+    fn features(&self) -> usize {
+        N
+    }
+
     fn eval(&mut self, t: f64, y: &[Row<E, L>], dy: &mut [Row<E, L>]) {
         let (y, dy) = (y.as_chunks().0, dy.as_chunks_mut().0);
         let threads = parallel::threads(self.field.products() * y.len() * L, y.len());
@@ -187,37 +190,9 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> AnyKernel<
     }
 }
 
-impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> VectorField
-    for HostEngine<G, E, N, L>
-{
-    type State = Tiles<E, N, L>;
-
-    fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError> {
-        AnyKernel::eval(self, t, y.rows(), dy.rows_mut());
-        Ok(())
-    }
-
-    fn attempt<const S: usize>(
-        &mut self,
-        tableau: &ButcherTableau<S>,
-        step: &mut Attempt<Self::State, S>,
-        tolerances: &Tolerances,
-    ) -> Result<f64, SolveError> {
-        let kept = self.coefficients.take();
-        let mut coefficients = kept.unwrap_or_else(|| Box::new(StepCoefficients::none()));
-        let square = erased::attempt(self, &mut coefficients, tableau, step, tolerances);
-        self.coefficients = Some(coefficients);
-        square
-    }
-}
-
 impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> AnyEngine<E, L>
-    for HostEngine<G, E, N, L>
+    for FieldInTiles<G, E, N, L>
 {
-    fn features(&self) -> usize {
-        N
-    }
-
     fn parameters(&self) -> usize {
         self.field.parameters()
     }
@@ -262,60 +237,6 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> AnyEngine<E, 
     }
 }
 
-impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> Differentiable
-    for HostEngine<G, E, N, L>
-{
-    type Params = Params<E>;
-
-    fn zero_params(&mut self) -> Result<Params<E>, SolveError> {
-        Ok(Params(vec![E::default(); self.field.parameters()]))
-    }
-
-    fn has_kinks(&self) -> bool {
-        self.field.has_kinks()
-    }
-
-    fn vjp(
-        &mut self,
-        t: f64,
-        y: &Self::State,
-        cotangent: &Self::State,
-        y_bar: &mut Self::State,
-        theta_bar: &mut Params<E>,
-    ) -> Result<(), SolveError> {
-        let from = (y.rows(), cotangent.rows());
-        AnyEngine::vjp(self, t, from, y_bar.rows_mut(), &mut theta_bar.0);
-        Ok(())
-    }
-
-    fn pull_back_steps<const S: usize>(
-        &mut self,
-        tableau: &ButcherTableau<S>,
-        steps: &[Step<Self::State, [Self::State; S]>],
-        cotangents: &[Cotangent<Self::State>],
-        back: &mut WalkBack<Self::State, Params<E>>,
-    ) -> Result<usize, SolveError> {
-        self.pull_back_part(tableau, steps, cotangents, back, Part::WHOLE)
-    }
-
-    fn pull_back_part<const S: usize>(
-        &mut self,
-        tableau: &ButcherTableau<S>,
-        steps: &[Step<Self::State, [Self::State; S]>],
-        cotangents: &[Cotangent<Self::State>],
-        back: &mut WalkBack<Self::State, Params<E>>,
-        part: Part,
-    ) -> Result<usize, SolveError> {
-        match Plan::new(tableau, steps, cotangents, part) {
-            Some(plan) => {
-                let (lambda, theta_bar) = (back.lambda.rows_mut(), &mut back.theta_bar.0);
-                Ok(self.pull_back(&plan, lambda, theta_bar, &mut back.norms))
-            }
-            None => back::pull_back_steps(self, tableau, steps, cotangents, back),
-        }
-    }
-}
-
 impl<K: TileField<N>, E: Real, const N: usize, const L: usize> Pushforward
     for HostEngine<Generated<K, E>, E, N, L>
 {
@@ -332,7 +253,8 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> Pushforward
         out: &mut Self::State,
     ) -> Result<(), SolveError> {
         let (y_dots, theta_dots) = (slice::from_ref(y_dot), slice::from_ref(theta_dot));
-        self.jvps(t, y, None, y_dots, theta_dots, slice::from_mut(out))
+        self.kernels
+            .jvps(t, y, None, y_dots, theta_dots, slice::from_mut(out))
     }
 
     /// The layers' values are computed once for up to eight directions.
@@ -348,6 +270,6 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize> Pushforward
         if y_dots.is_empty() {
             return VectorField::eval(self, t, y, dy);
         }
-        self.jvps(t, y, Some(dy), y_dots, theta_dots, outs)
+        self.kernels.jvps(t, y, Some(dy), y_dots, theta_dots, outs)
     }
 }

@@ -280,6 +280,7 @@ impl<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize> WithSimd
 }
 
 /// A cotangent of the solution inside a step.
+#[derive(Debug)]
 struct Inside<'a, E, const L: usize> {
     /// Which of the interpolant's weights are those at its time.
     weights: usize,
@@ -287,6 +288,7 @@ struct Inside<'a, E, const L: usize> {
 }
 
 /// A step to go back over; its parts lie in the lists of the plan.
+#[derive(Debug)]
 struct StepBack<'a, E, const L: usize> {
     t: f64,
     h: f64,
@@ -296,7 +298,8 @@ struct StepBack<'a, E, const L: usize> {
 }
 
 /// What all tiles have in common on the way back over several steps.
-pub(crate) struct Plan<'a, E, const L: usize> {
+#[derive(Debug)]
+pub struct Plan<'a, E, const L: usize> {
     stages: usize,
     c: [f64; MAX_STAGES],
     /// Rows of the tableau: the weights of earlier stages in a stage's argument.
@@ -322,10 +325,10 @@ pub(crate) struct Plan<'a, E, const L: usize> {
 
 impl<'a, E: Real, const L: usize> Plan<'a, E, L> {
     /// `None` if the method has too many stages.
-    pub(crate) fn new<const N: usize, const S: usize>(
+    pub(crate) fn new<const S: usize>(
         tableau: &ButcherTableau<S>,
-        steps: &'a [Step<Tiles<E, N, L>, [Tiles<E, N, L>; S]>],
-        cotangents: &'a [Cotangent<Tiles<E, N, L>>],
+        steps: &'a [Step<Tiles<E, L>, [Tiles<E, L>; S]>],
+        cotangents: &'a [Cotangent<Tiles<E, L>>],
         part: Part,
     ) -> Option<Self> {
         if S > MAX_STAGES {
@@ -365,11 +368,11 @@ impl<'a, E: Real, const L: usize> Plan<'a, E, L> {
         Some(this)
     }
 
-    fn push<const N: usize, const S: usize>(
+    fn push<const S: usize>(
         &mut self,
         tableau: &ButcherTableau<S>,
-        step: &'a Step<Tiles<E, N, L>, [Tiles<E, N, L>; S]>,
-        cotangents: &'a [Cotangent<Tiles<E, N, L>>],
+        step: &'a Step<Tiles<E, L>, [Tiles<E, L>; S]>,
+        cotangents: &'a [Cotangent<Tiles<E, L>>],
     ) {
         let ends = cotangents.partition_point(|cotangent| step.theta(cotangent.t) < 1.0);
         let (inside, at_end) = cotangents.split_at(ends);

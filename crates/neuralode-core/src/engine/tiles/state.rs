@@ -12,40 +12,38 @@ use crate::{
     simd::{parallel, pool, real::Real},
 };
 
-/// A batch of states of `N` features in tiles of `L` samples.
+/// A batch of states in tiles of `L` samples: blocks of samples side by side, one row per feature.
 ///
 /// Lanes of the last tile that belong to no sample repeat the last one, so that they are as harmless as it;
 /// norms and gradients leave them out. Buffers come from a list of free ones and go back to it.
 #[derive(Debug)]
-pub struct Tiles<E: Real, const N: usize, const L: usize> {
+pub struct Tiles<E: Real, const L: usize> {
     samples: usize,
-    /// `N`, unless that is [`ANY`].
     features: usize,
     rows: Vec<Row<E, L>>,
 }
 
-/// Stands for a number of features that is not in the type: loops and adjoints over such states are compiled
-/// once for all fields.
-pub const ANY: usize = usize::MAX;
+impl<E: Real, const L: usize> Tiles<E, L> {
+    /// From the states of all samples, one array each.
+    pub fn from_rows<const N: usize>(rows: &[[E; N]]) -> Self {
+        Self::from_whole_rows(N, rows.as_flattened())
+    }
 
-impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
-    /// From `samples` rows of `N` features.
-    pub fn from_rows(rows: &[E]) -> Self {
-        const {
-            assert!(N != ANY, "the number of features is not in the type");
+    /// From the numbers of all samples, one sample of so many features after the other.
+    ///
+    /// # Errors
+    /// [`SolveError::ShapeMismatch`] if a sample is incomplete.
+    pub fn from_flat(features: usize, numbers: &[E]) -> Result<Self, SolveError> {
+        let samples = numbers.len().div_ceil(features.max(1));
+        if samples * features != numbers.len() {
+            return Err(SolveError::ShapeMismatch {
+                expected: vec![samples, features],
+                found: vec![numbers.len()],
+            });
         }
-        Self::from_rows_of(N, rows)
+        Ok(Self::from_whole_rows(features, numbers))
     }
-}
 
-impl<E: Real, const L: usize> Tiles<E, ANY, L> {
-    /// From rows of so many features.
-    pub fn from_rows_of_any(features: usize, rows: &[E]) -> Self {
-        Self::from_rows_of(features, rows)
-    }
-}
-
-impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
     /// Tiles whose contents mean nothing.
     fn of_any(samples: usize, features: usize) -> Self {
         let count = samples.div_ceil(L) * features;
@@ -58,7 +56,9 @@ impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
         }
     }
 
-    fn from_rows_of(features: usize, rows: &[E]) -> Self {
+    /// The same of numbers that are known to be complete: what is left is no sample.
+    #[doc(hidden)]
+    pub fn from_whole_rows(features: usize, rows: &[E]) -> Self {
         let samples = rows.len() / features.max(1);
         let mut this = Self::of_any(samples, features);
         for (index, tile) in this.rows.chunks_exact_mut(features.max(1)).enumerate() {
@@ -73,7 +73,7 @@ impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
         this
     }
 
-    /// The samples as rows of `N` features.
+    /// The numbers of all samples, one sample after the other.
     pub fn to_rows(&self) -> Vec<E> {
         let features = self.features.max(1);
         let mut rows = vec![E::default(); self.samples * self.features];
@@ -86,6 +86,11 @@ impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
             }
         }
         rows
+    }
+
+    /// Features of a sample.
+    pub(crate) fn features(&self) -> usize {
+        self.features
     }
 
     /// Number of samples.
@@ -116,13 +121,13 @@ impl<E: Real, const N: usize, const L: usize> Tiles<E, N, L> {
     }
 }
 
-impl<E: Real, const N: usize, const L: usize> Drop for Tiles<E, N, L> {
+impl<E: Real, const L: usize> Drop for Tiles<E, L> {
     fn drop(&mut self) {
         pool::give::<pool::States, _>(core::mem::take(&mut self.rows));
     }
 }
 
-impl<E: Real, const N: usize, const L: usize> Clone for Tiles<E, N, L> {
+impl<E: Real, const L: usize> Clone for Tiles<E, L> {
     fn clone(&self) -> Self {
         let mut rows = pool::with_room::<pool::States, _>(self.rows.len());
         rows.clear();
@@ -306,7 +311,7 @@ impl<E: Real, const L: usize> WithSimd for ScaledSquares<'_, E, L> {
     }
 }
 
-impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
+impl<E: Real, const L: usize> State for Tiles<E, L> {
     fn unset(&self) -> Self {
         Self::of_any(self.samples, self.features)
     }
@@ -379,7 +384,7 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
 
     fn signs(&self, seed: u64) -> Result<Self, SolveError> {
         let numbers = (0..State::len(self)).map(|place| E::from_f64(random_sign(seed, place)));
-        Ok(Self::from_rows_of(
+        Ok(Self::from_whole_rows(
             self.features,
             &numbers.collect::<Vec<_>>(),
         ))
@@ -412,10 +417,10 @@ impl<E: Real, const N: usize, const L: usize> State for Tiles<E, N, L> {
 }
 
 /// Every scalar's error with its scale, in f64 and in the order of samples.
-fn scaled_errors<E: Real, const N: usize, const L: usize>(
-    error: &Tiles<E, N, L>,
-    y0: &Tiles<E, N, L>,
-    y1: &Tiles<E, N, L>,
+fn scaled_errors<E: Real, const L: usize>(
+    error: &Tiles<E, L>,
+    y0: &Tiles<E, L>,
+    y1: &Tiles<E, L>,
     tolerances: &Tolerances,
 ) -> impl Iterator<Item = Scaled> {
     let tolerances = *tolerances;
@@ -573,7 +578,7 @@ mod tests {
         let (base, x, y) = (rows(3), rows(5), rows(7));
         let pairs = base.iter().zip(x.iter().zip(&y));
         let expected: Vec<f32> = pairs.map(|(b, (x, y))| b + 2.0 * x - 4.0 * y).collect();
-        let tiles = [&base, &x, &y].map(|rows| Tiles::<f32, 20, 32>::from_rows(rows));
+        let tiles = [&base, &x, &y].map(|rows| Tiles::<f32, 32>::from_flat(20, rows).unwrap());
         let [base, x, y] = &tiles;
         for threads in [1, 2, 3, 5] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
