@@ -382,7 +382,7 @@ fn data_is_checked_and_a_model_without_parameters_takes_it() {
     let failed = model.try_forward_traced(broken, Gradients::leaky());
     assert!(matches!(
         failed.map(|_| ()),
-        Err(SolveError::NonFinite {
+        Err(SolveError::NonFiniteData {
             sample: Some(0),
             ..
         })

@@ -78,10 +78,9 @@ fn an_empty_batch_is_reported_with_its_shape() {
 fn a_nan_or_an_infinity_in_the_input_is_reported_with_its_sample_even_where_relu_would_hide_it() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let error = fails(&model(), input(|values| values[13] = bad));
-        let SolveError::NonFinite {
+        let SolveError::NonFiniteData {
             quantity: Quantity::Input,
             sample: Some(2),
-            ..
         } = error
         else {
             panic!("{error:?}");
@@ -100,7 +99,7 @@ fn numbers_whose_sum_overflows_are_still_finite_numbers() {
     assert!(
         !matches!(
             error,
-            SolveError::NonFinite {
+            SolveError::NonFiniteData {
                 quantity: Quantity::Input,
                 ..
             }
@@ -138,7 +137,10 @@ fn a_nan_in_any_weight_is_reported() {
         let result = model.try_forward(input(|_| ()));
         let error = result.unwrap_err();
         assert!(
-            matches!(error, SolveError::NonFinite { .. }),
+            matches!(
+                error,
+                SolveError::NonFinite { .. } | SolveError::NonFiniteData { .. }
+            ),
             "{place}: {error:?}"
         );
         assert!(error.to_string().contains("check"), "{error}");
@@ -301,6 +303,14 @@ fn every_error_says_what_to_do() {
             t: 0.1,
             h: 0.2,
             sample: Some(3),
+        },
+        SolveError::NonFiniteData {
+            quantity: Quantity::Output,
+            sample: Some(3),
+        },
+        SolveError::NonFiniteData {
+            quantity: Quantity::Gradient,
+            sample: None,
         },
         SolveError::StepTooSmall {
             t: 0.1,

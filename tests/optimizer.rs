@@ -100,7 +100,7 @@ fn a_gradient_that_is_not_finite_changes_nothing_and_is_named() {
         let error = optimizer.step(&mut model, &mut found).unwrap_err();
         let is_named = matches!(
             error,
-            SolveError::NonFinite {
+            SolveError::NonFiniteData {
                 quantity: Quantity::Gradient,
                 ..
             }

@@ -124,10 +124,7 @@ fn samples_that_do_not_fit_are_errors() {
     let mut broken = numbers(18);
     broken[13] = f32::NAN;
     let error = fails(&Samples::new(6, &broken).unwrap());
-    let SolveError::NonFinite {
-        quantity, sample, ..
-    } = error
-    else {
+    let SolveError::NonFiniteData { quantity, sample } = error else {
         panic!("{error}");
     };
     assert_eq!((quantity, sample), (Quantity::Input, Some(2)));

@@ -42,7 +42,7 @@ pub fn model_batch(x: &impl HasShape) -> Result<(), SolveError> {
 /// An error unless the input `x` of a model holds at least one sample and finite numbers only.
 ///
 /// # Errors
-/// [`SolveError::EmptyBatch`], [`SolveError::NonFinite`], and [`SolveError::Device`] if the device fails.
+/// [`SolveError::EmptyBatch`], [`SolveError::NonFiniteData`], and [`SolveError::Device`] if the device fails.
 pub fn model_input<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x: &Tensor<S, E, D, T>,
 ) -> Result<(), SolveError> {
@@ -53,7 +53,7 @@ pub fn model_input<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
 /// An error unless the output `x` of a model holds finite numbers only.
 ///
 /// # Errors
-/// [`SolveError::NonFinite`], and [`SolveError::Device`] if the device fails.
+/// [`SolveError::NonFiniteData`], and [`SolveError::Device`] if the device fails.
 pub fn model_output<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x: &Tensor<S, E, D, T>,
 ) -> Result<(), SolveError> {

@@ -38,7 +38,7 @@ pub trait Entry<E: Dtype, D: Device<E>>: Sized {
     /// of its input are finite: it reads them anyhow.
     ///
     /// # Errors
-    /// [`SolveError::NonFinite`], and [`SolveError::Device`] if the device fails.
+    /// [`SolveError::NonFiniteData`], and [`SolveError::Device`] if the device fails.
     fn dense<const I: usize, const O: usize, A: Activation, B: Dim, Init>(
         self,
         layer: &Dense<I, O, A, E, D, Init>,
