@@ -270,10 +270,9 @@ fn accept<R>(pulled: &Pulled<R>, factor: f64, options: &SolveOptions) -> Result<
     let error = (factor * pulled.verdict.error).max(least(options));
     let sample = (options.steps == StepSizes::PerSample).then_some(pulled.verdict.sample);
     check_limit(error, sample, options)?;
-    Ok(Stats {
-        gradient_error: error,
-        ..pulled.stats
-    })
+    let mut stats = pulled.stats;
+    stats.gradient_error = error;
+    Ok(stats)
 }
 
 /// Solves and pulls back once more with the processor's kernels. They decide by their own signs which estimates are made in

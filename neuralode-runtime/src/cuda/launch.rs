@@ -313,14 +313,13 @@ impl Kernels {
             let share = if shared { batch } else { 1 };
             let (accepted, rejected) = (summary.accepted / share, summary.rejected / share);
             let starts = if shared { 1 } else { batch };
-            let stats = Stats {
-                field_calls: starts * calls.start
-                    + calls.step * (accepted + rejected)
-                    + calls.accepted * accepted,
-                accepted,
-                rejected,
-                ..Stats::default()
-            };
+            let mut stats = Stats::NONE;
+            stats.field_calls = starts * calls.start
+                + calls.step * (accepted + rejected)
+                + calls.accepted * accepted;
+            (stats.accepted, stats.rejected) = (accepted, rejected);
+            let mut cost = Stats::NONE;
+            (cost.field_calls, cost.vjps) = (accepted * calls.again, accepted * calls.back);
             let record = keep.then(|| Record {
                 options: of_kernel,
                 per_sample: !shared,
@@ -331,11 +330,7 @@ impl Kernels {
                 reports,
                 times,
                 states,
-                cost: Stats {
-                    field_calls: accepted * calls.again,
-                    vjps: accepted * calls.back,
-                    ..Stats::default()
-                },
+                cost,
             });
             return Ok(Some((stats, record)));
         }

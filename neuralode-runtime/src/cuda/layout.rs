@@ -51,10 +51,11 @@ unsafe impl DeviceRepr for Options {}
 impl Options {
     pub(super) fn new(options: &SolveOptions, record: usize) -> Self {
         let (control, pid, dt) = match options.controller {
-            Controller::I => (INTEGRAL, [0.0; 3], 0.0),
             Controller::PI => (PROPORTIONAL_INTEGRAL, [0.0; 3], 0.0),
             Controller::Pid { p, i, d } => (PID, [p, i, d], 0.0),
             Controller::Constant { dt } => (EQUAL, [0.0; 3], dt),
+            // `I`: the core is of the same version, and has no other.
+            _ => (INTEGRAL, [0.0; 3], 0.0),
         };
         let seed = match options.control {
             Control::Gradients { seed } if options.is_adaptive() => Some(seed),
@@ -72,9 +73,10 @@ impl Options {
             dt_max: options.dt_max.unwrap_or(f64::INFINITY),
             seed: seed.unwrap_or(0),
             max_steps: int(options.max_steps),
-            share: match options.steps {
-                StepSizes::Shared => PER_BATCH,
-                StepSizes::PerSample => PER_SAMPLE,
+            share: if options.steps == StepSizes::PerSample {
+                PER_SAMPLE
+            } else {
+                PER_BATCH
             },
             control,
             record: int(record),

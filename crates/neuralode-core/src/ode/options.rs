@@ -323,7 +323,10 @@ impl SolveOptions {
     }
 
     /// [`Self::validate`], and that the method of this name, adaptive or not, goes with the controller.
-    pub(crate) fn validate_with(
+    ///
+    /// # Errors
+    /// Those of [`Self::validate`], and [`SolveError::NoErrorEstimate`].
+    pub fn validate_with(
         &self,
         epsilon: f64,
         method: &'static str,
@@ -349,7 +352,7 @@ impl SolveOptions {
     }
 
     /// The least size of a step at any time.
-    pub(crate) fn smallest_floor(&self) -> f64 {
+    pub fn smallest_floor(&self) -> f64 {
         // Below the smallest normal number products lose their digits.
         self.dt_min.unwrap_or(0.0).max(f64::MIN_POSITIVE)
     }

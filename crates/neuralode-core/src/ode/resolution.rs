@@ -7,7 +7,7 @@
     clippy::inline_always,
     reason = "inlined into a function that runs under the widest vector instructions"
 )]
-pub(crate) fn resolution(t: f64) -> f64 {
+pub fn resolution(t: f64) -> f64 {
     8.0 * f64::EPSILON * t.abs()
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn decay<Y: State, const S: usize>(
 
 /// The largest multiple of a decay's inverse rate that the method takes as a step without blowing it up: where its
 /// stability function `R(-x)` leaves `[-1, 1]`.
-pub(crate) fn stable_up_to(tableau: &TableauView) -> f64 {
+pub fn stable_up_to(tableau: &TableauView) -> f64 {
     let mut k = vec![0.0; tableau.stages];
     let mut amplification = |x: f64| {
         let mut y: f64 = 1.0;
@@ -90,7 +90,7 @@ pub(crate) fn stable_up_to(tableau: &TableauView) -> f64 {
 
 /// Whether a solve whose last step, of size `h`, ended at `t` was held up by stability: `decay` is near the method's
 /// limit, and more steps are left than were taken.
-pub(crate) fn is_stiff(decay: f64, limit: f64, (t, t1): (f64, f64), h: f64, steps: usize) -> bool {
+pub fn is_stiff(decay: f64, limit: f64, (t, t1): (f64, f64), h: f64, steps: usize) -> bool {
     #[allow(clippy::cast_precision_loss, reason = "no solve takes 2^53 steps")]
     let taken = steps as f64;
     decay.is_finite() && decay >= 0.5 * limit && (t1 - t).abs() > taken * h.abs()

@@ -40,7 +40,8 @@ pub use ralston::RALSTON;
 pub use rk4::RK4;
 pub use tsit5::TSIT5;
 pub use vern7::VERN7;
-pub(crate) use view::TableauView;
+#[doc(hidden)]
+pub use view::TableauView;
 
 /// An explicit Runge-Kutta pair with `S` stages and a polynomial interpolant.
 ///

@@ -79,7 +79,7 @@ impl Signs {
     }
 
     /// Whether there are weights.
-    pub(crate) const fn weighs(&self) -> bool {
+    pub const fn weighs(&self) -> bool {
         self.weighs
     }
 

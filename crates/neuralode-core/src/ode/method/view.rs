@@ -7,24 +7,34 @@ use crate::ode::{
 
 /// [`ButcherTableau`] with its number of stages known at run time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TableauView {
-    pub(crate) name: &'static str,
-    pub(crate) order: usize,
-    pub(crate) evaluations: usize,
-    pub(crate) adaptive: bool,
-    pub(crate) stages: usize,
-    pub(crate) c: &'static [f64],
+pub struct TableauView {
+    /// As [`ButcherTableau::name`].
+    pub name: &'static str,
+    /// As [`ButcherTableau::order`].
+    pub order: usize,
+    /// As [`ButcherTableau::evaluations`].
+    pub evaluations: usize,
+    /// Whether it estimates errors.
+    pub adaptive: bool,
+    /// Stages, the last one with them.
+    pub stages: usize,
+    /// As [`ButcherTableau::c`].
+    pub c: &'static [f64],
     /// Row by row.
     a: &'static [f64],
-    pub(crate) b: &'static [f64],
-    pub(crate) b_err: &'static [f64],
+    /// As [`ButcherTableau::b`].
+    pub b: &'static [f64],
+    /// As [`ButcherTableau::b_err`].
+    pub b_err: &'static [f64],
     /// Row by row.
-    pub(crate) dense: &'static [f64],
-    pub(crate) signs: &'static Signs,
+    pub dense: &'static [f64],
+    /// As [`ButcherTableau::signs`].
+    pub signs: &'static Signs,
 }
 
 impl<const S: usize> ButcherTableau<S> {
-    pub(crate) const fn view(&'static self) -> TableauView {
+    /// The same as slices.
+    pub const fn view(&'static self) -> TableauView {
         TableauView {
             name: self.name,
             order: self.order,
@@ -43,7 +53,7 @@ impl<const S: usize> ButcherTableau<S> {
 
 impl Solver {
     /// The method's tableau as slices.
-    pub(crate) fn view(self) -> TableauView {
+    pub fn view(self) -> TableauView {
         struct View;
         impl WithTableau for View {
             type Output = TableauView;
@@ -57,27 +67,27 @@ impl Solver {
 
 impl TableauView {
     /// See [`ButcherTableau::has_stage`].
-    pub(crate) const fn has_stage(&self, index: usize) -> bool {
+    pub const fn has_stage(&self, index: usize) -> bool {
         index < self.evaluations || index + 1 == self.stages
     }
 
     /// The weight of stage `j` in the argument of stage `i`.
-    pub(crate) const fn a(&self, i: usize, j: usize) -> f64 {
+    pub const fn a(&self, i: usize, j: usize) -> f64 {
         self.a[i * self.stages + j]
     }
 
     /// The weights of the earlier stages in the argument of stage `i`.
-    pub(crate) fn row(&self, i: usize) -> &'static [f64] {
+    pub fn row(&self, i: usize) -> &'static [f64] {
         &self.a[i * self.stages..][..i]
     }
 
     /// Writes [`ButcherTableau::dense_weights`] into `weights`, one per stage.
-    pub(crate) fn dense_weights(&self, theta: f64, weights: &mut [f64]) {
+    pub fn dense_weights(&self, theta: f64, weights: &mut [f64]) {
         interpolate(self.dense, theta, weights);
     }
 
     /// Writes [`ButcherTableau::dense_derivative_weights`] into `weights`, one per stage.
-    pub(crate) fn dense_derivative_weights(&self, theta: f64, weights: &mut [f64]) {
+    pub fn dense_derivative_weights(&self, theta: f64, weights: &mut [f64]) {
         differentiate(self.dense, theta, weights);
     }
 }

@@ -59,12 +59,12 @@ use crate::ode::{
 };
 
 /// The cheap sign above which an estimate in full is made.
-pub(crate) const SUSPICIOUS: f64 = 0.03;
+pub const SUSPICIOUS: f64 = 0.03;
 
 /// What a cheap estimate is multiplied by in a field with or without kinks. Cheap estimates take the field for smooth: over a
 /// kink the error of a step falls with a lower power of its size, and is larger than they say. Ten is measured
 /// (`docs/numerics.md`).
-pub(crate) const fn kink_factor(kinks: bool) -> f64 {
+pub const fn kink_factor(kinks: bool) -> f64 {
     if kinks {
         10.0
     } else {
@@ -79,7 +79,7 @@ pub(crate) fn together(cotangents: &[(f64, f64)]) -> f64 {
 }
 
 /// The least that the quick estimate says: steps that the error chose are known no better.
-pub(crate) fn least(options: &SolveOptions) -> f64 {
+pub fn least(options: &SolveOptions) -> f64 {
     if options.is_adaptive() {
         options.rtol
     } else {
@@ -117,8 +117,11 @@ pub(crate) fn judge<Y: State, P: State>(
     Ok(pulled)
 }
 
-/// The error of an estimate above what the options allow.
-pub(crate) fn check_limit(
+/// Checks an estimate against what the options allow.
+///
+/// # Errors
+/// [`SolveError::GradientError`] above it.
+pub fn check_limit(
     error: f64,
     sample: Option<usize>,
     options: &SolveOptions,
