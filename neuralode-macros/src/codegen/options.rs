@@ -5,7 +5,7 @@ use quote::quote;
 
 use crate::{
     ast::Value,
-    model::{Adjoint, Control, Controller, Method, Ode, Sizes, Steps},
+    model::{Adjoint, Control, Controller, Ode, Sizes, Steps},
 };
 
 use super::{root, sizes::size_value, values::number};
@@ -16,19 +16,8 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
         (quote!(t0), number(&ode.span.0)),
         (quote!(t1), number(&ode.span.1)),
     ];
-    let solver = match ode.solver.method {
-        Method::Euler => quote!(Euler),
-        Method::Midpoint => quote!(Midpoint),
-        Method::Heun => quote!(Heun),
-        Method::Ralston => quote!(Ralston),
-        Method::Bosh3 => quote!(Bosh3),
-        Method::Rk4 => quote!(Rk4),
-        Method::Dopri5 => quote!(Dopri5),
-        Method::Tsit5 => quote!(Tsit5),
-        Method::Vern7 => quote!(Vern7),
-        Method::Dopri8 => quote!(Dopri8),
-    };
-    let mut steps = quote!(Shared);
+    let solver = ode.solver.method.runtime_name();
+    let mut steps = Sizes::Shared;
     let mut control = TokenStream::new();
     let controller = match &ode.solver.steps {
         Steps::Adaptive {
@@ -41,9 +30,7 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
             if matches!(whose, Control::Gradients) {
                 control = quote!(.with_control(#root::Control::GRADIENTS));
             }
-            if matches!(sizes, Sizes::PerSample) {
-                steps = quote!(PerSample);
-            }
+            steps = *sizes;
             settings.push((quote!(rtol), number(rtol)));
             settings.push((quote!(atol), number(atol)));
             match controller {
@@ -79,6 +66,7 @@ pub(super) fn expression(ode: &Ode) -> TokenStream {
             quote!(Checkpointed { bytes: #bytes })
         }
     };
+    let steps = steps.runtime_name();
     let (names, numbers): (Vec<_>, Vec<_>) = settings.into_iter().unzip();
     let count = names.len();
     quote! {{

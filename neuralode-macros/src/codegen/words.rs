@@ -13,29 +13,16 @@ use super::{root, values};
 /// The type of an activation.
 pub(super) fn activation_type(activation: Activation) -> TokenStream {
     let root = root();
-    match activation {
-        Activation::Identity => quote!(#root::Identity),
-        Activation::Tanh => quote!(#root::Tanh),
-        Activation::Relu => quote!(#root::Relu),
-        Activation::Sigmoid => quote!(#root::Sigmoid),
-        Activation::Sin => quote!(#root::Sin),
-        Activation::LeakyRelu => quote!(#root::LeakyRelu),
-        Activation::Elu => quote!(#root::Elu),
-        Activation::Gelu => quote!(#root::Gelu),
-        Activation::Silu => quote!(#root::Silu),
-        Activation::Softplus => quote!(#root::Softplus),
-    }
+    let name = activation.runtime_name();
+    quote!(#root::#name)
 }
 
 /// The last generic argument of a layer with weights, with a comma before it; none for what is the default.
 pub(super) fn init_argument(init: Init) -> Option<TokenStream> {
     let root = root();
-    Some(match init {
-        Init::Glorot => return None,
-        Init::Kaiming => quote!(, #root::Kaiming),
-        Init::Dfdx => quote!(, #root::Dfdx),
-        Init::Zeros => quote!(, #root::Zeros),
-        Init::Orthogonal => quote!(, #root::Orthogonal),
+    (init != Init::Glorot).then(|| {
+        let name = init.runtime_name();
+        quote!(, #root::#name)
     })
 }
 

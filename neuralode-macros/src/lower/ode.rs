@@ -295,12 +295,7 @@ impl Lowering<'_> {
 
     /// `Shared` or `PerSample`
     fn sizes(&mut self, value: &Expr) -> Option<Sizes> {
-        self.word(value, "a choice of steps", Sizes::NAMES, |word| {
-            Some(match word {
-                "PerSample" => Sizes::PerSample,
-                _ => Sizes::Shared,
-            })
-        })
+        self.word(value, "a choice of steps", Sizes::NAMES, Sizes::named)
     }
 
     /// `I`, `PI` or `PID { p: 0.2, i: 0.4 }`

@@ -4,6 +4,7 @@
 pub(crate) mod spatial;
 pub(crate) mod stateful;
 
+use proc_macro2::Span;
 use quote::ToTokens;
 use syn::{Attribute, Ident, Visibility};
 
@@ -12,6 +13,37 @@ use crate::{
     generics::Generics,
     model::{spatial::Spatial, stateful::Stateful},
 };
+
+/// An enum of words of the language, `Variant = "word"`, in the order in which messages list them. The runtime knows what a
+/// word means by the name of the variant.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name {
+            $($variant,)*
+        }
+
+        impl $name {
+            pub(crate) const NAMES: &'static [&'static str] = &[$($word),*];
+
+            pub(crate) fn named(word: &str) -> Option<Self> {
+                Some(match word {
+                    $($word => Self::$variant,)*
+                    _ => return None,
+                })
+            }
+
+            /// The name of the runtime's type or variant.
+            pub(crate) fn runtime_name(self) -> Ident {
+                let name = match self {
+                    $(Self::$variant => stringify!($variant),)*
+                };
+                Ident::new(name, Span::call_site())
+            }
+        }
+    };
+}
 
 /// A whole model.
 pub(crate) struct Model {
@@ -287,35 +319,32 @@ pub(crate) enum LayerKind {
 
 impl LayerKind {
     /// All words that name a layer.
-    pub(crate) const NAMES: &'static [&'static str] = &[
-        "Dense",
-        "Conv2d",
-        "MaxPool2d",
-        "AvgPool2d",
-        "GlobalAvgPool",
-        "Flatten",
-        "Reshape",
-        "Pow",
-        "Residual",
-        "Augment",
-        "Project",
-        "Append",
-        "BatchNorm",
-        "Dropout",
-        "Custom",
-        "Scale",
-        "LayerNorm",
-        "tanh",
-        "relu",
-        "sigmoid",
-        "sin",
-        "identity",
-        "leaky_relu",
-        "elu",
-        "gelu",
-        "silu",
-        "softplus",
-    ];
+    pub(crate) const NAMES: &'static [&'static str] = &{
+        const LAYERS: [&str; 17] = [
+            "Dense",
+            "Conv2d",
+            "MaxPool2d",
+            "AvgPool2d",
+            "GlobalAvgPool",
+            "Flatten",
+            "Reshape",
+            "Pow",
+            "Residual",
+            "Augment",
+            "Project",
+            "Append",
+            "BatchNorm",
+            "Dropout",
+            "Custom",
+            "Scale",
+            "LayerNorm",
+        ];
+        let mut names = [""; LAYERS.len() + Activation::NAMES.len()];
+        let (layers, activations) = names.split_at_mut(LAYERS.len());
+        layers.copy_from_slice(&LAYERS);
+        activations.copy_from_slice(Activation::NAMES);
+        names
+    };
 
     pub(crate) fn has_parameters(&self) -> bool {
         match self {
@@ -343,74 +372,30 @@ impl LayerKind {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Activation {
-    Identity,
-    Tanh,
-    Relu,
-    Sigmoid,
-    Sin,
-    LeakyRelu,
-    Elu,
-    Gelu,
-    Silu,
-    Softplus,
-}
-
-impl Activation {
-    pub(crate) const NAMES: &'static [&'static str] = &[
-        "tanh",
-        "relu",
-        "sigmoid",
-        "sin",
-        "identity",
-        "leaky_relu",
-        "elu",
-        "gelu",
-        "silu",
-        "softplus",
-    ];
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "tanh" => Self::Tanh,
-            "relu" => Self::Relu,
-            "sigmoid" => Self::Sigmoid,
-            "sin" => Self::Sin,
-            "identity" => Self::Identity,
-            "leaky_relu" => Self::LeakyRelu,
-            "elu" => Self::Elu,
-            "gelu" => Self::Gelu,
-            "silu" => Self::Silu,
-            "softplus" => Self::Softplus,
-            _ => return None,
-        })
+words! {
+    /// A function that a layer applies to every number.
+    Activation {
+        Tanh = "tanh",
+        Relu = "relu",
+        Sigmoid = "sigmoid",
+        Sin = "sin",
+        Identity = "identity",
+        LeakyRelu = "leaky_relu",
+        Elu = "elu",
+        Gelu = "gelu",
+        Silu = "silu",
+        Softplus = "softplus",
     }
 }
 
-/// What the parameters of a layer start with.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Init {
-    Glorot,
-    Kaiming,
-    Dfdx,
-    Zeros,
-    Orthogonal,
-}
-
-impl Init {
-    pub(crate) const NAMES: &'static [&'static str] =
-        &["glorot", "kaiming", "dfdx", "zeros", "orthogonal"];
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "glorot" => Self::Glorot,
-            "kaiming" => Self::Kaiming,
-            "dfdx" => Self::Dfdx,
-            "zeros" => Self::Zeros,
-            "orthogonal" => Self::Orthogonal,
-            _ => return None,
-        })
+words! {
+    /// What the parameters of a layer start with.
+    Init {
+        Glorot = "glorot",
+        Kaiming = "kaiming",
+        Dfdx = "dfdx",
+        Zeros = "zeros",
+        Orthogonal = "orthogonal",
     }
 }
 
@@ -450,42 +435,23 @@ pub(crate) enum Steps {
     Equal { dt: Value },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
-    Euler,
-    Midpoint,
-    Heun,
-    Ralston,
-    Bosh3,
-    Rk4,
-    Dopri5,
-    Tsit5,
-    Vern7,
-    Dopri8,
+words! {
+    /// A Runge-Kutta method.
+    Method {
+        Tsit5 = "Tsit5",
+        Dopri5 = "Dopri5",
+        Dopri8 = "Dopri8",
+        Vern7 = "Vern7",
+        Bosh3 = "Bosh3",
+        Heun = "Heun",
+        Midpoint = "Midpoint",
+        Ralston = "Ralston",
+        Rk4 = "Rk4",
+        Euler = "Euler",
+    }
 }
 
 impl Method {
-    pub(crate) const NAMES: &'static [&'static str] = &[
-        "Tsit5", "Dopri5", "Dopri8", "Vern7", "Bosh3", "Heun", "Midpoint", "Ralston", "Rk4",
-        "Euler",
-    ];
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "Euler" => Self::Euler,
-            "Midpoint" => Self::Midpoint,
-            "Heun" => Self::Heun,
-            "Ralston" => Self::Ralston,
-            "Bosh3" => Self::Bosh3,
-            "Rk4" => Self::Rk4,
-            "Dopri5" => Self::Dopri5,
-            "Tsit5" => Self::Tsit5,
-            "Vern7" => Self::Vern7,
-            "Dopri8" => Self::Dopri8,
-            _ => return None,
-        })
-    }
-
     /// Whether it estimates the error of a step, without which only the user can choose step sizes.
     pub(crate) fn estimates_errors(self) -> bool {
         !matches!(self, Self::Euler | Self::Rk4)
@@ -514,15 +480,12 @@ impl Control {
     pub(crate) const NAMES: &'static [&'static str] = &["Solution", "Gradients"];
 }
 
-/// One step size for the batch, or one for each sample.
-#[derive(Clone, Copy)]
-pub(crate) enum Sizes {
-    Shared,
-    PerSample,
-}
-
-impl Sizes {
-    pub(crate) const NAMES: &'static [&'static str] = &["Shared", "PerSample"];
+words! {
+    /// One step size for the batch, or one for each sample.
+    Sizes {
+        Shared = "Shared",
+        PerSample = "PerSample",
+    }
 }
 
 pub(crate) enum Adjoint {
