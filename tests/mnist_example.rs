@@ -294,11 +294,11 @@ fn a_comparison_has_a_row_for_every_configuration_of_the_page() {
     let printed = text(&output.stdout);
     let (_, table) = printed.rsplit_once("adjoint, backend ").unwrap();
     for configuration in [
-        "interpolating, generated",
-        "gauss, generated",
-        "interpolating, tape",
-        "discrete, tape",
-        "discrete, generated",
+        "interpolating, kernels",
+        "gauss, kernels",
+        "interpolating, operations",
+        "discrete, operations",
+        "discrete, kernels",
     ] {
         assert_eq!(table.matches(configuration).count(), 1, "{table}");
     }

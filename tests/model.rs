@@ -342,12 +342,12 @@ Small
   encoder      Flatten                          [4, 6] -> [24]           0
   encoder      Dense<24, 5, Tanh, f32, Cpu>     [24] -> [5]            125
   ode.field.0  Dense<5, 7, Tanh, f32, Cpu>      [5] -> [7]              42
-  ode.field.1  Sin                              [7] -> [7]               0
+  ode.field.1  Pointwise<Sin>                   [7] -> [7]               0
   ode.field.2  Dense<7, 5, Identity, f32, Cpu>  [7] -> [5]              40
   decoder.0    Dense<5, 8, Relu, f32, Cpu>      [5] -> [8]              48
   decoder.1    Dense<8, 3, Identity, f32, Cpu>  [8] -> [3]              27
-  decoder.2    Sigmoid                          [3] -> [3]               0
-  head         Tanh                             [3] -> [3]               0
+  decoder.2    Pointwise<Sigmoid>               [3] -> [3]               0
+  head         Pointwise<Tanh>                  [3] -> [3]               0
   ode: Tsit5 over -0.5..1.25, rtol 1e-4, atol 1e-4, controller PI, adjoint Interpolating, backend Kernels
   ode.field: SmallOdeField
   282 trainable parameters";

@@ -2,7 +2,7 @@
 // are no stages.
 use neuralode::{
     layer::{
-        activation::{Identity, Tanh},
+        activation::{Identity, Pointwise, Tanh},
         BatchNorm, Dense, Dropout, Flatten,
     },
     prelude::*,
@@ -45,7 +45,7 @@ where
     #[ode(field(t, y): Dense(8 => 8, tanh), span: 0..1, solver: Rk4 { dt: 0.5 })]
     smooth: NeuralOde<TaggedSmoothField<WIDTH, E, D>>,
     #[layers(tanh, Flatten)]
-    plain: (Tanh, Flatten),
+    plain: (Pointwise<Tanh>, Flatten),
     #[ode_model(skip)]
     tag: T,
     #[ode_model(skip)]
