@@ -932,9 +932,9 @@ impl<const N: usize> KernelVisitor<N> for Misfits {
         let kernels = Kernels::<K, f32, N, 32>::new(0, 0);
         let mut engine = kernels.engine(&kernels.params);
         let options = SolveOptions::new(0.0, 1.0, 1e-3, 1e-3);
-        let mut solve = |samples: usize, count: usize| {
+        let mut solve = |[samples, features]: [usize; 2], count: usize| {
             let y0 = Tiles::<f32, 32>::from_flat(N, &vec![0.1; 3 * N]).unwrap();
-            let y_dot = Tiles::from_flat(N, &vec![0.1; samples * N]).unwrap();
+            let y_dot = Tiles::from_flat(features, &vec![0.1; samples * features]).unwrap();
             let directions = [(y_dot, Params(vec![0.0; count]))];
             let control = ErrorControl::Full;
             solve_with_tangents(
@@ -948,15 +948,18 @@ impl<const N: usize> KernelVisitor<N> for Misfits {
             )
             .map(|_| ())
         };
-        assert_eq!(solve(3, K::PARAMS), Ok(()));
-        let misfit = |expected: usize, found: usize| {
+        assert_eq!(solve([3, N], K::PARAMS), Ok(()));
+        let misfit = |expected: &[usize], found: &[usize]| {
             Err(SolveError::ShapeMismatch {
-                expected: vec![expected],
-                found: vec![found],
+                expected: expected.to_vec(),
+                found: found.to_vec(),
             })
         };
-        assert_eq!(solve(2, K::PARAMS), misfit(3 * N, 2 * N));
-        assert_eq!(solve(3, K::PARAMS - 1), misfit(K::PARAMS, K::PARAMS - 1));
+        assert_eq!(solve([2, N], K::PARAMS), misfit(&[3, N], &[2, N]));
+        // As many numbers, and another shape.
+        assert_eq!(solve([3 * N, 1], K::PARAMS), misfit(&[3, N], &[3 * N, 1]));
+        let too_few = K::PARAMS - 1;
+        assert_eq!(solve([3, N], too_few), misfit(&[K::PARAMS], &[too_few]));
     }
 }
 

@@ -3,10 +3,14 @@
 
 use std::cell::Cell;
 
+use crate::support::ADJOINTS;
 use neuralode_core::{
-    engine::{solve_per_sample, PerSample, Tiles},
+    engine::{solve_per_sample, HostEngine, PerSample, Tiles},
+    kernel::{activation::Tanh, field::Generated, DenseLayer},
     ode::{
+        adjoint::{solve_keeping, Cotangent},
         error::Quantity,
+        field::{Differentiable, Pushforward},
         method::{EULER, RK4, TSIT5},
         output::saved_points::solve_at,
         solve::record,
@@ -387,4 +391,64 @@ fn tiles_of_other_features_than_the_field_has_are_a_typed_error() {
             found: vec![1]
         }
     );
+}
+
+/// `y' = tanh(W y + b)` over tiles.
+fn network() -> HostEngine<Generated<DenseLayer<Tanh>, f64>, f64, 2, 16> {
+    HostEngine::new(vec![0.3, -0.2, 0.1, 0.4, 0.0, 0.1]).unwrap()
+}
+
+#[test]
+fn cotangents_and_tangents_of_another_shape_than_the_solution_are_a_typed_error() {
+    let starts = [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]];
+    let wrong: [Tiles<f64, 16>; 4] = [
+        Tiles::from_rows(&[[1.0, 1.0]; 2]),
+        Tiles::from_rows(&[[1.0, 1.0]; 40]),
+        Tiles::from_rows(&[[1.0]; 6]),
+        Tiles::from_rows(&[[1.0; 3]; 2]),
+    ];
+    let mut field = network();
+    let is_misfit = |error: SolveError| match error {
+        SolveError::ShapeMismatch { expected, .. } => expected == [3, 2] || expected == [2],
+        _ => false,
+    };
+    for adjoint in ADJOINTS {
+        let options = SolveOptions::new(0.0, 1.0, 1e-6, 1e-6).with_adjoint(adjoint);
+        let y0 = Tiles::from_rows(&starts);
+        let kept = solve_keeping(&mut field, &TSIT5, y0, &[0.5, 1.0], &options);
+        let (values, _, kept) = kept.unwrap();
+        for wrong in &wrong {
+            let cotangent = |t: f64, value: &Tiles<f64, 16>| Cotangent {
+                t,
+                value: value.clone(),
+            };
+            let right = Tiles::from_rows(&[[1.0, 1.0]; 3]);
+            for given in [
+                vec![cotangent(0.5, wrong)],
+                vec![cotangent(1.0, wrong)],
+                vec![cotangent(0.5, wrong), cotangent(1.0, &right)],
+                vec![cotangent(0.5, &right), cotangent(1.0, wrong)],
+            ] {
+                let error = kept.pull_back(&mut field, &given).unwrap_err();
+                assert!(is_misfit(error.clone()), "{adjoint:?}: {error}");
+            }
+        }
+        // Places of no sample count for nothing, whatever stands there.
+        let mut of = |value: Tiles<f64, 16>| {
+            let pulled = kept.pull_back(&mut field, &[Cotangent { t: 1.0, value }]);
+            pulled.unwrap().theta_bar.0
+        };
+        let ones = || Tiles::from_rows(&[[1.0, 1.0]; 3]);
+        assert_eq!(of(ones()), of(ones().with_empty_padding()), "{adjoint:?}");
+        assert_eq!(values.len(), 2);
+    }
+    for wrong in &wrong {
+        let y = Tiles::from_rows(&starts);
+        let (mut out, rest) = (y.clone(), field.zero_params().unwrap());
+        let error = field.jvp(0.0, &y, wrong, &rest, &mut out).unwrap_err();
+        assert!(is_misfit(error.clone()), "{error}");
+        let (mut y_bar, mut theta_bar) = (y.clone(), rest.clone());
+        let error = field.vjp(0.0, &y, wrong, &mut y_bar, &mut theta_bar);
+        assert!(is_misfit(error.unwrap_err()));
+    }
 }

@@ -41,6 +41,16 @@ pub trait State: Clone + 'static {
         1
     }
 
+    /// Whether places that belong to no sample are zero, as they must be in a cotangent.
+    #[doc(hidden)]
+    fn is_padded_with_zeros(&self) -> bool {
+        true
+    }
+
+    /// Makes them zero.
+    #[doc(hidden)]
+    fn pad_with_zeros(&mut self) {}
+
     /// The memory that the state takes, in bytes, its own fields included: what a budget of memory counts. The
     /// default counts eight bytes per scalar.
     fn bytes(&self) -> usize {
@@ -205,6 +215,21 @@ pub trait State: Clone + 'static {
         let count = error.len().max(1) as f64;
         Ok(Self::scaled_square_sum(error, y0, y1, tolerances)? / count)
     }
+}
+
+/// An error unless `found` has the samples and the features of `expected`.
+pub(crate) fn alike<Y: State>(expected: &Y, found: &Y) -> Result<(), SolveError> {
+    if expected.len() == found.len() && expected.samples() == found.samples() {
+        return Ok(());
+    }
+    let shape = |state: &Y| match state.samples() {
+        0 | 1 => vec![state.len()],
+        samples => vec![samples, state.len() / samples],
+    };
+    Err(SolveError::ShapeMismatch {
+        expected: shape(expected),
+        found: shape(found),
+    })
 }
 
 /// 1 or -1, a function of a seed and a place.

@@ -36,7 +36,7 @@ use crate::ode::{
     method::ButcherTableau,
     options::{SolveOptions, Tolerances},
     output::saved_points::solve_at,
-    state::State,
+    state::{alike, State},
     stats::Stats,
 };
 
@@ -189,12 +189,7 @@ pub fn solve_with_tangents<F: Pushforward, const S: usize>(
 
 /// Whether a solve from `y0` can begin in this direction.
 fn check<Y: State>(y0: &Y, y0_dot: &Y, options: &SolveOptions) -> Result<(), SolveError> {
-    if y0.len() != y0_dot.len() {
-        return Err(SolveError::ShapeMismatch {
-            expected: vec![y0.len()],
-            found: vec![y0_dot.len()],
-        });
-    }
+    alike(y0, y0_dot)?;
     if y0.is_empty() || Y::scaled_norm(y0_dot, y0_dot, y0_dot, &FINITE)?.is_finite() {
         return Ok(());
     }

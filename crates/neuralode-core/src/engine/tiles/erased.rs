@@ -18,6 +18,7 @@ use crate::{
         },
         method::ButcherTableau,
         options::Tolerances,
+        state::alike,
         step::{Attempt, Step},
     },
     simd::real::Real,
@@ -104,8 +105,26 @@ impl<G: TileVjp<E, N, L> + 'static, E: Real, const N: usize, const L: usize>
     }
 }
 
+#[allow(private_bounds, reason = "the engines of this folder")]
+impl<K, E: Real, const L: usize> TileEngine<K, E, L>
+where
+    K: DerefMut<Target: AnyEngine<E, L>>,
+{
+    /// An error unless there is a number for every parameter.
+    fn fits_parameters(&self, theta_bar: &Params<E>) -> Result<(), SolveError> {
+        let (expected, found) = (self.kernels.parameters(), theta_bar.0.len());
+        if expected == found {
+            return Ok(());
+        }
+        Err(SolveError::ShapeMismatch {
+            expected: vec![expected],
+            found: vec![found],
+        })
+    }
+}
+
 /// An error unless these states have the features of the field.
-fn fits<K: AnyKernel<E, L> + ?Sized, E: Real, const L: usize>(
+pub(super) fn fits<K: AnyKernel<E, L> + ?Sized, E: Real, const L: usize>(
     kernels: &K,
     state: &Tiles<E, L>,
 ) -> Result<(), SolveError> {
@@ -127,6 +146,7 @@ where
 
     fn eval(&mut self, t: f64, y: &Self::State, dy: &mut Self::State) -> Result<(), SolveError> {
         fits(&*self.kernels, y)?;
+        alike(y, dy)?;
         self.kernels.eval(t, y.rows(), dy.rows_mut());
         Ok(())
     }
@@ -171,6 +191,9 @@ where
         theta_bar: &mut Params<E>,
     ) -> Result<(), SolveError> {
         fits(&*self.kernels, y)?;
+        alike(y, cotangent)?;
+        alike(y, y_bar)?;
+        self.fits_parameters(theta_bar)?;
         let from = (y.rows(), cotangent.rows());
         self.kernels
             .vjp(t, from, y_bar.rows_mut(), &mut theta_bar.0);
@@ -196,6 +219,13 @@ where
         part: Part,
     ) -> Result<usize, SolveError> {
         fits(&*self.kernels, &back.lambda)?;
+        self.fits_parameters(&back.theta_bar)?;
+        for step in steps {
+            alike(&back.lambda, &step.y)?;
+        }
+        for cotangent in cotangents {
+            alike(&back.lambda, &cotangent.value)?;
+        }
         match Plan::new(tableau, steps, cotangents, part) {
             Some(plan) => {
                 let (lambda, theta_bar) = (back.lambda.rows_mut(), &mut back.theta_bar.0);

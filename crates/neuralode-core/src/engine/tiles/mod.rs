@@ -22,13 +22,14 @@ use crate::{
     ode::{
         error::SolveError,
         field::{back::StepNorms, Pushforward, VectorField},
+        state::alike,
     },
     simd::{parallel, pool, real::Real},
 };
 
 pub use erased::{Erased, HostEngine, TileEngine};
 
-use erased::{AnyEngine, AnyKernel};
+use erased::{fits, AnyEngine, AnyKernel};
 use forward::{Directions, StepCoefficients, StepRows, DIRECTIONS};
 use pullback::Plan;
 use state::{Params, Tiles};
@@ -65,7 +66,10 @@ impl<G, E: Real, const N: usize, const L: usize> Drop for FieldInTiles<G, E, N, 
 impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine<G, E, N, L> {
     /// An engine for this field. Compiles for tiles of a multiple of 32 samples in f32, and of 16 in f64.
     pub fn with_field(field: G) -> Self {
-        const { assert_whole_blocks::<E, L>() };
+        const {
+            assert!(N > 0, "a state has at least one feature");
+            assert_whole_blocks::<E, L>();
+        };
         let mut norms: Vec<f64> = pool::take::<pool::Scratch, _>();
         norms.clear();
         Self::of(Box::new(FieldInTiles {
@@ -121,6 +125,15 @@ impl<K: TileField<N>, E: Real, const N: usize, const L: usize>
         theta_dots: &[Params<E>],
         outs: &mut [Tiles<E, L>],
     ) -> Result<(), SolveError> {
+        fits(self, y)?;
+        let others = y_dots.iter().chain(&*outs).chain(dy.as_deref());
+        others.into_iter().try_for_each(|other| alike(y, other))?;
+        if theta_dots.len() != y_dots.len() || outs.len() != y_dots.len() {
+            return Err(SolveError::ShapeMismatch {
+                expected: vec![y_dots.len()],
+                found: vec![theta_dots.len(), outs.len()],
+            });
+        }
         if let Some(Params(wrong)) = theta_dots.iter().find(|dot| dot.0.len() != K::PARAMS) {
             return Err(SolveError::ShapeMismatch {
                 expected: vec![K::PARAMS],

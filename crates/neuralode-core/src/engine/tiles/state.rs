@@ -26,15 +26,21 @@ pub struct Tiles<E: Real, const L: usize> {
 impl<E: Real, const L: usize> Tiles<E, L> {
     /// From the states of all samples, one array each.
     pub fn from_rows<const N: usize>(rows: &[[E; N]]) -> Self {
+        const { assert!(N > 0, "a state has at least one feature") };
         Self::from_whole_rows(N, rows.as_flattened())
     }
 
     /// From the numbers of all samples, one sample of so many features after the other.
     ///
     /// # Errors
-    /// [`SolveError::ShapeMismatch`] if a sample is incomplete.
+    /// [`SolveError::ShapeMismatch`] if a sample is incomplete, [`SolveError::EmptyBatch`] if there is no feature.
     pub fn from_flat(features: usize, numbers: &[E]) -> Result<Self, SolveError> {
-        let samples = numbers.len().div_ceil(features.max(1));
+        if features == 0 {
+            return Err(SolveError::EmptyBatch {
+                shape: vec![numbers.len(), features],
+            });
+        }
+        let samples = numbers.len().div_ceil(features);
         if samples * features != numbers.len() {
             return Err(SolveError::ShapeMismatch {
                 expected: vec![samples, features],
@@ -89,7 +95,7 @@ impl<E: Real, const L: usize> Tiles<E, L> {
     }
 
     /// Features of a sample.
-    pub(crate) fn features(&self) -> usize {
+    pub fn features(&self) -> usize {
         self.features
     }
 
@@ -111,12 +117,7 @@ impl<E: Real, const L: usize> Tiles<E, L> {
     /// The same with zeros in the lanes that belong to no sample: what a cotangent must have.
     #[must_use]
     pub fn with_empty_padding(mut self) -> Self {
-        let used = self.samples % L;
-        if used > 0 {
-            for feature in self.rows.iter_mut().rev().take(self.features) {
-                feature[used..].fill(E::default());
-            }
-        }
+        self.pad_with_zeros();
         self
     }
 }
@@ -330,6 +331,21 @@ impl<E: Real, const L: usize> State for Tiles<E, L> {
 
     fn samples(&self) -> usize {
         self.samples
+    }
+
+    fn is_padded_with_zeros(&self) -> bool {
+        let used = self.samples % L;
+        let mut last = self.rows.iter().rev().take(self.features);
+        used == 0 || last.all(|feature| feature[used..].iter().all(|x| *x == E::default()))
+    }
+
+    fn pad_with_zeros(&mut self) {
+        let used = self.samples % L;
+        if used > 0 {
+            for feature in self.rows.iter_mut().rev().take(self.features) {
+                feature[used..].fill(E::default());
+            }
+        }
     }
 
     fn bytes(&self) -> usize {

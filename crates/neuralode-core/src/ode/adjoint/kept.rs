@@ -79,14 +79,20 @@ impl<Y: State, const S: usize> Kept<Y, S> {
         let options = &self.options;
         match &self.what {
             What::Steps(trajectory) => pull_back(field, trajectory, cotangents, options),
-            What::Checkpoints(kept) => checked(cotangents, options, |cotangents, norms| {
-                discrete::pull_back(field, kept, cotangents, norms, options)
-            }),
-            What::Values(y0, values) => checked(cotangents, options, |cotangents, norms| {
-                let values = (y0.as_ref(), values.as_slice());
-                let cotangents = (cotangents, together(norms));
-                backsolve::pull_back(field, self.tableau, values, cotangents, options)
-            }),
+            What::Checkpoints(kept) => checked(
+                discrete::Steps::<F, S>::start(kept),
+                cotangents,
+                options,
+                |cotangents, norms| discrete::pull_back(field, kept, cotangents, norms, options),
+            ),
+            What::Values(y0, values) => {
+                let state = y0.as_ref().or(values.first().map(|(_, y)| y));
+                checked(state, cotangents, options, |cotangents, norms| {
+                    let values = (y0.as_ref(), values.as_slice());
+                    let cotangents = (cotangents, together(norms));
+                    backsolve::pull_back(field, self.tableau, values, cotangents, options)
+                })
+            }
         }
     }
 }

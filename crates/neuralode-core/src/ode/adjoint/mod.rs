@@ -37,7 +37,7 @@ use crate::ode::{
     error::{Quantity, SolveError},
     field::Differentiable,
     options::SolveOptions,
-    state::{larger, State},
+    state::{alike, larger, State},
     stats::Stats,
     stepper::ExplicitRk,
     trajectory::{Recorder, Trajectory},
@@ -66,7 +66,7 @@ pub struct Pullback<Y, P> {
 ///
 /// # Errors
 /// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] for the times
-/// of the cotangents, [`SolveError::NonFinite`] for a cotangent or a gradient that is not finite,
+/// of the cotangents, [`SolveError::ShapeMismatch`] for cotangents of another shape than the solution, [`SolveError::NonFinite`] for a cotangent or a gradient that is not finite,
 /// [`SolveError::GradientError`] for a gradient that is not to be trusted, [`SolveError::Quadrature`] for an integral that
 /// is not found, and whatever the adjoint's own solve returns.
 pub fn pull_back<F: Differentiable, const S: usize>(
@@ -75,8 +75,12 @@ pub fn pull_back<F: Differentiable, const S: usize>(
     cotangents: &[Cotangent<F::State>],
     options: &SolveOptions,
 ) -> Result<Pullback<F::State, F::Params>, SolveError> {
-    checked(cotangents, options, |cotangents, norms| {
-        match options.adjoint {
+    let start = trajectory.steps().first().map(|step| &step.y);
+    checked(
+        start,
+        cotangents,
+        options,
+        |cotangents, norms| match options.adjoint {
             Adjoint::Discrete | Adjoint::Checkpointed { .. } => {
                 discrete::pull_back(field, trajectory, cotangents, norms, options)
             }
@@ -90,7 +94,6 @@ pub fn pull_back<F: Differentiable, const S: usize>(
                     trajectory.evaluate(*t, &mut y)?;
                     values.push((*t, y));
                 }
-                let start = trajectory.steps().first().map(|step| &step.y);
                 let tableau = trajectory.tableau();
                 let given = together(norms);
                 backsolve::pull_back(
@@ -101,8 +104,8 @@ pub fn pull_back<F: Differentiable, const S: usize>(
                     options,
                 )
             }
-        }
-    })
+        },
+    )
 }
 
 /// The result of a continuous adjoint along a solution, and whether an error of that solution may have grown so much that
@@ -201,17 +204,18 @@ fn halved<F: Differentiable, const S: usize>(
     Ok((halved, evaluations))
 }
 
-/// Checks the times of `cotangents` and that they are finite, and pulls them back by `pull_back`, which gets them with the
+/// Checks that `cotangents` have the shape of a state of the solve, their times, and that they are finite, and pulls them back by `pull_back`, which gets them with the
 /// time and the norm of each.
 ///
 /// A gradient is linear in the cotangents. Where their squares would vanish or overflow, they are first multiplied by a power
 /// of two that makes them about one, and the gradient is divided by it.
 fn checked<Y: State, P: State>(
+    state: Option<&Y>,
     cotangents: &[Cotangent<Y>],
     options: &SolveOptions,
     pull_back: impl FnOnce(&[Cotangent<Y>], &[(f64, f64)]) -> Result<Pullback<Y, P>, SolveError>,
 ) -> Result<Pullback<Y, P>, SolveError> {
-    let (mut cotangents, mut norms) = check(cotangents, options)?;
+    let (mut cotangents, mut norms) = check(state, cotangents, options)?;
     let mut largest = 0.0_f64;
     for (Cotangent { value, .. }, (_, norm)) in cotangents.iter().zip(&norms) {
         largest = largest.max(scale::size(value, *norm)?);
@@ -235,12 +239,25 @@ fn checked<Y: State, P: State>(
 /// The cotangents, with the time and the norm of each, if their times are those of the solve and they are finite. A time that
 /// rounding has taken out of the span becomes the end that it means.
 fn check<'c, Y: State>(
+    state: Option<&Y>,
     cotangents: &'c [Cotangent<Y>],
     options: &SolveOptions,
 ) -> Result<(Cow<'c, [Cotangent<Y>]>, Vec<(f64, f64)>), SolveError> {
     options.validate_times(cotangents.iter().map(|cotangent| cotangent.t))?;
     let mut norms = Vec::with_capacity(cotangents.len());
-    for Cotangent { t, value } in cotangents {
+    let given = cotangents;
+    let mut cotangents = Cow::Borrowed(given);
+    if let Some(state) = state.or(given.first().map(|first| &first.value)) {
+        for cotangent in given {
+            alike(state, &cotangent.value)?;
+        }
+    }
+    for index in 0..cotangents.len() {
+        if !cotangents[index].value.is_padded_with_zeros() {
+            cotangents.to_mut()[index].value.pad_with_zeros();
+        }
+    }
+    for Cotangent { t, value } in cotangents.iter() {
         let norm = value.norm()?;
         if !norm.is_finite() {
             return Err(SolveError::NonFinite {
@@ -252,7 +269,6 @@ fn check<'c, Y: State>(
         }
         norms.push((options.meant(*t), norm));
     }
-    let mut cotangents = Cow::Borrowed(cotangents);
     for index in 0..cotangents.len() {
         let t = cotangents[index].t;
         let meant = options.meant(t);

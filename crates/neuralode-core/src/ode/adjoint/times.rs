@@ -4,7 +4,7 @@ use crate::ode::{
     adjoint::Pullback,
     error::SolveError,
     field::{back::Cotangent, VectorField},
-    state::State,
+    state::{alike, State},
     stats::Stats,
 };
 
@@ -41,6 +41,11 @@ impl<Y: State, P> Pullback<Y, P> {
                 expected: vec![cotangents.len()],
                 found: vec![values.len()],
             });
+        }
+        alike(y0, &self.y_bar)?;
+        for (value, cotangent) in values.iter().zip(cotangents) {
+            alike(y0, value)?;
+            alike(y0, &cotangent.value)?;
         }
         let mut slope = y0.zeros_like()?;
         let mut along = |t: f64, y: &Y, cotangent: &Y| {

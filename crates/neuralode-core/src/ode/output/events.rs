@@ -7,7 +7,7 @@ use crate::ode::{
     field::back::Cotangent,
     method::ButcherTableau,
     output::crossing::crossing,
-    state::State,
+    state::{alike, State},
     step::{finite, weighted, Step},
 };
 
@@ -211,6 +211,8 @@ impl<Y: State> Occurrence<Y> {
         (t_bar, y_bar): (f64, &Y),
     ) -> Result<EventPullback<Y>, SolveError> {
         let (g_t, g_y) = gradient;
+        alike(&self.y, g_y)?;
+        alike(&self.y, y_bar)?;
         let along = g_y.dot(&self.dy)?;
         let slope = g_t + along;
         let size = g_t.abs() + (g_y.dot(g_y)?.sqrt() * self.dy.dot(&self.dy)?.sqrt());
