@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Derives the interpolant of neuralode-runtime/src/tableau/vern7.rs; needs mpmath.
+"""Derives the interpolant of crates/neuralode-core/src/ode/method/vern7.rs; needs mpmath.
 
 An interpolant that joins values and derivatives of both ends of a step has the weights
 

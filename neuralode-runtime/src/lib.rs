@@ -3,9 +3,7 @@
 //! Use it through the facade crate `neuralode`, which adds the macros and re-exports everything here. The solvers and
 //! their adjoints are in `neuralode-core`, which knows nothing of dfdx.
 //!
-//! Modules depend on each other in one direction only, from left to right:
-//! `shape`, `domain`, `summary`, `backward` <- `tensor`, `cuda` <- `samples`, `optim`, `files` <- `layer` <- `block`,
-//! `loss`, `check` <- `entry`.
+//! Modules depend on each other in one direction only; `docs/architecture.md` draws it.
 
 // Launching a kernel is unsafe, `cuda::launch`, and so is what it takes by value, `cuda::layout`; nothing else.
 #![cfg_attr(feature = "cuda", deny(unsafe_code))]

@@ -2,7 +2,7 @@
 //! instructions: what [`neuralode`](https://docs.rs/neuralode) needs of numerics, without a tensor library.
 //!
 //! Folders depend on each other in one direction, from left to right:
-//! `simd` <- `device` <- `kernel`, and `ode` <- `engine`, which knows all of them.
+//! `simd`, `device` <- `kernel`; `simd` <- `ode`; all of them <- `engine`.
 //! * `ode`: what a field, a state, a method, a controller and an adjoint are, and the loop that every solve runs through.
 //! * `simd`: instruction sets, numbers in registers, threads and memory.
 //! * `kernel`: the layers that fields are made of, over tiles of samples and for one sample.

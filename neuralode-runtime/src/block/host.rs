@@ -332,7 +332,7 @@ fn cotangents_of<'r, R: 'r, Y: SampleRows<R>>(
         .collect()
 }
 
-/// A host engine's state as rows of features.
+/// A state of the processor's engines as rows of features.
 trait SampleRows<R>: State {
     /// The rows as a cotangent, which is zero where there is no sample.
     fn cotangent_from_rows(features: usize, rows: &[R]) -> Self;

@@ -1,8 +1,7 @@
-//! Fields and states without their types, so that loop and adjoints over them are compiled once, in this crate.
+//! Fields and states without their types, so that loop and adjoints over them are compiled once, in the crate that solves.
 //!
 //! Every operation costs a call through a pointer and a box for its result, which counts little beside operations of
-//! tensors: this is for `tensor`. States of the host engine have a form of their own
-//! (`tiles::erased`).
+//! tensors, for which it is. Tiles have a form of their own, [`Erased`](crate::engine::tiles::Erased).
 
 use core::{any::Any, fmt};
 

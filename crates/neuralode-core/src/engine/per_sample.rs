@@ -132,7 +132,7 @@ fn keeping<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize>(
 /// Pulls cotangents of all values back through a solve: [`KeptPerSample::pull_back`] with its engine.
 pub type PullBackRows<E> = Box<dyn Fn(&[E]) -> Result<PulledPerSample<E>, SolveError>>;
 
-/// A field in tiles that is not in its type, as blocks solve it.
+/// A field in tiles without its type, as blocks solve it.
 pub trait AnyPerSample<E> {
     /// [`solve_per_sample`] with the method of the options, and how to pull cotangents back where gradients are wanted.
     ///

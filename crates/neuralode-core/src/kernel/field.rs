@@ -1,4 +1,4 @@
-//! Fields that the host engine can run: kernels with their parameters.
+//! Fields that that tiles can run: kernels with their parameters.
 
 use core::{fmt, marker::PhantomData};
 

@@ -219,7 +219,7 @@ pub enum SolveError {
         /// Their shape.
         shape: Vec<usize>,
     },
-    /// Two tensors that must have the same shape and do not.
+    /// Two states or tensors that must have the same shape and do not.
     ShapeMismatch {
         /// The shape of the first.
         expected: Vec<usize>,
@@ -567,7 +567,7 @@ impl fmt::Display for SolveError {
             ),
             Self::ShapeMismatch { expected, found } => write!(
                 f,
-                "a tensor of shape {found:?} was given where {expected:?} is needed: pass numbers of that shape"
+                "numbers of shape {found:?} were given where {expected:?} is needed: pass numbers of that shape"
             ),
             Self::NonFiniteData {
                 quantity: quantity @ Quantity::Gradient,

@@ -1,4 +1,4 @@
-//! Scalars of the host engine, with elementary functions that the compiler can vectorise.
+//! Scalars of kernels, with elementary functions that the compiler can vectorise.
 
 #![allow(
     clippy::return_self_not_must_use,

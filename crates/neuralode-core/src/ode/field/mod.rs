@@ -126,7 +126,7 @@ pub trait Differentiable: VectorField {
 }
 
 /// A field with parameters `theta` and a Jacobian-vector product: what
-/// [`sensitivity`](crate::ode::tangents) needs.
+/// [`solve_with_tangents`](crate::ode::tangents::solve_with_tangents) needs.
 ///
 /// A field without parameters has `Params = ()`.
 pub trait Pushforward: VectorField {
