@@ -2,8 +2,8 @@
 //!
 //! # Where things are
 //! * [`guide`] goes from a first model to everything around it, and translates from other libraries.
-//! * [`neural_ode!`] declares a model, [`OdeModel`](derive@OdeModel) makes one of a struct; [`prelude`] brings both, dfdx
-//!   and the rest of daily use into scope.
+//! * [`neural_ode!`] declares a model, [`OdeModel`](derive@OdeModel) makes one of a struct; [`prelude`] brings both,
+//!   dfdx and the rest of daily use into scope.
 //! * [`NeuralOde`] is a block of its own for a [`TensorField`] that you write by hand.
 //! * [`Solve`] solves any vector field, a closure ([`FnField`]) for example, with everything around it: output
 //!   ([`SaveAt`]), [events](ode::output::events), stops, hooks, and what a failing solve still gives.
@@ -11,9 +11,9 @@
 //! * [`try_backward`] is dfdx's backward pass with failures as errors, [`softmax_cross_entropy`] a loss in one
 //!   operation.
 //! * [`ode`] has everything of which a solve is made: [options](ode::options), [errors](ode::error),
-//!   [methods](ode::method), [fields](ode::field), [adjoints](ode::adjoint), [sensitivities](ode::tangents);
-//!   [`engine`] holds states and fields, and [`release_buffers`](engine::release_buffers) frees the memory that solves keep
-//!   for the next one.
+//!   [methods](ode::method), [fields](ode::field), [adjoints](ode::adjoint), [sensitivities](ode::tangents); [`engine`]
+//!   holds states and fields, and [`release_buffers`](engine::release_buffers) frees the memory that solves keep for
+//!   the next one.
 
 #![forbid(unsafe_code)]
 

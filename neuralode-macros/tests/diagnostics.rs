@@ -1,8 +1,8 @@
 //! Messages and cases belong together: `docs/diagnostics.md` lists what the cases of `tests/ui` show, all of it and
 //! nothing else, and every text that the macro or the runtime may say to a user is in one of them.
 //!
-//! Compiles nothing. `scripts/bless.sh`, or `BLESS=1 cargo test -p neuralode-macros --test diagnostics`, writes the list
-//! anew.
+//! Compiles nothing. `scripts/bless.sh`, or `BLESS=1 cargo test -p neuralode-macros --test diagnostics`, writes the
+//! list anew.
 
 use std::{
     collections::BTreeMap,

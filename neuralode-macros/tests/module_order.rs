@@ -1,4 +1,5 @@
-//! Modules depend on each other in one direction: the order is drawn in `docs/architecture.md`, and every file keeps it.
+//! Modules depend on each other in one direction: the order is drawn in `docs/architecture.md`, and every file keeps
+//! it.
 //!
 //! Compiles nothing. The drawing has a block for each folder: its path, then rows of modules. A module may use those in
 //! the rows above it; what stands in one row does not know each other.

@@ -37,8 +37,8 @@ thread_local! {
 
 /// A pass of [`try_backward`] on this thread, with a report of its own.
 ///
-/// A thread of a pool that waits inside a pass may run another one in the meantime, from start to end. The report of the
-/// pass that waits is kept here until then, and comes back even if the other one panics.
+/// A thread of a pool that waits inside a pass may run another one in the meantime, from start to end. The report of
+/// the pass that waits is kept here until then, and comes back even if the other one panics.
 struct Pass {
     waiting: Option<Report>,
 }

@@ -1,5 +1,5 @@
-//! Conditions on numbers that are constants of a user's crate, with messages of their own: the macro sees their names, the
-//! compiler knows their types and values.
+//! Conditions on numbers that are constants of a user's crate, with messages of their own: the macro sees their names,
+//! the compiler knows their types and values.
 
 /// The type of a number: `f64`.
 #[diagnostic::on_unimplemented(
@@ -18,8 +18,8 @@ pub const fn check_number<T: Number>(_: &T) -> usize {
 
 /// A number, as generated code names it.
 ///
-/// `CHECKED` is a constant whose value says that the type is one. Where it is none, evaluating the constant is the error, at
-/// the user's constant; what has it in its type is then unknown to the compiler, which says no more of it.
+/// `CHECKED` is a constant whose value says that the type is one. Where it is none, evaluating the constant is the
+/// error, at the user's constant; what has it in its type is then unknown to the compiler, which says no more of it.
 pub trait CheckedNumber<const CHECKED: usize>: Copy {
     /// The type itself.
     type Itself;
@@ -111,8 +111,8 @@ pub trait StepInSpan<const IS_RIGHT: bool> {}
 
 impl StepInSpan<true> for Constant {}
 
-/// Whether a step of the size `dt` is no larger than the span, up to the rounding of its ends. Numbers that are wrong in
-/// themselves are not judged here.
+/// Whether a step of the size `dt` is no larger than the span, up to the rounding of its ends. Numbers that are wrong
+/// in themselves are not judged here.
 pub const fn step_fits(dt: f64, t0: f64, t1: f64) -> bool {
     let resolution = 4.0 * f64::EPSILON * t0.abs().max(t1.abs());
     let is_right = is_positive(dt) && t0.is_finite() && t1.is_finite();

@@ -18,8 +18,8 @@ use neuralode_core::{
 /// Samples of `features` numbers each, one after the other, which a model reads without a copy.
 ///
 /// A tensor of dfdx shows its numbers to nobody, so that a model that starts with a dense layer copies its input before
-/// it can read it. Of samples it reads them in place: `try_forward_samples` and `try_forward_samples_traced` of generated
-/// models. Clones and ranges share the memory.
+/// it can read it. Of samples it reads them in place: `try_forward_samples` and `try_forward_samples_traced` of
+/// generated models. Clones and ranges share the memory.
 ///
 /// # Examples
 /// ```
@@ -140,7 +140,8 @@ impl<E: Dtype> Samples<E> {
     /// A copy as a tensor of this shape, whose first axis is that of the samples.
     ///
     /// # Errors
-    /// [`SolveError::ShapeMismatch`] unless the shape holds as many numbers, [`SolveError::Device`] if the device fails.
+    /// [`SolveError::ShapeMismatch`] unless the shape holds as many numbers, [`SolveError::Device`] if the device
+    /// fails.
     pub fn try_tensor<S: Shape, D: Device<E>>(
         &self,
         device: &D,

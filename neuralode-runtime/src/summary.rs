@@ -23,7 +23,8 @@ pub struct Summary {
     pub model: String,
     /// Its layers in order.
     pub layers: Vec<LayerSummary>,
-    /// Two lines per Neural ODE block: its path and how it is solved, the path of its field and the field's static type.
+    /// Two lines per Neural ODE block: its path and how it is solved, the path of its field and the field's static
+    /// type.
     pub blocks: Vec<(String, String)>,
 }
 
@@ -99,7 +100,8 @@ impl Summary {
         self
     }
 
-    /// Adds how the block at `path` with a field of type `F` is solved; `kernels` says when generated kernels can do it.
+    /// Adds how the block at `path` with a field of type `F` is solved; `kernels` says when generated kernels can do
+    /// it.
     #[must_use]
     pub fn block<F>(mut self, path: &str, options: &SolveOptions, kernels: Kernels) -> Self {
         let stops = !(options.step_at.is_empty() && options.jump_at.is_empty());

@@ -3,7 +3,8 @@
 //!
 //! Folders depend on each other in one direction, from left to right:
 //! `simd`, `device` <- `kernel`; `simd` <- `ode`; all of them <- `engine`.
-//! * `ode`: what a field, a state, a method, a controller and an adjoint are, and the loop that every solve runs through.
+//! * `ode`: what a field, a state, a method, a controller and an adjoint are, and the loop that every solve runs
+//!   through.
 //! * `simd`: instruction sets, numbers in registers, threads and memory.
 //! * `kernel`: the layers that fields are made of, over tiles of samples and for one sample.
 //! * `device`: the same layers as text of a CUDA program.

@@ -306,8 +306,8 @@ pub(crate) fn feeds(
     ))
 }
 
-/// A field or a `Residual` that returns another shape: `field(t, y): Dense(20 => 10)` for a state of 20. `None` if that was
-/// reported; else the conditions that are left to the compiler.
+/// A field or a `Residual` that returns another shape: `field(t, y): Dense(20 => 10)` for a state of 20. `None` if that
+/// was reported; else the conditions that are left to the compiler.
 pub(crate) fn returns(
     produced: &Shape,
     taken: &Shape,

@@ -12,8 +12,8 @@ use super::{
     values::located_at,
 };
 
-/// `fn __stage(&self) -> &Type`, for every stage. The only place where a type of the user's meets that of the layers: if
-/// they differ, the compiler says so once, at the user's type.
+/// `fn __stage(&self) -> &Type`, for every stage. The only place where a type of the user's meets that of the layers:
+/// if they differ, the compiler says so once, at the user's type.
 pub(super) fn accessors(model: &Model, storage: &[Storage<'_>]) -> TokenStream {
     let Some(derived) = &model.derived else {
         return TokenStream::new();

@@ -112,8 +112,8 @@ fn kernels(layer: &Layer, entering: &Size) -> Option<Kernels> {
             let power = quote!(#root::kernel::Power<#exponent>);
             (quote!(#root::kernel::ActivationLayer<#power>), true)
         }
-        // Shapes are no matter of tiles; the layers with state of fields with kernels are dropout, which does nothing in
-        // inference.
+        // Shapes are no matter of tiles; the layers with state of fields with kernels are dropout, which does nothing
+        // in inference.
         LayerKind::Flatten | LayerKind::Reshape | LayerKind::Stateful(_) => return None,
     };
     Some(Kernels { kind, keeps_width })

@@ -39,7 +39,8 @@ impl<'m> Storage<'m> {
 }
 
 impl Storage<'_> {
-    /// Whether its layers are fields `0`, `1` and so on; if not, the only one that has something to keep stands for all.
+    /// Whether its layers are fields `0`, `1` and so on; if not, the only one that has something to keep stands for
+    /// all.
     pub(super) fn is_indexed(&self) -> bool {
         self.layers_struct.is_some() || self.stage.chain().sole_layer().is_none()
     }
@@ -80,7 +81,8 @@ pub(super) fn shown(hidden: &Ident) -> Ident {
     Ident::new(name.strip_prefix("__").unwrap_or(&name), Span::call_site())
 }
 
-/// The tuple struct `hidden` of so many fields under the name that users know, which it has in the output of `Debug`, too.
+/// The tuple struct `hidden` of so many fields under the name that users know, which it has in the output of `Debug`,
+/// too.
 pub(super) fn exported(
     visibility: &Visibility,
     generics: &Generics,
@@ -108,8 +110,8 @@ pub(super) fn exported(
     }
 }
 
-/// The name under which generated code knows a struct that it calls `name`: a struct of the user's under that name is one
-/// mistake, where the two meet, and no other line of generated code takes it for its own.
+/// The name under which generated code knows a struct that it calls `name`: a struct of the user's under that name is
+/// one mistake, where the two meet, and no other line of generated code takes it for its own.
 fn hidden(name: &str) -> Ident {
     // Names made from names carry no span: editors colour one token of the source by one role.
     Ident::new(&format!("__{name}"), Span::call_site())

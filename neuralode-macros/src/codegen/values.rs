@@ -8,8 +8,8 @@ use crate::ast::{digits, Value};
 
 use super::root;
 
-/// A number as `f64`; integers are allowed in the DSL. Constants must be `f64` themselves, which the compiler says at the
-/// constant, in the same words wherever it stands, and so once.
+/// A number as `f64`; integers are allowed in the DSL. Constants must be `f64` themselves, which the compiler says at
+/// the constant, in the same words wherever it stands, and so once.
 pub(super) fn number(value: &Value) -> TokenStream {
     match value {
         Value::Number(minus, lit) => {

@@ -1,5 +1,5 @@
-//! What other libraries write where this macro has a form of its own, as far as it can be parsed: recognised, so that one
-//! message says how it is written here.
+//! What other libraries write where this macro has a form of its own, as far as it can be parsed: recognised, so that
+//! one message says how it is written here.
 
 use syn::Ident;
 
@@ -66,8 +66,8 @@ pub(super) fn with_arrow(values: &[&Expr]) -> String {
 }
 
 impl Lowering<'_> {
-    /// The word that the name of a layer is. Reports an unknown one, with the call that was meant where two widths say so:
-    /// `Linear(4, 20)`
+    /// The word that the name of a layer is. Reports an unknown one, with the call that was meant where two widths say
+    /// so: `Linear(4, 20)`
     pub(super) fn layer_word(&mut self, name: &Ident, expr: &Expr) -> Option<&'static str> {
         let unknown = format!("unknown layer `{name}`");
         let closest = suggest::closest(&name.to_string(), LayerKind::NAMES);

@@ -14,8 +14,8 @@ use crate::{
     model::{spatial::Spatial, stateful::Stateful},
 };
 
-/// An enum of words of the language, `Variant = "word"`, in the order in which messages list them. The runtime knows what a
-/// word means by the name of the variant.
+/// An enum of words of the language, `Variant = "word"`, in the order in which messages list them. The runtime knows
+/// what a word means by the name of the variant.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
@@ -539,7 +539,8 @@ pub(crate) enum ConditionKind {
     Keeps { kept: Size, entering: Size },
     /// A width is not zero.
     Positive(Size),
-    /// A constant is one of the numbers that its place may have, or none of those of a place where that is said already.
+    /// A constant is one of the numbers that its place may have, or none of those of a place where that is said
+    /// already.
     InDomain {
         number: Value,
         quantity: Quantity,

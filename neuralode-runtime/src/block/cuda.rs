@@ -1,8 +1,8 @@
 //! A block through kernels on a GPU: one launch for the whole solve, and one for its discrete adjoint.
 //!
-//! States, the record of the steps and gradients stay on the device. What comes to the processor is the field's parameters,
-//! which are few, on their way into one array, one report per solve, and one verdict per gradient. Where that asks for a second
-//! look, the processor makes the gradient.
+//! States, the record of the steps and gradients stay on the device. What comes to the processor is the field's
+//! parameters, which are few, on their way into one array, one report per solve, and one verdict per gradient. Where
+//! that asks for a second look, the processor makes the gradient.
 
 use core::any::{Any, TypeId};
 use std::{
@@ -91,8 +91,8 @@ fn kernels<const N: usize, K: TileField<N>, R: Scalar>(
     options: &SolveOptions,
     batch: usize,
 ) -> Result<Option<Rc<Kernels>>, SolveError> {
-    /// The field and the number type, device, tile and stages. An entry keeps its device alive, so that no other one has
-    /// its address.
+    /// The field and the number type, device, tile and stages. An entry keeps its device alive, so that no other one
+    /// has its address.
     type Key = (TypeId, TypeId, *const CudaDevice, usize, usize);
 
     thread_local! {
@@ -275,8 +275,8 @@ fn accept<R>(pulled: &Pulled<R>, factor: f64, options: &SolveOptions) -> Result<
     Ok(stats)
 }
 
-/// Solves and pulls back once more with the processor's kernels. They decide by their own signs which estimates are made in
-/// full. Writes the gradients, and reports.
+/// Solves and pulls back once more with the processor's kernels. They decide by their own signs which estimates are
+/// made in full. Writes the gradients, and reports.
 fn look_twice<K: TileField<N>, R: Number, const N: usize, B, S, E, D, F>(
     block: &NeuralOde<F>,
     y0: &Tensor<(B, Const<N>), E, D>,
@@ -357,8 +357,8 @@ where
     accumulate_params(field, &nan, gradients)
 }
 
-/// Runs `work`, in which nothing of a user's runs, and makes an error of a panic: dfdx unwraps what a GPU answers where it
-/// copies a tensor, that its memory is full for example.
+/// Runs `work`, in which nothing of a user's runs, and makes an error of a panic: dfdx unwraps what a GPU answers where
+/// it copies a tensor, that its memory is full for example.
 fn contained<X>(work: impl FnOnce() -> X) -> Result<X, SolveError> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

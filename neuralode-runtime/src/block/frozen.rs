@@ -164,13 +164,13 @@ impl<F> NeuralOde<F> {
     /// forward solve.
     ///
     /// The next state is that behind one more evaluation at the start, `(t0, y0)`, which the statistics count, however
-    /// many the solve took: one solve is one call. Every adjoint differentiates through the solve. In inference
-    /// the state is constant and generated kernels solve the block, as they solve one without state; in training, and with
+    /// many the solve took: one solve is one call. Every adjoint differentiates through the solve. In inference the
+    /// state is constant and generated kernels solve the block, as they solve one without state; in training, and with
     /// layers of your own, dfdx's operations do.
     ///
     /// # Errors
-    /// Those of [`neuralode_core::ode::solve::record`] and of the layers; [`SolveError::SharedStepsOnly`] for step sizes for each sample
-    /// in training, where a mask depends on a sample's place in the batch.
+    /// Those of [`neuralode_core::ode::solve::record`] and of the layers; [`SolveError::SharedStepsOnly`] for step
+    /// sizes for each sample in training, where a mask depends on a sample's place in the batch.
     pub fn try_forward_with_state<const N: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
         y0: Tensor<(B, Const<N>), E, D, T>,

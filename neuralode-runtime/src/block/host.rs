@@ -242,8 +242,8 @@ where
     }
 }
 
-/// The gradient of the value at the end, of numbers that live elsewhere: from the field's parameters, and the rows of `y0` and
-/// of its cotangent. `lanes` says whether the field is solved in lanes.
+/// The gradient of the value at the end, of numbers that live elsewhere: from the field's parameters, and the rows of
+/// `y0` and of its cotangent. `lanes` says whether the field is solved in lanes.
 #[cfg(feature = "cuda")]
 pub(super) fn gradient<const N: usize, K: TileField<N>, R: KernelDtype, const L: usize>(
     params: Vec<R>,

@@ -36,8 +36,8 @@ pub use frozen::{Frozen, StatefulField};
 /// adjoint named in the options becomes one operation on the tape.
 ///
 /// # Shapes
-/// `(B, N)` to `(B, N)`. One step size serves the whole batch, or every sample has its own: [`neuralode_core::ode::choices::StepSizes`]; then statistics are sums
-/// over the samples.
+/// `(B, N)` to `(B, N)`. One step size serves the whole batch, or every sample has its own:
+/// [`neuralode_core::ode::choices::StepSizes`]; then statistics are sums over the samples.
 ///
 /// # Examples
 /// ```
@@ -164,7 +164,8 @@ impl<F> NeuralOde<F> {
     /// Solves from `y0` and returns `y(t1)` with the statistics of the forward solve.
     ///
     /// On a taped `y0` what the adjoint needs of the solve, the accepted steps in most cases
-    /// ([`neuralode_core::ode::adjoint::Kept`]), stays in memory until the backward pass ([`crate::try_backward`]) has used it.
+    /// ([`neuralode_core::ode::adjoint::Kept`]), stays in memory until the backward pass ([`crate::try_backward`]) has
+    /// used it.
     ///
     /// # Errors
     /// Those of [`neuralode_core::ode::solve::record`].
@@ -288,8 +289,8 @@ where
     F: TensorField<N, E, D>,
     W: Saved<B, N, E, D>,
 {
-    /// By dfdx's operations: the field has no kernels, they are not of its tensors (one is frozen, say), or they cannot do
-    /// what is asked for.
+    /// By dfdx's operations: the field has no kernels, they are not of its tensors (one is frozen, say), or they cannot
+    /// do what is asked for.
     fn solve_portably(self) -> Result<(Tensor<W::Shape, E, D, T>, Stats), SolveError> {
         portable::forward(self.block, self.saved, self.y0)
     }

@@ -1,7 +1,7 @@
 //! Launching the kernels of a [`Program`]: whole solves, and the way back over the steps that they recorded.
 //!
-//! The only unsafe code of this crate: a launch is a foreign call whose arguments nothing checks. `scripts/emulated-gpu.sh`
-//! runs all of them without a GPU, with a guard page behind every buffer.
+//! The only unsafe code of this crate: a launch is a foreign call whose arguments nothing checks.
+//! `scripts/emulated-gpu.sh` runs all of them without a GPU, with a guard page behind every buffer.
 
 use std::{cell::Cell, sync::Arc};
 
@@ -49,8 +49,8 @@ impl Scalar for f64 {
     const EPSILON: f64 = f64::EPSILON;
 }
 
-/// Samples per block of threads, so that all blocks of a batch are resident together: one for each multiprocessor at most,
-/// while the samples' times and sizes fit into shared memory.
+/// Samples per block of threads, so that all blocks of a batch are resident together: one for each multiprocessor at
+/// most, while the samples' times and sizes fit into shared memory.
 pub(crate) fn tile(device: &Arc<CudaDevice>, batch: usize) -> Result<usize, SolveError> {
     let multiprocessors = device
         .attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
@@ -222,9 +222,9 @@ impl Kernels {
         }
     }
 
-    /// Solves from `y0` in one launch, and in another one for each time that its steps had too little room; writes the solution
-    /// to `y1`; with `keep` returns what the way back needs. `None` if the batch is too large for one step size with all
-    /// its tiles at once, or the record for the device's 32-bit indices.
+    /// Solves from `y0` in one launch, and in another one for each time that its steps had too little room; writes the
+    /// solution to `y1`; with `keep` returns what the way back needs. `None` if the batch is too large for one step
+    /// size with all its tiles at once, or the record for the device's 32-bit indices.
     ///
     /// # Errors
     /// Those of [`neuralode_core::ode::solve::record`] for options and for a solve that fails, [`SolveError::Device`].
@@ -278,9 +278,10 @@ impl Kernels {
             // SAFETY: `neuralode_solve(const Method*, Options, int batch, const Real* theta, const Real* y0, Real* y1,
             // Real* work, double* partial, unsigned* arrivals, Report* reports, double* record_times, Real* record_y)`.
             // It reads `features` numbers per sample of y0, writes as many to y1, and a report of six words per sample;
-            // a tile uses its `workspace` numbers of `work`, one of `partial`, and `room` times, sizes and states
-            // of its samples, which it never passes (the status RECORD_FULL). All of these were made that long above. Tiles
-            // that wait for each other are resident together. Buffers freed below are freed in the order of the stream.
+            // a tile uses its `workspace` numbers of `work`, one of `partial`, and `room` times, sizes and states of
+            // its samples, which it never passes (the status RECORD_FULL). All of these were made that long above.
+            // Tiles that wait for each other are resident together. Buffers freed below are freed in the order of the
+            // stream.
             unsafe {
                 self.solve.clone().launch(
                     Self::grid(tiles, self.threads),
@@ -338,8 +339,8 @@ impl Kernels {
 
     fn summarise(&self, reports: &CudaSlice<u64>, batch: usize) -> Result<Summary, SolveError> {
         let mut words = self.zeros::<u64>(SUMMARY)?;
-        // SAFETY: `neuralode_summarise(const Report*, int batch, Summary*)`, with `batch` reports and one summary of six
-        // words; one block.
+        // SAFETY: `neuralode_summarise(const Report*, int batch, Summary*)`, with `batch` reports and one summary of
+        // six words; one block.
         unsafe {
             let arguments = (reports, int(batch), &mut words);
             self.summarise.clone().launch(Self::grid(1, 256), arguments)
@@ -451,8 +452,8 @@ impl Kernels {
         Ok(first.filter(|&first| first < count))
     }
 
-    /// Pulls `y1_bar`, the cotangent of the solution, back through the recorded steps, in one launch, and judges the gradient
-    /// by the norms of the walk, in another; an estimate above `suspicious` asks for a second look.
+    /// Pulls `y1_bar`, the cotangent of the solution, back through the recorded steps, in one launch, and judges the
+    /// gradient by the norms of the walk, in another; an estimate above `suspicious` asks for a second look.
     ///
     /// # Errors
     /// [`SolveError::NonFinite`] for a cotangent or a gradient that is not finite, [`SolveError::Device`].
@@ -486,12 +487,12 @@ impl Kernels {
             if record.per_sample { batch } else { tiles },
         );
         let mut norms = self.zeros::<f64>(rows * columns * STEP_NORMS)?;
-        // SAFETY: `neuralode_pull_back(const Method*, Options, int batch, const Real* theta, const Real* y1_bar,
-        // Real* y0_bar, Real* theta_bar, Real* work, const Report*, const double* record_times, const Real* record_y,
-        // StepNorms* norms)`, with options and record of one solve of this program, so of equal lengths; `features` numbers
-        // per sample of y1_bar and y0_bar, `parameters` per tile of theta_bar, `workspace` per tile of `work`; a row of
-        // `norms`, of four doubles per sample if each has step sizes of its own and else per tile, for each recorded step and
-        // one more. Tiles do not wait.
+        // SAFETY: `neuralode_pull_back(const Method*, Options, int batch, const Real* theta, const Real* y1_bar, Real*
+        // y0_bar, Real* theta_bar, Real* work, const Report*, const double* record_times, const Real* record_y,
+        // StepNorms* norms)`, with options and record of one solve of this program, so of equal lengths; `features`
+        // numbers per sample of y1_bar and y0_bar, `parameters` per tile of theta_bar, `workspace` per tile of `work`;
+        // a row of `norms`, of four doubles per sample if each has step sizes of its own and else per tile, for each
+        // recorded step and one more. Tiles do not wait.
         unsafe {
             self.pull_back.clone().launch(
                 Self::grid(tiles, self.threads),
@@ -540,9 +541,9 @@ impl Kernels {
         suspicious: f64,
     ) -> Result<Verdict, SolveError> {
         let mut words = self.zeros::<u64>(VERDICT)?;
-        // SAFETY: `neuralode_doubt(const Method*, Options, int batch, StepNorms*, int rows, int columns, double, Verdict*)`
-        // with the rows and columns that the walk back wrote, four doubles each, and a verdict of two words; one block of 256
-        // threads.
+        // SAFETY: `neuralode_doubt(const Method*, Options, int batch, StepNorms*, int rows, int columns, double,
+        // Verdict*)` with the rows and columns that the walk back wrote, four doubles each, and a verdict of two words;
+        // one block of 256 threads.
         unsafe {
             let arguments = (
                 &record.method,
@@ -599,7 +600,8 @@ impl Kernels {
             return Ok(());
         }
         // SAFETY: `neuralode_add(const Real* part, int parts, int stride, int from, int count, Real* to)`; it reads
-        // `count` numbers from `from` on in each of `parts` rows of `stride`, which were compared with the lengths above.
+        // `count` numbers from `from` on in each of `parts` rows of `stride`, which were compared with the lengths
+        // above.
         unsafe {
             self.add.clone().launch(
                 Self::grid(count.div_ceil(256), 256),

@@ -45,7 +45,8 @@ pub(super) struct Options {
     guided: i32,
 }
 
-// SAFETY: `repr(C)`, and field by field the struct `Options` of `device.cuh`: eleven doubles, a 64-bit word, then five ints.
+// SAFETY: `repr(C)`, and field by field the struct `Options` of `device.cuh`: eleven doubles, a 64-bit word, then five
+// ints.
 unsafe impl DeviceRepr for Options {}
 
 impl Options {

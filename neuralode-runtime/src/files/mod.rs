@@ -1,17 +1,17 @@
 //! Parameters in files: saved at once and for good, loaded all or nothing (feature `safetensors`).
 //!
-//! The format is that of dfdx's methods of the same names, safetensors with the parameters' paths as names, so that files
-//! go both ways between the two. Two things differ.
+//! The format is that of dfdx's methods of the same names, safetensors with the parameters' paths as names, so that
+//! files go both ways between the two. Two things differ.
 //!
 //! * **A save replaces the earlier file in one step**, after all of the new one is on the disk. Whenever a program is
 //!   killed, whichever write fails, the path holds the earlier file or the new one. [`write()`] does the same for
 //!   anything else that a training run keeps.
-//! * **A load compares all names, dtypes and shapes first**, before it reads a number. A file that does not fit, or that
-//!   is damaged, is a [`FileError`] that names the tensor with both sides, and the model stays what it was.
+//! * **A load compares all names, dtypes and shapes first**, before it reads a number. A file that does not fit, or
+//!   that is damaged, is a [`FileError`] that names the tensor with both sides, and the model stays what it was.
 //!
-//! `neuralode::prelude` has these traits in place of dfdx's, and models have the methods themselves, whatever is imported.
-//! For a part of a model, such as `model.encoder`, dfdx's prelude beside this library's makes the traits ambiguous, of
-//! which the compiler warns: import those of this module by name.
+//! `neuralode::prelude` has these traits in place of dfdx's, and models have the methods themselves, whatever is
+//! imported. For a part of a model, such as `model.encoder`, dfdx's prelude beside this library's makes the traits
+//! ambiguous, of which the compiler warns: import those of this module by name.
 
 mod error;
 mod replace;
@@ -74,9 +74,9 @@ impl<E: Dtype + SafeDtype, D: Device<E>, T: TensorCollection<E, D>> SaveToSafete
 pub trait LoadFromSafetensors<E: Dtype + SafeDtype, D: Device<E>>: TensorCollection<E, D> {
     /// Loads all parameters from the file `path`, or none.
     ///
-    /// Parameters keep their identities, so that optimizers and gradients made before go on with them; one whose numbers
-    /// lie in another order, such as a transposed tensor, becomes a new one. The numbers themselves are not judged: a
-    /// NaN that was saved is loaded. A scalar that the file lacks becomes its default, as in dfdx.
+    /// Parameters keep their identities, so that optimizers and gradients made before go on with them; one whose
+    /// numbers lie in another order, such as a transposed tensor, becomes a new one. The numbers themselves are not
+    /// judged: a NaN that was saved is loaded. A scalar that the file lacks becomes its default, as in dfdx.
     ///
     /// # Errors
     /// [`FileError::Names`], [`FileError::Dtype`] or [`FileError::Shape`] for the file of another model,

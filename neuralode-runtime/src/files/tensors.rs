@@ -411,8 +411,8 @@ impl<E: Dtype + SafeDtype, D: Device<E>> TensorVisitor<E, D> for Staged<'_> {
 
 /// A tensor with these numbers and the identity of `tensor`.
 ///
-/// dfdx writes in the order of the memory. Where that is not the order of the numbers, as in a tensor that was transposed,
-/// the identity is new.
+/// dfdx writes in the order of the memory. Where that is not the order of the numbers, as in a tensor that was
+/// transposed, the identity is new.
 fn filled<S: Shape, E: Dtype, D: Device<E>>(
     tensor: &Tensor<S, E, D>,
     numbers: Vec<E>,

@@ -168,8 +168,8 @@ fn silu<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     right.try_choose(x, middle.try_mul(sigmoid)?)
 }
 
-/// `max(x, 0) + log(1 + e)` with `e = exp(-|x|)`. What rounding takes from `w = 1 + e` is added to the logarithm, so that
-/// the left tail keeps its digits: `(e - (w - 1)) / w`.
+/// `max(x, 0) + log(1 + e)` with `e = exp(-|x|)`. What rounding takes from `w = 1 + e` is added to the logarithm, so
+/// that the left tail keeps its digits: `(e - (w - 1)) / w`.
 fn softplus<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x: Tensor<S, E, D, T>,
 ) -> Result<Tensor<S, E, D, T>, D::Err> {

@@ -19,8 +19,8 @@ use neuralode_core::ode::error::SolveError;
 /// they are the running ones of the state, into which every call in training mixes those of its batch:
 /// `running = (1 - momentum) * running + momentum * batch`, with the unbiased variance.
 ///
-/// The macros refuse it inside of a vector field. There training would normalise every evaluation by the statistics of its
-/// own batch, which move with `t` and `y`; one mean and one variance for inference stand for none of them. Use
+/// The macros refuse it inside of a vector field. There training would normalise every evaluation by the statistics of
+/// its own batch, which move with `t` and `y`; one mean and one variance for inference stand for none of them. Use
 /// [`crate::layer::LayerNorm`] in the field, or this layer in a stage before or after the block.
 ///
 /// # Shapes
@@ -183,8 +183,8 @@ impl<const C: usize, const N: usize, E: Dtype, D: Device<E>> Layer<N, N, E, D>
     }
 
     /// # Errors
-    /// [`SolveError::InvalidSetting`] for settings outside of their domains; [`SolveError::BatchStatistics`] in training
-    /// if the batch has one number per feature; that of the device.
+    /// [`SolveError::InvalidSetting`] for settings outside of their domains; [`SolveError::BatchStatistics`] in
+    /// training if the batch has one number per feature; that of the device.
     fn try_forward<B: Dim, T: Tape<E, D>>(
         &self,
         call: Call<'_, Self::State>,

@@ -16,13 +16,13 @@ use crate::layer::{
     init::{self, Fan, Glorot, Initialisation},
 };
 
-/// `A(x * w + b)`: `CO` channels of `OH` by `OW` from `CI` channels of `H` by `W`, each a sum over a window of `K` by `K`
-/// places of all channels, `STRIDE` apart, on an image with `PADDING` zeros on each side; then the activation `A`.
+/// `A(x * w + b)`: `CO` channels of `OH` by `OW` from `CI` channels of `H` by `W`, each a sum over a window of `K` by
+/// `K` places of all channels, `STRIDE` apart, on an image with `PADDING` zeros on each side; then the activation `A`.
 ///
 /// As usual for networks, the window is not flipped: a cross-correlation. `OH` is `(H + 2 PADDING - K) / STRIDE + 1`,
 /// rounded down, and `OW` likewise; the compiler checks both. Starts with what the rule `Init` draws, as
-/// [`Dense`](crate::layer::Dense) does, from as many inputs and outputs as one number of the result or of the image has to do
-/// with, `CI K^2` and `CO K^2`.
+/// [`Dense`](crate::layer::Dense) does, from as many inputs and outputs as one number of the result or of the image has
+/// to do with, `CI K^2` and `CO K^2`.
 ///
 /// Called by itself it consists of dfdx's operations: a matrix product with copies of the image, one for each place of
 /// the window. Models call the kernels of [`kernel::conv`](neuralode_core::kernel::conv) where they can.
@@ -245,8 +245,8 @@ pub(super) const fn places(length: usize, window: usize, stride: usize, padding:
     }
 }
 
-/// For each place of a window of `window` by `window` and, there, each number of the result, the index of the pixel that
-/// it meets; beside the image, the number of all pixels.
+/// For each place of a window of `window` by `window` and, there, each number of the result, the index of the pixel
+/// that it meets; beside the image, the number of all pixels.
 pub(super) fn pixels(
     (height, width): (usize, usize),
     (lines, columns): (usize, usize),

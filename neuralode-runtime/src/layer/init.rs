@@ -52,7 +52,8 @@ macro_rules! rules {
 }
 
 rules! {
-    /// Uniform weights, `U(-l, l)` with `l = sqrt(6 / (inputs + outputs))`, and zero biases: for activations like `tanh`.
+    /// Uniform weights, `U(-l, l)` with `l = sqrt(6 / (inputs + outputs))`, and zero biases: for activations like
+    /// `tanh`.
     ///
     /// X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     /// AISTATS 2010, PMLR 9:249-256.
@@ -69,9 +70,9 @@ rules! {
     /// Weights with orthonormal rows, or columns if there are more rows than columns, uniform among all such, and zero
     /// biases. Costs `O(rows * columns * min(rows, columns))`.
     ///
-    /// A. M. Saxe, J. L. `McClelland`, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
-    /// neural networks", ICLR 2014, arXiv:1312.6120. F. Mezzadri, "How to generate random matrices from the classical
-    /// compact groups", Notices of the AMS 54 (2007), arXiv:math-ph/0609050.
+    /// A. M. Saxe, J. L. `McClelland`, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
+    /// linear neural networks", ICLR 2014, arXiv:1312.6120. F. Mezzadri, "How to generate random matrices from the
+    /// classical compact groups", Notices of the AMS 54 (2007), arXiv:math-ph/0609050.
     Orthogonal;
 }
 

@@ -14,12 +14,12 @@ use crate::{
     tensor::scalar,
 };
 
-/// The largest number in each window of `K` by `K`, `STRIDE` apart, of each channel. Its gradient goes to the first place
-/// of that number, row by row.
+/// The largest number in each window of `K` by `K`, `STRIDE` apart, of each channel. Its gradient goes to the first
+/// place of that number, row by row.
 ///
 /// # Shapes
-/// `(B, C, H, W)` to `(B, C, OH, OW)` with `OH = (H - K) / STRIDE + 1`, rounded down, and `OW` likewise; the compiler checks
-/// both.
+/// `(B, C, H, W)` to `(B, C, OH, OW)` with `OH = (H - K) / STRIDE + 1`, rounded down, and `OW` likewise; the compiler
+/// checks both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MaxPool2d<
     const H: usize,
@@ -33,8 +33,8 @@ pub struct MaxPool2d<
 /// The mean over each window of `K` by `K`, `STRIDE` apart, of each channel.
 ///
 /// # Shapes
-/// `(B, C, H, W)` to `(B, C, OH, OW)` with `OH = (H - K) / STRIDE + 1`, rounded down, and `OW` likewise; the compiler checks
-/// both.
+/// `(B, C, H, W)` to `(B, C, OH, OW)` with `OH = (H - K) / STRIDE + 1`, rounded down, and `OW` likewise; the compiler
+/// checks both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AvgPool2d<
     const H: usize,
@@ -126,7 +126,8 @@ impl<
         const STRIDE: usize,
     > MaxPool2d<H, W, OH, OW, K, STRIDE>
 {
-    /// Finds the places of the largest numbers on the host, since dfdx's own maxima send the gradient to all equal ones.
+    /// Finds the places of the largest numbers on the host, since dfdx's own maxima send the gradient to all equal
+    /// ones.
     fn pool<E: Dtype, D: Device<E>, T: Tape<E, D>>(
         x: Tensor<(usize, usize), E, D, T>,
         met: &[usize],

@@ -11,7 +11,8 @@ use dfdx::{
 
 use neuralode_core::ode::error::SolveError;
 
-/// What a call of a model is for. Layers such as [`crate::layer::Dropout`] and [`crate::layer::BatchNorm`] differ between the two.
+/// What a call of a model is for. Layers such as [`crate::layer::Dropout`] and [`crate::layer::BatchNorm`] differ
+/// between the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Parameters are being fitted: dropout drops, batch statistics are taken and remembered.
@@ -113,7 +114,8 @@ pub trait Layer<const I: usize, const O: usize, E: Dtype, D: Device<E>>:
     type State: Clone + fmt::Debug + 'static;
 
     /// Whether the layer may stand in a vector field. A layer that is another function of `x` in training than in
-    /// inference, as [`crate::layer::BatchNorm`] is, says `false`: training would fit another field than inference solves.
+    /// inference, as [`crate::layer::BatchNorm`] is, says `false`: training would fit another field than inference
+    /// solves.
     const IN_FIELDS: bool = true;
 
     /// The state before the first call. Layers that draw random numbers draw them from `seed`, which a model makes
@@ -167,8 +169,8 @@ pub const fn check_name<L>() -> usize {
     0
 }
 
-/// A layer whose state can go to another thread, if `NAMED` says that its name is right. Where that is an error, nothing
-/// is said of the type.
+/// A layer whose state can go to another thread, if `NAMED` says that its name is right. Where that is an error,
+/// nothing is said of the type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no layer from {I} to {O} features",
     label = "expected a type that implements `neuralode::layer::Layer<{I}, {O}, _, _>`",

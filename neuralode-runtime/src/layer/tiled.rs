@@ -25,10 +25,11 @@ use neuralode_core::{
     simd::buffer::Buffer,
 };
 
-/// Applies `layer`, whose kernels are `K`, to samples of `I` numbers; `to` is the shape of the result, of samples of `O`.
+/// Applies `layer`, whose kernels are `K`, to samples of `I` numbers; `to` is the shape of the result, of samples of
+/// `O`.
 ///
-/// With `by_kernels` it is one operation on the tape where the processor has vector instructions. Elsewhere, and without,
-/// it consists of dfdx's operations. The two differ by rounding.
+/// With `by_kernels` it is one operation on the tape where the processor has vector instructions. Elsewhere, and
+/// without, it consists of dfdx's operations. The two differ by rounding.
 ///
 /// # Errors
 /// [`SolveError::Device`] if the device fails.

@@ -27,11 +27,11 @@ use neuralode_core::{
 
 /// The optimizer Adam, in one pass over each tensor.
 ///
-/// It takes the steps of dfdx's [`Adam`], to the bit on the processor. Its loop is compiled with this library, under the
-/// processor's vector instructions, where dfdx's is compiled with the program, and slow without link-time optimisation. It
-/// leaves the gradients at zero, ready for the next step, and changes no parameter if a gradient, or its sum with the weight
-/// decay `L2`, is NaN, infinite, or so large that its square overflows: Adam would then keep an infinite second moment and
-/// never move that parameter again.
+/// It takes the steps of dfdx's [`Adam`], to the bit on the processor. Its loop is compiled with this library, under
+/// the processor's vector instructions, where dfdx's is compiled with the program, and slow without link-time
+/// optimisation. It leaves the gradients at zero, ready for the next step, and changes no parameter if a gradient, or
+/// its sum with the weight decay `L2`, is NaN, infinite, or so large that its square overflows: Adam would then keep an
+/// infinite second moment and never move that parameter again.
 ///
 /// D. P. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", arXiv:1412.6980; decoupled weight decay: I.
 /// Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", arXiv:1711.05101.
@@ -75,16 +75,16 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
         }
     }
 
-    /// Changes the trainable parameters of `module` along `gradients`, and sets these to zero. A parameter without a gradient
-    /// has one of zero.
+    /// Changes the trainable parameters of `module` along `gradients`, and sets these to zero. A parameter without a
+    /// gradient has one of zero.
     ///
     /// It costs a pass over all gradients and one over everything, and a copy of each tensor out of dfdx and back; it
     /// keeps two numbers for each parameter.
     ///
     /// # Errors
     /// [`SolveError::NonFinite`] if a gradient (with the weight decay `L2` added, if there is one) is NaN or infinite,
-    /// [`SolveError::GradientTooLarge`] if its square overflows (both on the processor, in f32 and f64), before anything
-    /// has changed; [`SolveError::Device`] if the device fails.
+    /// [`SolveError::GradientTooLarge`] if its square overflows (both on the processor, in f32 and f64), before
+    /// anything has changed; [`SolveError::Device`] if the device fails.
     pub fn step(
         &mut self,
         module: &mut M,
@@ -180,8 +180,8 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Looks at the gradient of one tensor, with `decay` times its parameters added. On another device than the processor it
-    /// sees nothing.
+    /// Looks at the gradient of one tensor, with `decay` times its parameters added. On another device than the
+    /// processor it sees nothing.
     fn of<E: Dtype, D: Device<E>>(
         gradient: &mut <D as Storage<E>>::Vec,
         decay: f64,

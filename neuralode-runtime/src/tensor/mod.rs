@@ -58,8 +58,8 @@ pub trait TensorField<const N: usize, E: Dtype, D: Device<E>>:
         Err(visitor)
     }
 
-    /// The numbers of the tensors that [`TensorCollection`] visits, which its kernels take as parameters; `None` if kernels
-    /// cannot do what the field does now. Blocks ask once per solve.
+    /// The numbers of the tensors that [`TensorCollection`] visits, which its kernels take as parameters; `None` if
+    /// kernels cannot do what the field does now. Blocks ask once per solve.
     ///
     /// # Errors
     /// [`SolveError::Device`] if the device fails; [`SolveError::InvalidSetting`] of a layer that kernels leave out.

@@ -234,8 +234,8 @@ fn accumulate_anywhere<S: Shape, E: Dtype, D: Device<E>>(
     Ok(())
 }
 
-/// Gradients in which that of `of` is `numbers`: dfdx hands out a device's storage only as a gradient, and these are the
-/// gradient of the sum of `of * numbers`.
+/// Gradients in which that of `of` is `numbers`: dfdx hands out a device's storage only as a gradient, and these are
+/// the gradient of the sum of `of * numbers`.
 pub(crate) fn as_gradient<S: Shape, E: Dtype, D: Device<E>>(
     of: &Tensor<S, E, D>,
     numbers: Tensor<S, E, D>,

@@ -22,8 +22,9 @@ use crate::{
 
 /// A vector field `f(t, y)` of `N` numbers without parameters, as a closure.
 ///
-/// It has no vector-Jacobian product, hence no gradients. As it stands it solves one system whose state is an array: no buffer, no tile. [`FnField::batch`] makes an
-/// engine that solves many at once, with one step size for all ([`record`](crate::ode::solve::record)) or one for each
+/// It has no vector-Jacobian product, hence no gradients. As it stands it solves one system whose state is an array: no
+/// buffer, no tile. [`FnField::batch`] makes an engine that solves many at once, with one step size for all
+/// ([`record`](crate::ode::solve::record)) or one for each
 /// ([`solve_per_sample`](crate::engine::per_sample::solve_per_sample)).
 ///
 /// # Examples
@@ -66,8 +67,8 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> FnField<F, E, N> {
         }
     }
 
-    /// An engine for a batch of states, in tiles of 64 samples. The closure runs for all samples of a tile at once where
-    /// the compiler can vectorise it: it is fastest without branches.
+    /// An engine for a batch of states, in tiles of 64 samples. The closure runs for all samples of a tile at once
+    /// where the compiler can vectorise it: it is fastest without branches.
     pub fn batch(self) -> HostEngine<Self, E, N, 64>
     where
         F: Sync,
@@ -76,9 +77,9 @@ impl<F: Fn(f64, &[E; N]) -> [E; N], E: Real, const N: usize> FnField<F, E, N> {
     }
 
     /// [`FnField::batch`] in tiles of `L` samples, a multiple of 32 in f32 and of 16 in f64: whole blocks of the widest
-    /// registers. Other numbers do not compile. Each stage of a step waits for the one before, so that a tile should give
-    /// the processor much to do at a time: it is fastest with about 256 numbers of f32 or 128 of f64 in its state, half of
-    /// that with steps for each sample.
+    /// registers. Other numbers do not compile. Each stage of a step waits for the one before, so that a tile should
+    /// give the processor much to do at a time: it is fastest with about 256 numbers of f32 or 128 of f64 in its state,
+    /// half of that with steps for each sample.
     ///
     /// ```compile_fail,E0080
     /// use neuralode_core::FnField;

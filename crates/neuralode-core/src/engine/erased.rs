@@ -1,4 +1,5 @@
-//! Fields and states without their types, so that loop and adjoints over them are compiled once, in the crate that solves.
+//! Fields and states without their types, so that loop and adjoints over them are compiled once, in the crate that
+//! solves.
 //!
 //! Every operation costs a call through a pointer and a box for its result, which counts little beside operations of
 //! tensors, for which it is. Tiles have a form of their own, [`Erased`](crate::engine::tiles::Erased).

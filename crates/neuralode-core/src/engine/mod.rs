@@ -1,10 +1,11 @@
 //! States and fields that the solvers work with.
 //!
 //! An engine is a storage for states together with fields over it: it implements [`State`](crate::ode::state::State),
-//! [`VectorField`](crate::ode::field::VectorField) and [`Differentiable`](crate::ode::field::Differentiable); the loop and
-//! the adjoints are written against these alone. States and scratch space come from a list of buffers that earlier
+//! [`VectorField`](crate::ode::field::VectorField) and [`Differentiable`](crate::ode::field::Differentiable); the loop
+//! and the adjoints are written against these alone. States and scratch space come from a list of buffers that earlier
 //! solves left.
-//! * [`HostEngine`]: [`Generated`](crate::kernel::field::Generated) fields and [`FnField::batch`] over tiles of samples.
+//! * [`HostEngine`]: [`Generated`](crate::kernel::field::Generated) fields and [`FnField::batch`] over tiles of
+//!   samples.
 //! * [`solve_per_sample`] gives every sample of a batch step sizes of its own, in lanes.
 //! * [`PointEngine`] and [`FnField`] itself solve one sample, whose state is an array.
 //!

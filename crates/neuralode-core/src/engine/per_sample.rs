@@ -205,8 +205,8 @@ pub struct PulledPerSample<E> {
 
 impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
     /// Pulls `cotangents` of the solution's values, in their layout, back to `y0` and the parameters: the exact
-    /// derivative of every sample's accepted steps, their sizes held fixed ([`crate::ode::adjoint::discrete`]). `engine` must
-    /// hold the field of the solve.
+    /// derivative of every sample's accepted steps, their sizes held fixed ([`crate::ode::adjoint::discrete`]).
+    /// `engine` must hold the field of the solve.
     ///
     /// A sample's `y_bar` is that of a batch of one, bit for bit; `theta_bar` is a sum in an order that depends on the
     /// batch, and not on the number of threads.
@@ -214,8 +214,8 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
     /// Costs one vector-Jacobian product per stage that takes part in the end state, for all attempts.
     ///
     /// # Errors
-    /// [`SolveError::ShapeMismatch`] unless there is a cotangent for every value, [`SolveError::NonFinite`] for one that
-    /// is not finite.
+    /// [`SolveError::ShapeMismatch`] unless there is a cotangent for every value, [`SolveError::NonFinite`] for one
+    /// that is not finite.
     pub fn pull_back<G: TileVjp<E, N, L>>(
         &self,
         engine: &HostEngine<G, E, N, L>,
@@ -249,7 +249,8 @@ impl<E: Real, const N: usize, const L: usize> KeptPerSample<E, N, L> {
         })
     }
 
-    /// [`Self::pull_back`] of checked cotangents, none of which is so large or so small that its square overflows or vanishes.
+    /// [`Self::pull_back`] of checked cotangents, none of which is so large or so small that its square overflows or
+    /// vanishes.
     fn pull_back_near_one<G: TileVjp<E, N, L>>(
         &self,
         engine: &HostEngine<G, E, N, L>,

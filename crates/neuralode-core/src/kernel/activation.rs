@@ -62,8 +62,8 @@ marks! {
     LeakyRelu;
     /// `x` right of zero, `exp(x) - 1` elsewhere
     ///
-    /// D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear units
-    /// (ELUs)", ICLR 2016, arXiv:1511.07289.
+    /// D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear
+    /// units (ELUs)", ICLR 2016, arXiv:1511.07289.
     Elu;
     /// `x Phi(x)`, `Phi` the distribution function of the normal distribution: the exact function, by `erf`
     ///
@@ -76,8 +76,8 @@ marks! {
     Silu;
     /// `log(1 + exp(x))`, and `x` where `exp(x)` would overflow
     ///
-    /// C. Dugas, Y. Bengio, F. Belisle, C. Nadeau, R. Garcia, "Incorporating second-order functional knowledge for better
-    /// option pricing", NIPS 2000.
+    /// C. Dugas, Y. Bengio, F. Belisle, C. Nadeau, R. Garcia, "Incorporating second-order functional knowledge for
+    /// better option pricing", NIPS 2000.
     Softplus;
 }
 

@@ -15,8 +15,8 @@ use crate::{
 
 /// `B` after `A`, with `M` features between them.
 ///
-/// The width stands in the type, since a layer such as [`DenseLayer`](crate::kernel::dense::DenseLayer) has none of its own. A
-/// record holds the tile between the two, its cotangent, the rows of `A` and those of `B`.
+/// The width stands in the type, since a layer such as [`DenseLayer`](crate::kernel::dense::DenseLayer) has none of its
+/// own. A record holds the tile between the two, its cotangent, the rows of `A` and those of `B`.
 #[derive(Debug)]
 pub struct Then<A, B, const M: usize>(PhantomData<(A, B)>);
 

@@ -18,7 +18,8 @@ pub struct Rows<'r, E, const L: usize> {
 }
 
 impl<E, const L: usize> Rows<'_, E, L> {
-    /// The rows of the first of two layers, which has so many in a record and so many for a pass, and those of the second.
+    /// The rows of the first of two layers, which has so many in a record and so many for a pass, and those of the
+    /// second.
     #[inline(always)]
     pub(crate) fn split(self, record: usize, kept: usize) -> (Self, Self) {
         let (record, later_record) = self.record.split_at_mut(record);
@@ -71,10 +72,10 @@ pub struct Records<'r, E, const L: usize> {
 
 /// A layer from `I` to `O` scalars of a sample as kernels: what fields are made of.
 ///
-/// The type that implements it is a mark, such as [`DenseLayer<Tanh>`](crate::kernel::dense::DenseLayer), or is made of others, as
-/// [`Then`](crate::kernel::chain::Then) is. Parameters come as numbers, in the order in which dfdx visits the layer's tensors,
-/// [`Self::PARAMS`] of them. All functions are inlined into one caller that runs under the processor's widest
-/// instructions.
+/// The type that implements it is a mark, such as [`DenseLayer<Tanh>`](crate::kernel::dense::DenseLayer), or is made of
+/// others, as [`Then`](crate::kernel::chain::Then) is. Parameters come as numbers, in the order in which dfdx visits
+/// the layer's tensors, [`Self::PARAMS`] of them. All functions are inlined into one caller that runs under the
+/// processor's widest instructions.
 ///
 /// A pass over a tile calls [`Self::forward`], and, if it goes back, [`Self::backward`] with the same rows. The caller
 /// keeps the input and what `backward` leaves in `c` in a record, beside the layer's own rows there. From records
@@ -94,7 +95,8 @@ pub trait TileLayer<const I: usize, const O: usize>: 'static {
     const SCRATCH: usize = 0;
     /// Whether the derivative jumps somewhere, as that of a relu.
     const KINKS: bool = false;
-    /// Whether there are kernels for one sample, [`Self::forward_one`] and [`Self::backward_one`]; without, these give NaN.
+    /// Whether there are kernels for one sample, [`Self::forward_one`] and [`Self::backward_one`]; without, these give
+    /// NaN.
     const POINT: bool;
     /// What [`Self::forward_one`] keeps for [`Self::backward_one`].
     type One<E: Real>;

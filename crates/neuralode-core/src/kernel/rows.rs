@@ -153,8 +153,8 @@ const CACHED_ROWS: usize = 64;
 /// Input that the forward pass leaves in some cache, in bytes.
 const CACHED_BYTES: usize = 1 << 20;
 
-/// Rows of the result per thread, a multiple of `block`, for a product with `work` multiply-adds per row; `None` for one
-/// thread.
+/// Rows of the result per thread, a multiple of `block`, for a product with `work` multiply-adds per row; `None` for
+/// one thread.
 ///
 /// A number of the result is always summed by one thread in one order: the split does not change it.
 fn rows_per_thread(rows: usize, work: usize, block: usize) -> Option<usize> {

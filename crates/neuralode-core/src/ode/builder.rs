@@ -1,8 +1,8 @@
 //! Solving one differential equation with everything around it: output, events, stops, hooks, and what a failing solve
 //! still gives.
 //!
-//! [`Solve`] is a builder around the loop of [`crate::ode::solve::record`]. Output comes from the dense output of the accepted
-//! steps, which no saved time and no event shortens.
+//! [`Solve`] is a builder around the loop of [`crate::ode::solve::record`]. Output comes from the dense output of the
+//! accepted steps, which no saved time and no event shortens.
 
 use core::{fmt, ops::ControlFlow};
 use std::borrow::Cow;
@@ -139,8 +139,8 @@ pub struct Solution<Y> {
 }
 
 impl<Y: State> Solution<Y> {
-    /// The solution at `t`, from the dense output; a time beyond an end of the span by rounding alone is that end. Costs a
-    /// search over the steps and one combination of the stages.
+    /// The solution at `t`, from the dense output; a time beyond an end of the span by rounding alone is that end.
+    /// Costs a search over the steps and one combination of the stages.
     ///
     /// # Errors
     /// [`SolveError::NoDenseOutput`], [`SolveError::NotSolved`] for a time before the start or behind the end,
@@ -320,8 +320,8 @@ impl<'a, F: VectorField> Solve<'a, F> {
         self
     }
 
-    /// Calls `hook` after every attempted step, accepted or not. The solve ends, with what was accepted, when it returns
-    /// `Break`.
+    /// Calls `hook` after every attempted step, accepted or not. The solve ends, with what was accepted, when it
+    /// returns `Break`.
     pub fn on_step(mut self, hook: impl FnMut(&StepInfo) -> ControlFlow<()> + 'a) -> Self {
         self.on_step = Some(Box::new(hook));
         self

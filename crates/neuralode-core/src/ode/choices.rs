@@ -92,8 +92,8 @@ pub enum Controller {
 
 /// The gradient of a solve.
 ///
-/// Which one: [`Adjoint::Discrete`], unless memory lacks ([`Adjoint::Checkpointed`]) or the parameters are so many
-/// more than the state that their part of the work counts ([`Adjoint::Gauss`]). [`crate::ode::adjoint`] compares their cost.
+/// Which one: [`Adjoint::Discrete`], unless memory lacks ([`Adjoint::Checkpointed`]) or the parameters are so many more
+/// than the state that their part of the work counts ([`Adjoint::Gauss`]). [`crate::ode::adjoint`] compares their cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Adjoint {
@@ -110,8 +110,9 @@ pub enum Adjoint {
     /// The same for the state alone; the parameters' integral by adaptive Gauss-Kronrod quadrature, to the solve's
     /// tolerances. See [`crate::ode::adjoint::quadrature`].
     Quadrature,
-    /// A backward solve of the solution itself, beside the adjoint equations: no step is kept. **Where the flow contracts
-    /// it is wrong, and refused** ([`SolveError::GradientError`](crate::SolveError::GradientError)). See [`crate::ode::adjoint::backsolve`].
+    /// A backward solve of the solution itself, beside the adjoint equations: no step is kept. **Where the flow
+    /// contracts it is wrong, and refused** ([`SolveError::GradientError`](crate::SolveError::GradientError)). See
+    /// [`crate::ode::adjoint::backsolve`].
     Backsolve,
     /// The gradient of [`Adjoint::Discrete`], bit for bit, in bounded memory: some states are kept and the steps
     /// between them done again. See [`crate::ode::adjoint::checkpointed`].
@@ -141,8 +142,8 @@ pub enum Control {
     #[default]
     Solution,
     /// That of the solution and of a random tangent of it, kept at unit size, so that gradients come out at the
-    /// tolerances as well. Where the solution is at rest or follows something slow, its error does not show how fast the
-    /// field is, and the derivative of its steps is wrong ([`crate::ode::adjoint::gradient_error`]).
+    /// tolerances as well. Where the solution is at rest or follows something slow, its error does not show how fast
+    /// the field is, and the derivative of its steps is wrong ([`crate::ode::adjoint::gradient_error`]).
     ///
     /// Costs one evaluation more per stage and one per accepted step, and on such fields more and shorter steps. On the
     /// processor samples with steps of their own are solved one after the other. The same seed gives the same steps.
@@ -162,7 +163,8 @@ impl Control {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GradientCheck {
-    /// By signs that cost next to nothing; in full where they are suspicious, and that pass takes several times as long.
+    /// By signs that cost next to nothing; in full where they are suspicious, and that pass takes several times as
+    /// long.
     #[default]
     Quick,
     /// In full, always. On a GPU training then runs dfdx's operations in place of kernels.

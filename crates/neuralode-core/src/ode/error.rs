@@ -169,7 +169,8 @@ pub enum SolveError {
         /// What has steps for the solution alone.
         what: &'static str,
     },
-    /// Step sizes for each sample ([`crate::ode::choices::StepSizes::PerSample`]) where there is one for the whole batch.
+    /// Step sizes for each sample ([`crate::ode::choices::StepSizes::PerSample`]) where there is one for the whole
+    /// batch.
     SharedStepsOnly {
         /// What has one step size for the batch.
         what: &'static str,
@@ -226,8 +227,8 @@ pub enum SolveError {
         /// The shape of the second.
         found: Vec<usize>,
     },
-    /// A number that is NaN or infinite where nothing is solved: in the input or the output of a model, or in a gradient that
-    /// an optimizer was given.
+    /// A number that is NaN or infinite where nothing is solved: in the input or the output of a model, or in a
+    /// gradient that an optimizer was given.
     NonFiniteData {
         /// Where it appeared.
         quantity: Quantity,
@@ -273,8 +274,8 @@ pub enum SolveError {
         /// Index of the sample of the batch that took them, where each has steps of its own.
         sample: Option<usize>,
     },
-    /// The limit of steps was reached before the end point, and it was the stability of the method that kept them small:
-    /// something in the field decays much faster than the solution moves.
+    /// The limit of steps was reached before the end point, and it was the stability of the method that kept them
+    /// small: something in the field decays much faster than the solution moves.
     Stiff {
         /// Time that was reached.
         t: f64,

@@ -52,8 +52,8 @@ pub struct SolveOptions {
     pub controller: Controller,
     /// Whose error that control sees: the solution's, or a tangent's as well.
     pub control: Control,
-    /// One step size for the whole batch or one for each sample, in blocks; [`crate::ode::solve::record`] has one state, and one
-    /// step size.
+    /// One step size for the whole batch or one for each sample, in blocks; [`crate::ode::solve::record`] has one
+    /// state, and one step size.
     pub steps: StepSizes,
     /// How gradients are computed.
     pub adjoint: Adjoint,
@@ -63,11 +63,12 @@ pub struct SolveOptions {
     /// `dt_max`.
     pub dt0: Option<f64>,
     /// Smallest size of a step whose size the error decides, positive; a solve that needs a smaller one ends in
-    /// [`SolveError::StepTooSmall`]. `None` for the resolution of time, 8 to 16 units in the last place of the current time,
-    /// which is the least in any case. Steps that end at a stop or at `t1` may be smaller, and equal steps take no notice. Limits, stops and jumps hold in the backward solves of adjoints too.
+    /// [`SolveError::StepTooSmall`]. `None` for the resolution of time, 8 to 16 units in the last place of the current
+    /// time, which is the least in any case. Steps that end at a stop or at `t1` may be smaller, and equal steps take
+    /// no notice. Limits, stops and jumps hold in the backward solves of adjoints too.
     pub dt_min: Option<f64>,
-    /// Largest size of a step, the first one and equal ones included, positive; `None` for no limit. What is left of the
-    /// span is divided into equal steps as long as the error allows more.
+    /// Largest size of a step, the first one and equal ones included, positive; `None` for no limit. What is left of
+    /// the span is divided into equal steps as long as the error allows more.
     pub dt_max: Option<f64>,
     /// Times that a step must hit exactly, ascending; those outside the span are not met. The state there is that
     /// of a step's end, and the field is evaluated as if nothing were there.
@@ -78,10 +79,11 @@ pub struct SolveOptions {
     pub jump_at: Cow<'static, [f64]>,
     /// Largest number of steps, accepted and rejected, of one solve.
     pub max_steps: usize,
-    /// How the error of the gradient is estimated ([`Stats::gradient_error`](crate::ode::stats::Stats::gradient_error)).
+    /// How the error of the gradient is estimated
+    /// ([`Stats::gradient_error`](crate::ode::stats::Stats::gradient_error)).
     pub gradient_check: GradientCheck,
-    /// The largest estimate of the gradient's relative error with which a backward pass succeeds, positive; above it the
-    /// pass ends in [`SolveError::GradientError`]. `f64::INFINITY` allows any.
+    /// The largest estimate of the gradient's relative error with which a backward pass succeeds, positive; above it
+    /// the pass ends in [`SolveError::GradientError`]. `f64::INFINITY` allows any.
     pub gradient_error_max: f64,
 }
 
@@ -243,8 +245,8 @@ impl SolveOptions {
     /// # Errors
     /// [`SolveError::InvalidTolerance`], [`SolveError::InvalidSpan`], [`SolveError::InvalidCoefficient`],
     /// [`SolveError::InvalidStepSize`], [`SolveError::StepBelowResolution`], [`SolveError::InvalidStepLimits`],
-    /// [`SolveError::InvalidStop`], [`SolveError::InvalidMaxSteps`] and [`SolveError::InvalidGradientErrorMax`], for the
-    /// first number that is wrong.
+    /// [`SolveError::InvalidStop`], [`SolveError::InvalidMaxSteps`] and [`SolveError::InvalidGradientErrorMax`], for
+    /// the first number that is wrong.
     pub fn validate(&self, epsilon: f64) -> Result<(), SolveError> {
         // Below a few units in the last place the error estimate is rounding noise.
         let tolerances = [
@@ -365,9 +367,9 @@ impl SolveOptions {
 
     /// Checks that `times` are in the span and in the order of the solve, and that there is one.
     ///
-    /// A time outside of the span by rounding alone, as a running sum or numbers that were `f32` make it, is that end of the
-    /// span: by at most 1024 units in the last place, or the end rounded to `f32`, and at most a thousandth of the span
-    /// (two to four units in the last place in any case).
+    /// A time outside of the span by rounding alone, as a running sum or numbers that were `f32` make it, is that end
+    /// of the span: by at most 1024 units in the last place, or the end rounded to `f32`, and at most a thousandth of
+    /// the span (two to four units in the last place in any case).
     ///
     /// # Errors
     /// [`SolveError::InvalidSpan`], [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and

@@ -1,5 +1,5 @@
-//! The resolution of time: the numbers around `t` lie apart, so that steps can be too small, and times that are meant to
-//! be equal may not be.
+//! The resolution of time: the numbers around `t` lie apart, so that steps can be too small, and times that are meant
+//! to be equal may not be.
 
 /// The smallest step from `t` whose stages lie at times of their own: 8 to 16 units in the last place of `t`.
 #[inline(always)]
@@ -11,8 +11,8 @@ pub fn resolution(t: f64) -> f64 {
     8.0 * f64::EPSILON * t.abs()
 }
 
-/// The smallest size of steps from `t` that are all equal, or at most so large: 2 to 4 units in its last place, with which
-/// time moves.
+/// The smallest size of steps from `t` that are all equal, or at most so large: 2 to 4 units in its last place, with
+/// which time moves.
 pub(crate) fn smallest_given(t: f64) -> f64 {
     0.25 * resolution(t)
 }
@@ -55,8 +55,8 @@ impl Reach {
     }
 }
 
-/// The size of the next of equal steps over what remains, none of which goes farther than `reach`: a largest size leaves
-/// no tiny step at the end.
+/// The size of the next of equal steps over what remains, none of which goes farther than `reach`: a largest size
+/// leaves no tiny step at the end.
 #[inline(always)]
 #[allow(
     clippy::inline_always,
@@ -68,8 +68,8 @@ pub(crate) fn equal_part(remaining: f64, reach: f64) -> f64 {
 
 /// `t`, or the end of the span that it means where rounding has taken it outside.
 ///
-/// A running sum of 2000 terms is off by up to 1024 units in the last place, and an end that went through f32 is the f32
-/// next to it. Neither may be more than a thousandth of the span, as long as time resolves that.
+/// A running sum of 2000 terms is off by up to 1024 units in the last place, and an end that went through f32 is the
+/// f32 next to it. Neither may be more than a thousandth of the span, as long as time resolves that.
 pub(crate) fn within(t: f64, (t0, t1): (f64, f64)) -> f64 {
     let (low, high) = (t0.min(t1), t0.max(t1));
     let end = if t < low {

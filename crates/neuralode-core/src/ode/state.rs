@@ -113,8 +113,8 @@ pub trait State: Clone + 'static {
         Ok(self.norm()? / count.sqrt())
     }
 
-    /// Writes the Euclidean norm of every sample, in f64, into `norms`, whose old contents mean nothing. The default takes
-    /// the state for one sample.
+    /// Writes the Euclidean norm of every sample, in f64, into `norms`, whose old contents mean nothing. The default
+    /// takes the state for one sample.
     ///
     /// # Errors
     /// [`SolveError::Device`] if the device fails.

@@ -25,8 +25,9 @@ pub struct Stats {
     /// `(df/dy) y_dot + (df/dtheta) theta_dot` for one direction.
     pub jvps: usize,
     /// An estimate of the relative error that the solver's steps cause in the gradient
-    /// ([`crate::ode::adjoint::gradient_error`]); 0 where no gradient was computed, NaN where its error is not known, as with
-    /// methods without an error estimate in a continuous adjoint. NaN is never refused. Sums of statistics take the largest one.
+    /// ([`crate::ode::adjoint::gradient_error`]); 0 where no gradient was computed, NaN where its error is not known,
+    /// as with methods without an error estimate in a continuous adjoint. NaN is never refused. Sums of statistics take
+    /// the largest one.
     pub gradient_error: f64,
 }
 

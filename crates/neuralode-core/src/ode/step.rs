@@ -191,8 +191,8 @@ pub(crate) fn weighted<'a, Y>(
         .map(move |(weight, x)| (h * weight, x))
 }
 
-/// That a value of the dense output at `t`, in a step of size `h`, is finite: the last stage of a step, the field at its end,
-/// is no part of most methods' error.
+/// That a value of the dense output at `t`, in a step of size `h`, is finite: the last stage of a step, the field at
+/// its end, is no part of most methods' error.
 pub(crate) fn finite<Y: State>(value: &Y, (t, h): (f64, f64)) -> Result<(), SolveError> {
     if value.is_finite()? {
         return Ok(());

@@ -1,21 +1,22 @@
 //! Whether it is stability that keeps the steps of a solve small, and not accuracy: then the field is stiff.
 //!
 //! Two stages of a step see the field in two states that lie near each other. Where something in the field decays much
-//! faster than the solution moves, the field changes between the two along just that. One more evaluation, a small way `d`
-//! from the step's end in this direction, gives its rate:
+//! faster than the solution moves, the field changes between the two along just that. One more evaluation, a small way
+//! `d` from the step's end in this direction, gives its rate:
 //!
 //! ```text
 //! d    = k_i - k_j, scaled to the size of an allowed error
 //! rate = -<d, f(t, y1 + d) - f(t, y1)> / <d, d>
 //! ```
 //!
-//! for the last two stages, in the scales of the error. An explicit method is stable for steps of a few times the inverse
-//! of the rate (`stable_up_to`); the controller stops there, whatever the tolerances, and many steps are left. All of this
-//! happens once, when a solve has failed.
+//! for the last two stages, in the scales of the error. An explicit method is stable for steps of a few times the
+//! inverse of the rate (`stable_up_to`); the controller stops there, whatever the tolerances, and many steps are left.
+//! All of this happens once, when a solve has failed.
 //!
 //! # Sources
 //! E. Hairer, G. Wanner, "Solving Ordinary Differential Equations II", 2nd ed., Springer 1996, section IV.2, doi:
-//! 10.1007/978-3-642-05221-7, for the two stages; here with the sign, so that a fast oscillation is none, and one step of the power method farther.
+//! 10.1007/978-3-642-05221-7, for the two stages; here with the sign, so that a fast oscillation is none, and one step
+//! of the power method farther.
 
 use crate::ode::{
     error::SolveError,
@@ -30,8 +31,8 @@ pub(crate) fn earlier_stage(evaluations: usize) -> usize {
     evaluations.saturating_sub(1)
 }
 
-/// The step's size times the rate of the fastest decay that its last two stages saw; NaN if they saw nothing. `eval` is the
-/// field.
+/// The step's size times the rate of the fastest decay that its last two stages saw; NaN if they saw nothing. `eval` is
+/// the field.
 pub(crate) fn decay<Y: State, const S: usize>(
     step: &Attempt<Y, S>,
     tableau: &ButcherTableau<S>,

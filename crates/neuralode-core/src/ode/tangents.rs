@@ -12,23 +12,23 @@
 //!
 //! # Cost
 //! With `p` directions every stage takes one evaluation of the field and `p` Jacobian-vector products, which
-//! [`Pushforward::eval_with_jvps`] may share work among. By default that takes the time of about `1 + 2 p` evaluations; for
-//! generated fields `1 + p / 2` to `1 + p` (measured, 20-10-10-20 in f32), the less the fewer layers have parameters that
-//! move. A solve and its discrete adjoint take about four evaluations per stage for **all** parameters, and keep the
-//! steps. In memory: `(S + 5) (p + 1)` states for a method of `S` stages, and nothing that grows with the number of steps.
-//! So one to three directions are cheaper forwards, and many are cheaper in reverse, unless memory is what lacks or the
-//! derivative of every saved value is wanted rather than that of one loss.
+//! [`Pushforward::eval_with_jvps`] may share work among. By default that takes the time of about `1 + 2 p` evaluations;
+//! for generated fields `1 + p / 2` to `1 + p` (measured, 20-10-10-20 in f32), the less the fewer layers have
+//! parameters that move. A solve and its discrete adjoint take about four evaluations per stage for **all** parameters,
+//! and keep the steps. In memory: `(S + 5) (p + 1)` states for a method of `S` stages, and nothing that grows with the
+//! number of steps. So one to three directions are cheaper forwards, and many are cheaper in reverse, unless memory is
+//! what lacks or the derivative of every saved value is wanted rather than that of one loss.
 //!
 //! # Accuracy
 //! The tangents are those of the accepted steps: with step sizes held fixed, exactly the derivative of the numerical
-//! solution, as that of the [discrete adjoint](crate::ode::adjoint::discrete), but for rounding. How far they are from those of
-//! the exact solution is a matter of [`ErrorControl`].
+//! solution, as that of the [discrete adjoint](crate::ode::adjoint::discrete), but for rounding. How far they are from
+//! those of the exact solution is a matter of [`ErrorControl`].
 //!
 //! # Sources
 //! E. Hairer, S. P. Norsett, G. Wanner, "Solving Ordinary Differential Equations I", 2nd ed. (1993), section I.14. On
-//! errors: A. C. Hindmarsh et al., "SUNDIALS: Suite of Nonlinear and Differential/Algebraic Equation Solvers", ACM Trans.
-//! Math. Softw. 31 (2005), doi:10.1145/1089014.1089020, whose CVODES tests the largest norm as well, if
-//! tangents take part.
+//! errors: A. C. Hindmarsh et al., "SUNDIALS: Suite of Nonlinear and Differential/Algebraic Equation Solvers", ACM
+//! Trans. Math. Softw. 31 (2005), doi:10.1145/1089014.1089020, whose CVODES tests the largest norm as well, if tangents
+//! take part.
 
 use crate::ode::{
     error::{Quantity, SolveError},
@@ -44,15 +44,15 @@ use crate::ode::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorControl {
-    /// That of the solution and of every tangent, each with a norm of its own: a step is accepted if the largest of them
-    /// is. No part is less accurate than if it were alone, however many directions there are. The tolerances are those of
-    /// the options: `atol` has the units of `y` for the solution and those of the tangent for a tangent, so give a
-    /// direction the length of a typical change of its parameter.
+    /// That of the solution and of every tangent, each with a norm of its own: a step is accepted if the largest of
+    /// them is. No part is less accurate than if it were alone, however many directions there are. The tolerances are
+    /// those of the options: `atol` has the units of `y` for the solution and those of the tangent for a tangent, so
+    /// give a direction the length of a typical change of its parameter.
     #[default]
     Full,
-    /// That of the solution alone: step sizes, and the solution, are those of a solve without tangents (bit for bit where
-    /// the field leaves [`VectorField::attempt`] as it is, and but for rounding elsewhere). Tangents are as accurate as the
-    /// method makes them on these steps. They still have to be finite.
+    /// That of the solution alone: step sizes, and the solution, are those of a solve without tangents (bit for bit
+    /// where the field leaves [`VectorField::attempt`] as it is, and but for rounding elsewhere). Tangents are as
+    /// accurate as the method makes them on these steps. They still have to be finite.
     SolutionOnly,
 }
 
@@ -78,17 +78,17 @@ pub struct Sensitivities<Y> {
     pub stats: Stats,
 }
 
-/// Solves `dy/dt = f(t, y)` from `y0` over the span of `options` and returns the solution at `times`, with its derivatives
-/// along `directions`.
+/// Solves `dy/dt = f(t, y)` from `y0` over the span of `options` and returns the solution at `times`, with its
+/// derivatives along `directions`.
 ///
 /// A direction is a pair `(y0_dot, theta_dot)` of a tangent of `y0` and one of the parameters. `(0, e_i)` gives
-/// `dy(t)/dtheta_i`, `(e_j, 0)` gives `dy(t)/dy0_j`. Times and dense output are those of [`solve_at`]: the tangent at a saved
-/// time is the interpolant of the tangents, hence the derivative of the value there. At `t0` it is `y0_dot`.
-/// Cost and accuracy: see the [module](self).
+/// `dy(t)/dtheta_i`, `(e_j, 0)` gives `dy(t)/dy0_j`. Times and dense output are those of [`solve_at`]: the tangent at a
+/// saved time is the interpolant of the tangents, hence the derivative of the value there. At `t0` it is `y0_dot`. Cost
+/// and accuracy: see the [module](self).
 ///
 /// # Errors
-/// [`SolveError::ShapeMismatch`] for a `y0_dot` of another length than `y0`, [`SolveError::NonFinite`] for one that is not
-/// finite, and those of [`solve_at`], to which a tangent that is not finite belongs.
+/// [`SolveError::ShapeMismatch`] for a `y0_dot` of another length than `y0`, [`SolveError::NonFinite`] for one that is
+/// not finite, and those of [`solve_at`], to which a tangent that is not finite belongs.
 ///
 /// # Example
 /// How `y(1) = y0 e^a` of `dy/dt = a y` depends on `a` and on `y0`:

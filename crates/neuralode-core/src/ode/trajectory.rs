@@ -116,8 +116,8 @@ impl<Y: State, const S: usize> Trajectory<Y, S> {
     /// steps it writes nothing. Costs one combination of `S` stages, a look at its numbers and a search over the steps.
     ///
     /// # Errors
-    /// [`SolveError::NotSolved`] for a time that is not finite, [`SolveError::NonFinite`] where the solution inside a step is
-    /// not finite, and [`SolveError::Device`].
+    /// [`SolveError::NotSolved`] for a time that is not finite, [`SolveError::NonFinite`] where the solution inside a
+    /// step is not finite, and [`SolveError::Device`].
     pub fn evaluate(&self, t: f64, out: &mut Y) -> Result<(), SolveError> {
         match self.look_up(t, out)? {
             Some(step) => finite(out, (t, step.h)),

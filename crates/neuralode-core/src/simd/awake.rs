@@ -22,8 +22,8 @@ const PAUSE: u64 = 200_000;
 const WATCH: u64 = 1_000_000;
 /// Nanoseconds without a watch once the two threads were found to be far apart.
 const APART: u64 = 4_000_000;
-/// Nanoseconds that a number takes to another core and back, at most, where they share a cache, with a look at the clock.
-/// Measured were 80 to 130 on cores that do; without the clock 50 to 70, and 340 to 380 on cores that do not.
+/// Nanoseconds that a number takes to another core and back, at most, where they share a cache, with a look at the
+/// clock. Measured were 80 to 130 on cores that do; without the clock 50 to 70, and 340 to 380 on cores that do not.
 const NEAR: u64 = 200;
 /// Times that it goes there and back; the fastest counts.
 const ROUNDS: usize = 8;

@@ -30,7 +30,8 @@ fn line_start<E>(numbers: &[E]) -> usize {
 /// `None` where there is not as much.
 pub fn aligned<E: Copy + Default>(len: usize) -> Option<(Vec<E>, usize)> {
     let room = len.checked_add(padding::<E>())?;
-    // Memory that the system has set to zero costs less than memory that is filled, but only the latter can be asked for.
+    // Memory that the system has set to zero costs less than memory that is filled, but only the latter can be asked
+    // for.
     Vec::<E>::new().try_reserve_exact(room).ok()?;
     let memory = vec![E::default(); room];
     let start = line_start(&memory);

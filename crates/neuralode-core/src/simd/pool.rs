@@ -22,7 +22,8 @@ thread_local! {
     static FREE: RefCell<Vec<(TypeId, Box<dyn Any>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `use_list` on the free buffers of `T` for the use `U`, which are no good for another, of other sizes; `None` while the thread is being torn down.
+/// Runs `use_list` on the free buffers of `T` for the use `U`, which are no good for another, of other sizes; `None`
+/// while the thread is being torn down.
 pub(crate) fn with_list<U: 'static, T: 'static, R>(
     use_list: impl FnOnce(&mut Vec<Vec<T>>) -> R,
 ) -> Option<R> {
@@ -76,9 +77,9 @@ pub(crate) fn filled<U: 'static, T: Copy + 'static>(length: usize, value: T) -> 
 
 /// Frees the memory that this library keeps on this thread for later solves and training steps.
 ///
-/// States, stages and scratch space of a solve, and the numbers that layers and losses hand on, go back to a list per thread
-/// and type, like dfdx's own cache of tensors. A program that solved something large once, and will not again, may want
-/// it back.
+/// States, stages and scratch space of a solve, and the numbers that layers and losses hand on, go back to a list per
+/// thread and type, like dfdx's own cache of tensors. A program that solved something large once, and will not again,
+/// may want it back.
 pub fn release_buffers() {
     // Neither a borrow under way nor a thread that ends is an error here.
     let _ = FREE.try_with(|free| free.try_borrow_mut().map(|mut free| free.clear()));

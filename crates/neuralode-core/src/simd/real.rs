@@ -223,8 +223,8 @@ fn within(x: f32, limit: f32) -> f32 {
 
 /// `n / d` for a normal `d > 0`, within two units in the last place.
 ///
-/// In registers of 512 bits without a division: some processors take 16 cycles for one, and for these seven operations four.
-/// Negating the exponent, in effect, gives a start for `1 / d` with a relative error of at most 5.1 %; a step of
+/// In registers of 512 bits without a division: some processors take 16 cycles for one, and for these seven operations
+/// four. Negating the exponent, in effect, gives a start for `1 / d` with a relative error of at most 5.1 %; a step of
 /// third order leaves 1.3e-4, and one of second order on the quotient 1.7e-8.
 #[inline(always)]
 fn quotient_f32<S: Simd>(n: f32, d: f32) -> f32 {

@@ -95,13 +95,13 @@ pub fn silu_derivative<S: Simd, E: Real>(x: E) -> E {
     s * x.mul_add::<S>(rest, E::ONE)
 }
 
-/// The distribution function and the density of the normal distribution at `-40 <= x <= 40`: `erfc(-x / sqrt(2)) / 2` and
-/// `exp(-x^2 / 2) / sqrt(2 pi)`.
+/// The distribution function and the density of the normal distribution at `-40 <= x <= 40`: `erfc(-x / sqrt(2)) / 2`
+/// and `exp(-x^2 / 2) / sqrt(2 pi)`.
 ///
-/// With `t = |x| / sqrt(2)`, `erfc(t) = exp(-t^2) P / (1 + 2 t)`, where `P` is a polynomial of `(t - c) / (t + c)`: M. M.
-/// Shepherd, J. G. Laframboise, "Chebyshev approximation of `(1 + 2x) exp(x^2) erfc x` in `0 <= x < inf`", Math. Comp. 36
-/// (1981), DOI 10.1090/S0025-5718-1981-0595058-X. The square's rounding error goes into the exponential, so that the left
-/// tail keeps its digits.
+/// With `t = |x| / sqrt(2)`, `erfc(t) = exp(-t^2) P / (1 + 2 t)`, where `P` is a polynomial of `(t - c) / (t + c)`: M.
+/// M. Shepherd, J. G. Laframboise, "Chebyshev approximation of `(1 + 2x) exp(x^2) erfc x` in `0 <= x < inf`", Math.
+/// Comp. 36 (1981), DOI 10.1090/S0025-5718-1981-0595058-X. The square's rounding error goes into the exponential, so
+/// that the left tail keeps its digits.
 #[inline(always)]
 fn normal<S: Simd, E: Real>(x: E) -> (E, E) {
     let of = E::from_f64;
@@ -128,8 +128,8 @@ fn normal<S: Simd, E: Real>(x: E) -> (E, E) {
     (below, of(0.398_942_280_401_432_677_94) * exp)
 }
 
-/// `x Phi(x)` with the distribution function `Phi` of the normal distribution: the exact `gelu`, by `erf`, not by `tanh`.
-/// Within 16 units in the last place where the result is a normal number, in the left tail too.
+/// `x Phi(x)` with the distribution function `Phi` of the normal distribution: the exact `gelu`, by `erf`, not by
+/// `tanh`. Within 16 units in the last place where the result is a normal number, in the left tail too.
 ///
 /// D. Hendrycks, K. Gimpel, "Gaussian Error Linear Units (GELUs)", arXiv:1606.08415.
 #[inline(always)]

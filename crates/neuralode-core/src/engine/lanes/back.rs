@@ -3,8 +3,8 @@
 //! Attempts are visited in reverse, with the samples in the lanes in which they were: a lane takes the cotangent of the
 //! sample that ended in it last, pulls it back step by step, puts it down where the sample started, and takes the one
 //! before. Lanes without an accepted step in an attempt have a size of zero, hence nothing but zeros. See
-//! [`crate::ode::adjoint::discrete`] for the method. Groups are those of the solve, each with its own sums for the parameters'
-//! cotangent, joined in order: the same bits for any number of threads.
+//! [`crate::ode::adjoint::discrete`] for the method. Groups are those of the solve, each with its own sums for the
+//! parameters' cotangent, joined in order: the same bits for any number of threads.
 
 use pulp::{Arch, Simd, WithSimd};
 

@@ -1,11 +1,11 @@
 //! Lanes that run on their own: every lane of a tile solves a sample with its own time, step size and controller.
 //!
 //! All lanes attempt a step together and each is judged alone. A lane whose sample has reached the end takes the next
-//! one of its group at once, so that lanes stay busy until a group runs out of samples. The arithmetic is that of
-//! whole tiles with one step size ([`crate::engine::tiles::forward`]), lane by lane: a sample gives the bits of a batch of one, in
-//! whatever lane it was. Samples form groups by their number alone, each with its own queue: the same bits for any
-//! number of threads. The number of stages is known at run time only, so that all of this is compiled once per field
-//! and type.
+//! one of its group at once, so that lanes stay busy until a group runs out of samples. The arithmetic is that of whole
+//! tiles with one step size ([`crate::engine::tiles::forward`]), lane by lane: a sample gives the bits of a batch of
+//! one, in whatever lane it was. Samples form groups by their number alone, each with its own queue: the same bits for
+//! any number of threads. The number of stages is known at run time only, so that all of this is compiled once per
+//! field and type.
 
 mod arithmetic;
 pub(crate) mod back;
@@ -397,8 +397,8 @@ fn see_decay<S: Simd, G: TileKernel<E, N, L>, E: Real, const N: usize, const L: 
     pool::give::<pool::Scratch, _>(there);
 }
 
-/// Writes the values at the saved times inside of accepted attempts; returns whether all are finite, and fails the samples
-/// with those that are not.
+/// Writes the values at the saved times inside of accepted attempts; returns whether all are finite, and fails the
+/// samples with those that are not.
 #[inline(always)]
 fn save<S: Simd, E: Real, const N: usize, const L: usize>(
     group: &mut Group<E, N, L>,

@@ -77,8 +77,8 @@ pub struct TileEngine<K, E, const L: usize> {
 pub type HostEngine<G, E, const N: usize, const L: usize> =
     TileEngine<Box<FieldInTiles<G, E, N, L>>, E, L>;
 
-/// A field behind a pointer, so that loop and adjoints over it are compiled once, for all fields. A pass over all tiles costs
-/// one call through that pointer more.
+/// A field behind a pointer, so that loop and adjoints over it are compiled once, for all fields. A pass over all tiles
+/// costs one call through that pointer more.
 pub type Erased<E, const L: usize> = TileEngine<Box<dyn AnyEngine<E, L>>, E, L>;
 
 impl<K, E, const L: usize> fmt::Debug for TileEngine<K, E, L> {

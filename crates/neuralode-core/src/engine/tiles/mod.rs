@@ -1,8 +1,8 @@
 //! Tiles of samples: a batch in blocks that fit a register row by row, with one step size for all.
 //!
-//! A call picks the processor's widest vector instructions once and runs straight-line code over all tiles. A whole step,
-//! forward or backward, visits one tile after the other, so that its stages stay in the first cache, and threads share
-//! the tiles without changing a bit.
+//! A call picks the processor's widest vector instructions once and runs straight-line code over all tiles. A whole
+//! step, forward or backward, visits one tile after the other, so that its stages stay in the first cache, and threads
+//! share the tiles without changing a bit.
 
 mod erased;
 pub(crate) mod forward;
@@ -81,7 +81,8 @@ impl<G: TileKernel<E, N, L>, E: Real, const N: usize, const L: usize> HostEngine
         }))
     }
 
-    /// The same engine under other instructions than the widest ones; see [`instruction_sets`](crate::simd::isa::instruction_sets).
+    /// The same engine under other instructions than the widest ones; see
+    /// [`instruction_sets`](crate::simd::isa::instruction_sets).
     #[must_use]
     pub fn under(mut self, arch: Arch) -> Self {
         self.kernels.arch = arch;

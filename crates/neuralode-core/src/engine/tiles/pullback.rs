@@ -416,8 +416,8 @@ fn tile_of<E, const N: usize, const L: usize>(rows: &[Row<E, L>], index: usize) 
     &rows.as_chunks().0[index]
 }
 
-/// Pulls `lambda` back over the steps of `plan`, adds to `theta_bar` and to `norms`, and returns the number of products.
-/// Sums of the parameters' cotangent stay in `groups` until the last part of a walk.
+/// Pulls `lambda` back over the steps of `plan`, adds to `theta_bar` and to `norms`, and returns the number of
+/// products. Sums of the parameters' cotangent stay in `groups` until the last part of a walk.
 pub(crate) fn pull_back_steps<G: TileVjp<E, N, L>, E: Real, const N: usize, const L: usize>(
     arch: Arch,
     field: &G,
@@ -612,8 +612,8 @@ fn tile_square<S: Simd, E: Real, const N: usize, const L: usize>(
     E::reduce(simd, square)
 }
 
-/// Adds all `y_bars` to `lambda`, and returns sums of squares: of the combination of `y_bars` with their weights, of the
-/// two tiles of the first stage, and of `lambda`. Lanes that belong to no sample hold zeros.
+/// Adds all `y_bars` to `lambda`, and returns sums of squares: of the combination of `y_bars` with their weights, of
+/// the two tiles of the first stage, and of `lambda`. Lanes that belong to no sample hold zeros.
 #[inline(always)]
 fn leave_step<S: Simd, E: Real, const N: usize, const L: usize>(
     simd: S,

@@ -16,14 +16,15 @@
 //! a saved point, where `-L` is the field's fastest rate of contraction, **whatever the tolerance**: `lambda` is then
 //! that of another solution. Stable, stiff and dissipative problems (diffusion, damping, `dy/dt = -50 y`, the Lorenz
 //! system) do that; a few saved points on the way help. So `y` is compared with what it was at every saved time and at
-//! `t0`, where the forward solve keeps it as well. Its relative error there is the least that the gradient's error is said
-//! to be ([`Stats::gradient_error`](crate::ode::stats::Stats::gradient_error)). Where it is more than ten tolerances, or where errors of
-//! the solution grow on their way to the cotangents, both solves are done once more at a 32nd of the tolerances, and the
-//! distance of the two cotangents of `y0` is the error. Above
-//! [`gradient_error_max`](crate::ode::options::SolveOptions::gradient_error_max) the pass ends in an error. The steps are
-//! an answer of the solver to a problem that the forward solve did not have, so that a backward solve may also fail
+//! `t0`, where the forward solve keeps it as well. Its relative error there is the least that the gradient's error is
+//! said to be ([`Stats::gradient_error`](crate::ode::stats::Stats::gradient_error)). Where it is more than ten
+//! tolerances, or where errors of the solution grow on their way to the cotangents, both solves are done once more at a
+//! 32nd of the tolerances, and the distance of the two cotangents of `y0` is the error. Above
+//! [`gradient_error_max`](crate::ode::options::SolveOptions::gradient_error_max) the pass ends in an error. The steps
+//! are an answer of the solver to a problem that the forward solve did not have, so that a backward solve may also fail
 //! with [`SolveError::MaxSteps`] or [`SolveError::NonFinite`]. Where memory is what lacks,
-//! [`Adjoint::Checkpointed`](crate::ode::choices::Adjoint::Checkpointed) gives the exact gradient of the steps within a budget.
+//! [`Adjoint::Checkpointed`](crate::ode::choices::Adjoint::Checkpointed) gives the exact gradient of the steps within a
+//! budget.
 //!
 //! # Cost
 //! `2 + (s - 1) * (accepted + rejected)` products, and as many calls of the field, per interval between saved points
@@ -34,9 +35,9 @@
 //! That of the method.
 //!
 //! # Sources
-//! R. T. Q. Chen, Y. Rubanova, J. Bettencourt, D. Duvenaud, "Neural Ordinary Differential Equations",
-//! Adv. Neural Inf. Process. Syst. 31 (2018), arXiv:1806.07366, algorithm 1. On its failure: A. Gholami, K. Keutzer, G. Biros, "ANODE: Unconditionally Accurate
-//! Memory-Efficient Gradients for Neural ODEs", IJCAI 2019, doi:10.24963/ijcai.2019/103.
+//! R. T. Q. Chen, Y. Rubanova, J. Bettencourt, D. Duvenaud, "Neural Ordinary Differential Equations", Adv. Neural Inf.
+//! Process. Syst. 31 (2018), arXiv:1806.07366, algorithm 1. On its failure: A. Gholami, K. Keutzer, G. Biros, "ANODE:
+//! Unconditionally Accurate Memory-Efficient Gradients for Neural ODEs", IJCAI 2019, doi:10.24963/ijcai.2019/103.
 
 use crate::ode::{
     adjoint::{

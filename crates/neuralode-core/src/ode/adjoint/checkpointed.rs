@@ -15,9 +15,9 @@
 //!
 //! # Cost
 //! The products of the discrete adjoint, and the forward solve's accepted steps once more: `s - 1` calls of the field
-//! per step, and one per window of them, for methods that reuse their last stage. That holds while the budget, in states,
-//! is at least `b` with `b^2 / (16 (s + 1))` at least the number of steps; below it, steps are done again several
-//! times. It is done even where all steps would fit: then the discrete adjoint costs less.
+//! per step, and one per window of them, for methods that reuse their last stage. That holds while the budget, in
+//! states, is at least `b` with `b^2 / (16 (s + 1))` at least the number of steps; below it, steps are done again
+//! several times. It is done even where all steps would fit: then the discrete adjoint costs less.
 //!
 //! # Sources
 //! A. Griewank, A. Walther, "Algorithm 799: revolve", ACM Trans. Math. Softw. 26 (2000) 19-45,

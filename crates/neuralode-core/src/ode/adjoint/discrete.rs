@@ -14,7 +14,8 @@
 //! y_n)`. Step sizes are constants here, as in diffrax and torchode: the result is the gradient of the map
 //! that these steps define, not of the controller that chose them.
 //!
-//! The steps may suit the solution and not its derivative: [`crate::ode::adjoint::gradient_error`] estimates how wrong the result is.
+//! The steps may suit the solution and not its derivative: [`crate::ode::adjoint::gradient_error`] estimates how wrong
+//! the result is.
 //!
 //! # Cost
 //! One product per stage that takes part in the end state: 6 per accepted step for Tsit5, and one more per step with
@@ -62,8 +63,8 @@ pub(super) trait Steps<F: Differentiable, const S: usize> {
     /// The state before the first step.
     fn start(&self) -> Option<&F::State>;
 
-    /// Shows every window to `walk` with the cotangents that belong to it, and whether it is the first and the last one;
-    /// returns the calls of the field that it took to have the steps again.
+    /// Shows every window to `walk` with the cotangents that belong to it, and whether it is the first and the last
+    /// one; returns the calls of the field that it took to have the steps again.
     fn each_window(
         &self,
         field: &mut F,

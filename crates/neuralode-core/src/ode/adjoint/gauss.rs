@@ -7,17 +7,17 @@
 //! mu += -integral of (df/dtheta)^T lambda dt    over that step
 //! ```
 //!
-//! by the rule of Gauss and Kronrod with 3 and 7 nodes (7 and 15 for `rtol` below 1e-5), with `lambda` from that step's own interpolant and `y` from the
-//! forward one. The parameters are neither in the state of the solve nor in its error norm: steps cost the size of `y`,
-//! and a large field does not shorten them. The two rules' difference is an estimate of the integral's own error, which
-//! nothing in `lambda` shows: a step is cut into pieces until it is at most `rtol (s + |mu|)`, and so that no piece has
-//! more than one (three) ends of forward steps inside.
+//! by the rule of Gauss and Kronrod with 3 and 7 nodes (7 and 15 for `rtol` below 1e-5), with `lambda` from that step's
+//! own interpolant and `y` from the forward one. The parameters are neither in the state of the solve nor in its error
+//! norm: steps cost the size of `y`, and a large field does not shorten them. The two rules' difference is an estimate
+//! of the integral's own error, which nothing in `lambda` shows: a step is cut into pieces until it is at most
+//! `rtol (s + |mu|)`, and so that no piece has more than one (three) ends of forward steps inside.
 //!
 //! # Cost
 //! With a method of `s` stages that reuses its last one, `2 + (s - 1) * (accepted + rejected)` products per interval
 //! between saved points (one less for equal steps), and 7 (15) more per piece of an accepted step, in most cases the
-//! whole step; no call of the field. In memory: the forward solve's steps, `s + 1` states each, and five cotangents of the
-//! parameters, where the interpolating adjoint has `s + 5`. A product computes both its parts, `(df/dy)^T` and
+//! whole step; no call of the field. In memory: the forward solve's steps, `s + 1` states each, and five cotangents of
+//! the parameters, where the interpolating adjoint has `s + 5`. A product computes both its parts, `(df/dy)^T` and
 //! `(df/dtheta)^T`; each is used once here.
 //!
 //! # Order

@@ -1,5 +1,5 @@
-//! The parameters' integral of the adjoints that solve for `lambda` alone: Gauss-Kronrod quadrature with an error control
-//! of its own.
+//! The parameters' integral of the adjoints that solve for `lambda` alone: Gauss-Kronrod quadrature with an error
+//! control of its own.
 //!
 //! A piece of the integral is computed by two rules of which the larger one has all nodes of the smaller one. Their
 //! difference estimates the error of the smaller one, and the larger one's value is taken. A piece whose error is more
@@ -8,12 +8,13 @@
 //! factor of the loss changes no piece. Shares go by the root of the length: a jump of the integrand, as the kinks of a
 //! field are, has an error that shrinks with the length of its piece, and would never be within a share that does too.
 //!
-//! The forward solution that the integrand reads is smooth within its steps, and shows there how fast the problem moves.
-//! A piece never has more than a few ends of forward steps inside, and is halved at one of them first.
+//! The forward solution that the integrand reads is smooth within its steps, and shows there how fast the problem
+//! moves. A piece never has more than a few ends of forward steps inside, and is halved at one of them first.
 //!
 //! # Sources
 //! R. Piessens et al., "QUADPACK", Springer 1983, doi:10.1007/978-3-642-61786-7. Nodes and weights: D. P. Laurie,
-//! "Calculation of Gauss-Kronrod quadrature rules", Math. Comput. 66 (1997) 1133-1145, doi:10.1090/S0025-5718-97-00861-2.
+//! "Calculation of Gauss-Kronrod quadrature rules", Math. Comput. 66 (1997) 1133-1145,
+//! doi:10.1090/S0025-5718-97-00861-2.
 
 use crate::ode::{
     error::{Quantity, SolveError},
@@ -22,7 +23,8 @@ use crate::ode::{
     state::State,
 };
 
-/// Most pieces that are tried between two saved points, or in one reverse step, besides one for every forward step there.
+/// Most pieces that are tried between two saved points, or in one reverse step, besides one for every forward step
+/// there.
 pub const PIECES: usize = 1000;
 
 /// Two nested rules on `-1..1`.

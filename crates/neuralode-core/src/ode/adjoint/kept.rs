@@ -69,8 +69,8 @@ impl<Y: State, const S: usize> Kept<Y, S> {
     /// the forward solve. May be called again, with other cotangents.
     ///
     /// # Errors
-    /// Those of [`crate::ode::adjoint::pull_back`], and [`SolveError::TimeNotSaved`] for a cotangent at another time than
-    /// those of the solve where the adjoint is [`Adjoint::Backsolve`].
+    /// Those of [`crate::ode::adjoint::pull_back`], and [`SolveError::TimeNotSaved`] for a cotangent at another time
+    /// than those of the solve where the adjoint is [`Adjoint::Backsolve`].
     pub fn pull_back<F: Differentiable<State = Y>>(
         &self,
         field: &mut F,

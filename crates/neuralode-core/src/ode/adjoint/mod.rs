@@ -65,10 +65,11 @@ pub struct Pullback<Y, P> {
 /// `Discrete`, and `Backsolve` starts anew from the dense output at each cotangent's time.
 ///
 /// # Errors
-/// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] for the times
-/// of the cotangents, [`SolveError::ShapeMismatch`] for cotangents of another shape than the solution, [`SolveError::NonFinite`] for a cotangent or a gradient that is not finite,
-/// [`SolveError::GradientError`] for a gradient that is not to be trusted, [`SolveError::Quadrature`] for an integral that
-/// is not found, and whatever the adjoint's own solve returns.
+/// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] for the times of the
+/// cotangents, [`SolveError::ShapeMismatch`] for cotangents of another shape than the solution,
+/// [`SolveError::NonFinite`] for a cotangent or a gradient that is not finite, [`SolveError::GradientError`] for a
+/// gradient that is not to be trusted, [`SolveError::Quadrature`] for an integral that is not found, and whatever the
+/// adjoint's own solve returns.
 pub fn pull_back<F: Differentiable, const S: usize>(
     field: &mut F,
     trajectory: &Trajectory<F::State, S>,
@@ -108,12 +109,12 @@ pub fn pull_back<F: Differentiable, const S: usize>(
     )
 }
 
-/// The result of a continuous adjoint along a solution, and whether an error of that solution may have grown so much that
-/// it matters.
+/// The result of a continuous adjoint along a solution, and whether an error of that solution may have grown so much
+/// that it matters.
 type Continuous<Y, P> = (Pullback<Y, P>, bool);
 
-/// The gradient by a continuous adjoint; where the solution may be another one than the right one, its error is at least
-/// how far the cotangent of `y0` is off the one along a solution with halved steps.
+/// The gradient by a continuous adjoint; where the solution may be another one than the right one, its error is at
+/// least how far the cotangent of `y0` is off the one along a solution with halved steps.
 fn continuous<F: Differentiable, const S: usize>(
     field: &mut F,
     trajectory: &Trajectory<F::State, S>,
@@ -204,11 +205,11 @@ fn halved<F: Differentiable, const S: usize>(
     Ok((halved, evaluations))
 }
 
-/// Checks that `cotangents` have the shape of a state of the solve, their times, and that they are finite, and pulls them back by `pull_back`, which gets them with the
-/// time and the norm of each.
+/// Checks that `cotangents` have the shape of a state of the solve, their times, and that they are finite, and pulls
+/// them back by `pull_back`, which gets them with the time and the norm of each.
 ///
-/// A gradient is linear in the cotangents. Where their squares would vanish or overflow, they are first multiplied by a power
-/// of two that makes them about one, and the gradient is divided by it.
+/// A gradient is linear in the cotangents. Where their squares would vanish or overflow, they are first multiplied by a
+/// power of two that makes them about one, and the gradient is divided by it.
 fn checked<Y: State, P: State>(
     state: Option<&Y>,
     cotangents: &[Cotangent<Y>],
@@ -236,8 +237,8 @@ fn checked<Y: State, P: State>(
     judge(pulled, None, options)
 }
 
-/// The cotangents, with the time and the norm of each, if their times are those of the solve and they are finite. A time that
-/// rounding has taken out of the span becomes the end that it means.
+/// The cotangents, with the time and the norm of each, if their times are those of the solve and they are finite. A
+/// time that rounding has taken out of the span becomes the end that it means.
 fn check<'c, Y: State>(
     state: Option<&Y>,
     cotangents: &'c [Cotangent<Y>],

@@ -9,15 +9,15 @@
 //! ```
 //!
 //! with `lambda` and `y` from both dense outputs, by the rule of Gauss and Kronrod with 7 and 15 nodes. A piece of the
-//! interval is halved until `|K15 - G7|` is at most its share, by the root of its length, of `rtol (s + |mu|)` in the root mean square
-//! over the parameters, and has at most three ends of forward steps inside; `s` is the size of the integral so far
-//! (`adjoint/integral.rs`). The error of the quadrature is then the difference of two sums that were computed, whatever
-//! the steps.
+//! interval is halved until `|K15 - G7|` is at most its share, by the root of its length, of `rtol (s + |mu|)` in the
+//! root mean square over the parameters, and has at most three ends of forward steps inside; `s` is the size of the
+//! integral so far (`adjoint/integral.rs`). The error of the quadrature is then the difference of two sums that were
+//! computed, whatever the steps.
 //!
 //! # Cost
 //! With a method of `s` stages that reuses its last one, `2 + (s - 1) * (accepted + rejected)` products per interval
-//! between saved points (one less for equal steps), and 15 per piece that was tried: `15 (2 k - 1)` for an interval that
-//! ends in `k` pieces. No call of the field. In memory: the forward solve's steps, the reverse solve's over one
+//! between saved points (one less for equal steps), and 15 per piece that was tried: `15 (2 k - 1)` for an interval
+//! that ends in `k` pieces. No call of the field. In memory: the forward solve's steps, the reverse solve's over one
 //! interval, `s + 1` states each, and five cotangents of the parameters.
 //!
 //! # Order

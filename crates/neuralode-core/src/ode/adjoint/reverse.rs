@@ -15,11 +15,11 @@
 //!
 //! # Tolerances
 //! These equations are linear in the cotangent: a loss times a constant has gradients times that constant. So the steps
-//! must not depend on the loss's size, as they would with the `atol` of `y`, which is in other units. The error of a step
-//! is measured beside `rtol (s + |lambda|)`, where `s` is the root mean square of `lambda` at the saved time where the
-//! interval begins, after its jump. For `mu` it is the larger one of its own root mean square there and that of its derivative times the
-//! interval's length. The relative tolerance is the forward solve's: a gradient need not be more exact than the solution
-//! along which it is taken.
+//! must not depend on the loss's size, as they would with the `atol` of `y`, which is in other units. The error of a
+//! step is measured beside `rtol (s + |lambda|)`, where `s` is the root mean square of `lambda` at the saved time where
+//! the interval begins, after its jump. For `mu` it is the larger one of its own root mean square there and that of its
+//! derivative times the interval's length. The relative tolerance is the forward solve's: a gradient need not be more
+//! exact than the solution along which it is taken.
 
 use core::ops::ControlFlow;
 
@@ -38,8 +38,8 @@ use crate::ode::{
     trajectory::Trajectory,
 };
 
-/// Errors of one tolerance in every step that grow by more than this together are worth a second look. `docs/numerics.md` has
-/// counts.
+/// Errors of one tolerance in every step that grow by more than this together are worth a second look.
+/// `docs/numerics.md` has counts.
 const AMPLIFIED: f64 = 0.008;
 
 /// The state of a reverse solve of `F`.
@@ -193,8 +193,8 @@ pub(super) trait Along<F: Differentiable, const S: usize> {
 /// Nothing.
 impl<F: Differentiable, const S: usize> Along<F, S> for () {}
 
-/// How much an error of the solution grows until the cotangents see it, from the product of the sizes of `lambda` and `y`:
-/// a relative error at a time counts as much as that product there, and the solve goes back in time.
+/// How much an error of the solution grows until the cotangents see it, from the product of the sizes of `lambda` and
+/// `y`: a relative error at a time counts as much as that product there, and the solve goes back in time.
 #[derive(Clone, Debug)]
 struct Growth {
     /// The product of every sample at the step before, or at the start of the interval.

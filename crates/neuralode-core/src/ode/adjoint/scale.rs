@@ -2,8 +2,8 @@
 
 use crate::ode::{error::SolveError, state::State};
 
-/// The factor, a power of two, that brings a size near one, in numbers of this machine epsilon; `None` where the size needs
-/// none.
+/// The factor, a power of two, that brings a size near one, in numbers of this machine epsilon; `None` where the size
+/// needs none.
 pub(crate) fn to_one(size: f64, epsilon: f64) -> Option<f64> {
     /// 2 to the power of 64. The squares and products of sizes between its inverse and it neither vanish nor overflow.
     const LARGE: f64 = 18_446_744_073_709_551_616.0;
@@ -30,7 +30,8 @@ pub(crate) fn times<Y: State>(x: &Y, factor: f64) -> Result<Y, SolveError> {
     Ok(out)
 }
 
-/// The Euclidean norm of a state whose [`State::norm`] is `norm`, also where the squares of its numbers vanish or overflow.
+/// The Euclidean norm of a state whose [`State::norm`] is `norm`, also where the squares of its numbers vanish or
+/// overflow.
 pub(crate) fn size<Y: State>(x: &Y, norm: f64) -> Result<f64, SolveError> {
     /// Its square is far from both ends of f64.
     const FAR: f64 = 1e100;

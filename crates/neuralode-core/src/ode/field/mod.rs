@@ -60,8 +60,8 @@ pub trait Differentiable: VectorField {
     fn zero_params(&mut self) -> Result<Self::Params, SolveError>;
 
     /// Whether the derivative of `f` jumps somewhere, as that of a relu. The cheap sign of a gradient's error
-    /// ([`crate::ode::adjoint::gradient_error`]) is made for smooth fields: in a field with kinks a smaller one leads to a second
-    /// look. The macro answers for generated fields; a field by hand answers here.
+    /// ([`crate::ode::adjoint::gradient_error`]) is made for smooth fields: in a field with kinks a smaller one leads
+    /// to a second look. The macro answers for generated fields; a field by hand answers here.
     fn has_kinks(&self) -> bool {
         false
     }
@@ -89,8 +89,8 @@ pub trait Differentiable: VectorField {
     /// cotangent, and a time that rounds to the end counts as the end. Points at the very start of a solve
     /// belong to no step: the caller adds them afterwards.
     ///
-    /// The method is the one of [`adjoint::discrete`](crate::ode::adjoint::discrete), step by step through [`Differentiable::vjp`]. An engine
-    /// overrides it to do the same faster.
+    /// The method is the one of [`adjoint::discrete`](crate::ode::adjoint::discrete), step by step through
+    /// [`Differentiable::vjp`]. An engine overrides it to do the same faster.
     ///
     /// # Errors
     /// Those of [`Differentiable::vjp`], and [`SolveError::Device`].

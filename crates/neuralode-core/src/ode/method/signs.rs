@@ -83,7 +83,8 @@ impl Signs {
         self.weighs
     }
 
-    /// The error of a step of a linear field whose Jacobian times the step's size is `z`, with or without points inside.
+    /// The error of a step of a linear field whose Jacobian times the step's size is `z`, with or without points
+    /// inside.
     pub(crate) fn at(&self, z: f64, inside: bool) -> f64 {
         let mut sum = 0.0;
         for k in (0..self.stages).rev() {
@@ -98,8 +99,8 @@ impl Signs {
     }
 }
 
-/// Weights `w` of all stages but the last with `w . (A^T)^k b = coefficients[k]` for every `k` below `powers`. Of all such
-/// weights these have the smallest norm. The vectors `(A^T)^k b` are made orthogonal, one after the other.
+/// Weights `w` of all stages but the last with `w . (A^T)^k b = coefficients[k]` for every `k` below `powers`. Of all
+/// such weights these have the smallest norm. The vectors `(A^T)^k b` are made orthogonal, one after the other.
 const fn weights<const S: usize>(
     a: &[[f64; S]; S],
     b: &[f64; S],
@@ -151,8 +152,8 @@ const fn weights<const S: usize>(
     weights
 }
 
-/// The weights `e_i` of the error of a step. A method without an estimate gets the difference of two late stages, which is
-/// one order lower than the method.
+/// The weights `e_i` of the error of a step. A method without an estimate gets the difference of two late stages, which
+/// is one order lower than the method.
 const fn error_weights(b: &[f64], b_err: &[f64]) -> [f64; STAGES] {
     let mut weights = [0.0; STAGES];
     let mut estimates = false;
@@ -239,8 +240,8 @@ mod tests {
 
     use super::{Signs, STAGES};
 
-    /// The coefficients of `z, z^2, ..` that weights of the stages have in a step of `y' = z y`, on the way back through
-    /// the stages, and those of the error estimate forwards.
+    /// The coefficients of `z, z^2, ..` that weights of the stages have in a step of `y' = z y`, on the way back
+    /// through the stages, and those of the error estimate forwards.
     struct Coefficients;
 
     impl WithTableau for Coefficients {

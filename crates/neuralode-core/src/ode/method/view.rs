@@ -94,8 +94,8 @@ impl TableauView {
 
 /// The weights of an interpolant with the coefficients `rows`, by ascending power of `theta` from 1, at `theta`.
 ///
-/// A constant field takes the solution along a line: the weights' sum is `theta`. The coefficients are rounded, and miss that
-/// by 40 units in the last place; the first stage takes up the difference.
+/// A constant field takes the solution along a line: the weights' sum is `theta`. The coefficients are rounded, and
+/// miss that by 40 units in the last place; the first stage takes up the difference.
 #[inline(always)]
 #[allow(
     clippy::inline_always,

@@ -7,9 +7,9 @@ use crate::ode::{
     step::{finite, nearest, weighted, Step},
 };
 
-/// The continuous solution through the accepted steps of a solve: a [`Trajectory`](crate::ode::trajectory::Trajectory) for
-/// methods of any number of stages, with the same bits. In memory: one state per step and per stage of the method, and
-/// one more per step.
+/// The continuous solution through the accepted steps of a solve: a [`Trajectory`](crate::ode::trajectory::Trajectory)
+/// for methods of any number of stages, with the same bits. In memory: one state per step and per stage of the method,
+/// and one more per step.
 #[derive(Clone, Debug)]
 pub struct DenseOutput<Y> {
     tableau: TableauView,

@@ -39,15 +39,15 @@ impl Direction {
 ///
 /// Signs are compared at the ends of steps: a function that crosses zero twice within one step goes unnoticed, unless
 /// it is looked at between as well ([`Event::with_samples`]) or steps are short enough
-/// ([`SolveOptions::dt_max`](crate::ode::options::SolveOptions::dt_max)). A crossing is then located on the dense output, to two units
-/// in the last place of `t`, at the side where `g` has its new sign or is zero. Where `g` is exactly zero, its sign a
-/// little later, 1/8192 of the step, says whether it crosses zero or touches it, which is no event; at the start that is the
-/// sign with which it begins; so it is where `g` is zero there but for rounding, as where a solve goes on after an event. A zero
-/// in which the span ends is an event.
+/// ([`SolveOptions::dt_max`](crate::ode::options::SolveOptions::dt_max)). A crossing is then located on the dense
+/// output, to two units in the last place of `t`, at the side where `g` has its new sign or is zero. Where `g` is
+/// exactly zero, its sign a little later, 1/8192 of the step, says whether it crosses zero or touches it, which is no
+/// event; at the start that is the sign with which it begins; so it is where `g` is zero there but for rounding, as
+/// where a solve goes on after an event. A zero in which the span ends is an event.
 ///
 /// # Cost
-/// One call of `g` per accepted step and sample, two more where it is exactly zero, before and after that, one more at the
-/// start, and per crossing about 8 with as many combinations of the stages.
+/// One call of `g` per accepted step and sample, two more where it is exactly zero, before and after that, one more at
+/// the start, and per crossing about 8 with as many combinations of the stages.
 pub struct Event<'e, Y> {
     g: Box<dyn FnMut(f64, &Y) -> f64 + 'e>,
     direction: Direction,
@@ -147,8 +147,8 @@ impl<Y: State> Occurrence<Y> {
     /// of the numbers that the solve returned, its step sizes held fixed. Costs three scalar products.
     ///
     /// # Errors
-    /// [`SolveError::GrazingEvent`] where `g` does not change along the solution, relative to the sizes of its parts, by
-    /// more than the root of the state's machine epsilon: there the event's time has no derivative, and is itself
+    /// [`SolveError::GrazingEvent`] where `g` does not change along the solution, relative to the sizes of its parts,
+    /// by more than the root of the state's machine epsilon: there the event's time has no derivative, and is itself
     /// known to half its digits at best. [`SolveError::NonFinite`] for cotangents or gradients that are not finite, and
     /// [`SolveError::Device`].
     ///
@@ -273,8 +273,8 @@ struct Walk {
     tolerance: f64,
 }
 
-/// How far behind a zero a function is looked at for its sign there, as a part of the step: a zero of second order rises
-/// above rounding noise there.
+/// How far behind a zero a function is looked at for its sign there, as a part of the step: a zero of second order
+/// rises above rounding noise there.
 const ASIDE: f64 = 1.0 / 8192.0;
 
 /// Finds the events of a solve, step by step.
@@ -479,8 +479,8 @@ fn sign_of(x: f64) -> f64 {
     }
 }
 
-/// The value of `g` at the start of a solve, or zero where that value is rounding error: `g` has the other sign a little
-/// later, and is a billion times larger there. A solve that goes on from an event begins with such a value.
+/// The value of `g` at the start of a solve, or zero where that value is rounding error: `g` has the other sign a
+/// little later, and is a billion times larger there. A solve that goes on from an event begins with such a value.
 fn zero_if_almost(
     value: f64,
     most: f64,

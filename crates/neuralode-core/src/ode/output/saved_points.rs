@@ -16,13 +16,13 @@ use crate::ode::{
 /// Solves like [`record`](crate::ode::solve::record) and returns the solution at `times`, with what the solve cost.
 ///
 /// The steps are those of a solve without `times`: inside a step the interpolant gives the value, to
-/// [`ButcherTableau::dense_order`], for one linear combination of `S` stages and a look at its numbers. The value at `t0` is
-/// `y0` and the one at `t1` the end of the last step, bit for bit; so are those at times that rounding has taken beyond an
-/// end ([`SolveOptions::validate_times`]). `recorder` receives every accepted step.
+/// [`ButcherTableau::dense_order`], for one linear combination of `S` stages and a look at its numbers. The value at
+/// `t0` is `y0` and the one at `t1` the end of the last step, bit for bit; so are those at times that rounding has
+/// taken beyond an end ([`SolveOptions::validate_times`]). `recorder` receives every accepted step.
 ///
 /// # Errors
-/// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] unless `times`
-/// lie in the span, in the order of the solve (a time may be repeated); [`SolveError::NonFinite`] for a value that is not
+/// [`SolveError::NoTimes`], [`SolveError::TimeOutsideSpan`] and [`SolveError::UnorderedTimes`] unless `times` lie in
+/// the span, in the order of the solve (a time may be repeated); [`SolveError::NonFinite`] for a value that is not
 /// finite; those of [`record`](crate::ode::solve::record).
 pub fn solve_at<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     field: &mut F,

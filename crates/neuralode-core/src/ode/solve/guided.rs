@@ -1,5 +1,5 @@
-//! Step sizes that suit the solution's derivative too ([`Control::Gradients`](crate::ode::choices::Control::Gradients)): a
-//! solution beside the solution.
+//! Step sizes that suit the solution's derivative too
+//! ([`Control::Gradients`](crate::ode::choices::Control::Gradients)): a solution beside the solution.
 //!
 //! Where the solution does not show how fast its derivative moves, a neighbour of it does. The solve takes one along: a
 //! tangent `v` in a random direction, kept at unit size, with
@@ -8,14 +8,15 @@
 //! dv/dt = (f(t, y + delta v) - f(t, y)) / delta,    delta = eps^(1/3) (rms(y) + atol / rtol)
 //! ```
 //!
-//! where `eps` is the machine epsilon of the state. A step is accepted if the error of `v` is at most `rtol` of its size as
-//! well. Directions in which the field decays fast soon leave the tangent, and are just those in which a step can be too
-//! long, so that after every step a tenth of it is drawn anew. So a step whose derivative is wrong has a tangent whose
-//! error is large. The neighbour is a difference of two solutions rather than a product with the Jacobian, so that every field
-//! has one: kernels, dfdx's operations and closures, by hand or not.
+//! where `eps` is the machine epsilon of the state. A step is accepted if the error of `v` is at most `rtol` of its
+//! size as well. Directions in which the field decays fast soon leave the tangent, and are just those in which a step
+//! can be too long, so that after every step a tenth of it is drawn anew. So a step whose derivative is wrong has a
+//! tangent whose error is large. The neighbour is a difference of two solutions rather than a product with the
+//! Jacobian, so that every field has one: kernels, dfdx's operations and closures, by hand or not.
 //!
 //! # Cost
-//! One evaluation more per stage, one more per step, and the states of another solution. The steps are at most as long as they would be.
+//! One evaluation more per stage, one more per step, and the states of another solution. The steps are at most as long
+//! as they would be.
 
 use core::ops::ControlFlow;
 

@@ -61,21 +61,21 @@ pub struct StepInfo {
     pub accepted: bool,
 }
 
-/// Solves `dy/dt = f(t, y)` from `y0` at `options.t0` to `options.t1` and hands every accepted step to `recorder`, such as
-/// a [`Trajectory`](crate::ode::trajectory::Trajectory) or `()`, which keeps nothing.
+/// Solves `dy/dt = f(t, y)` from `y0` at `options.t0` to `options.t1` and hands every accepted step to `recorder`, such
+/// as a [`Trajectory`](crate::ode::trajectory::Trajectory) or `()`, which keeps nothing.
 ///
 /// The method is that of `tableau`, whatever `options.solver` names: this is the function under [`Solve`], which takes
-/// the method of the options, and under everything else that solves. The last step lands on `t1` exactly. An empty span is
-/// the identity and evaluates nothing.
+/// the method of the options, and under everything else that solves. The last step lands on `t1` exactly. An empty span
+/// is the identity and evaluates nothing.
 ///
 /// [`Solve`]: crate::Solve
 ///
 /// # Errors
-/// Options out of their domain ([`SolveOptions::validate`]), a method without an error estimate under a
-/// controller that needs one ([`SolveError::NoErrorEstimate`]), step sizes for each sample of a batch
-/// ([`SolveError::SharedStepsOnly`]; [`solve_per_sample`](crate::engine::per_sample::solve_per_sample) takes them), a state
-/// without elements, a state or field that is not finite, step sizes that underflow, too many steps
-/// ([`SolveError::MaxSteps`], [`SolveError::Stiff`]), and whatever the field and the recorder return.
+/// Options out of their domain ([`SolveOptions::validate`]), a method without an error estimate under a controller that
+/// needs one ([`SolveError::NoErrorEstimate`]), step sizes for each sample of a batch ([`SolveError::SharedStepsOnly`];
+/// [`solve_per_sample`](crate::engine::per_sample::solve_per_sample) takes them), a state without elements, a state or
+/// field that is not finite, step sizes that underflow, too many steps ([`SolveError::MaxSteps`],
+/// [`SolveError::Stiff`]), and whatever the field and the recorder return.
 pub fn record<F: VectorField, R: Recorder<F::State, S>, const S: usize>(
     field: &mut F,
     tableau: &'static ButcherTableau<S>,

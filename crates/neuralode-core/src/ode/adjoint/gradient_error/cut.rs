@@ -32,8 +32,9 @@ pub(crate) fn cut(steps: &[(f64, f64)], parts: u8) -> Vec<(f64, f64)> {
     all.filter(|(_, h)| *h != 0.0).collect()
 }
 
-/// The error of a gradient over `steps`, in full, and the work that it took. `quick` is the estimate by cheap signs: where
-/// it is tenfold, two gradients that are both wrong may be near each other by chance, and steps cut in three are asked too.
+/// The error of a gradient over `steps`, in full, and the work that it took. `quick` is the estimate by cheap signs:
+/// where it is tenfold, two gradients that are both wrong may be near each other by chance, and steps cut in three are
+/// asked too.
 pub(crate) fn full<F, Y: State, P: State>(
     field: &mut F,
     tableau: &TableauView,
@@ -59,9 +60,9 @@ where
 }
 
 impl<Y: State, P: State> Gradient<Y, P> {
-    /// Solves from `y0` over `steps`, their times and sizes in order, and pulls `cotangents` back, which are in the order
-    /// of the solve. Costs three evaluations and one product per step and stage that has a part in its end, and keeps
-    /// `2 sqrt(n)` states for `n` steps: some on the way forward, those between two of them on the way back.
+    /// Solves from `y0` over `steps`, their times and sizes in order, and pulls `cotangents` back, which are in the
+    /// order of the solve. Costs three evaluations and one product per step and stage that has a part in its end, and
+    /// keeps `2 sqrt(n)` states for `n` steps: some on the way forward, those between two of them on the way back.
     pub(crate) fn over<F>(
         field: &mut F,
         tableau: &TableauView,
@@ -125,9 +126,9 @@ impl<Y: State, P: State> Gradient<Y, P> {
         Ok(gradient)
     }
 
-    /// How far a gradient with the parts `y_bar` and `theta_bar` is off this one, relative to the larger one of `|y_bar|`
-    /// and `given`, the norm of all cotangents together, and for the parameters to the sum of the sizes of their
-    /// contributions: a gradient that is small because its parts cancel, as in a minimum, is no wrong one.
+    /// How far a gradient with the parts `y_bar` and `theta_bar` is off this one, relative to the larger one of
+    /// `|y_bar|` and `given`, the norm of all cotangents together, and for the parameters to the sum of the sizes of
+    /// their contributions: a gradient that is small because its parts cancel, as in a minimum, is no wrong one.
     pub(crate) fn distance(
         &self,
         (y_bar, theta_bar): (&Y, &P),
@@ -176,7 +177,8 @@ struct Walk<'t, Y, P> {
 }
 
 impl<Y: State, P: State> Walk<'_, Y, P> {
-    /// Computes the stages of a step that starts at `y`: those that the state at its end needs, or with points inside all.
+    /// Computes the stages of a step that starts at `y`: those that the state at its end needs, or with points inside
+    /// all.
     fn stages<F>(
         &mut self,
         field: &mut F,
