@@ -129,6 +129,24 @@ fn gradient<const N: usize, const P: usize, const S: usize>(
     kept.pull_back(&mut field, &cotangents)
 }
 
+/// Asserts that a gradient has these parts to a bound, relative to their largest number.
+fn assert_gradient<const N: usize, const P: usize>(
+    what: &str,
+    found: &Pullback<[f64; N], [f64; P]>,
+    (theta, start): (&[f64; P], &[f64; N]),
+    bound: f64,
+) {
+    let errors = [
+        relative_error(&found.theta_bar, theta),
+        relative_error(&found.y_bar, start),
+    ];
+    println!("{what}: {errors:?}");
+    assert!(
+        errors.iter().all(|error| *error < bound),
+        "{what}: {errors:?}"
+    );
+}
+
 fn linear_sensitivities<const S: usize>(tableau: &'static ButcherTableau<S>) {
     let cases: [(&[f64], [f64; 4], [f64; 2]); 3] = [
         (
@@ -169,16 +187,8 @@ fn linear_sensitivities<const S: usize>(tableau: &'static ButcherTableau<S>) {
                 .with_max_steps(100_000);
             let y0 = [0.9, 5.4];
             let found = gradient(tableau, &LINEAR, y0, times, |_| [1.0, 1.0], &options).unwrap();
-            let errors = [
-                relative_error(&found.theta_bar, &theta),
-                relative_error(&found.y_bar, &start),
-            ];
-            println!("{} {adjoint:?} {times:?}: {errors:?}", tableau.name);
-            assert!(
-                errors.iter().all(|error| *error < 1e-9),
-                "{}, {adjoint:?}, {times:?}: {errors:?}",
-                tableau.name
-            );
+            let what = format!("{}, {adjoint:?}, {times:?}", tableau.name);
+            assert_gradient(&what, &found, (&theta, &start), 1e-9);
         }
     }
 }
@@ -204,16 +214,8 @@ fn lotka_volterra_sensitivities<const S: usize>(tableau: &'static ButcherTableau
         let toward_two = |[x, y]: &[f64; 2]| [x - 2.0, y - 2.0];
         let y0 = [1.0, 1.0];
         let found = gradient(tableau, &LOTKA_VOLTERRA, y0, &times, toward_two, &options).unwrap();
-        let errors = [
-            relative_error(&found.theta_bar, &theta),
-            relative_error(&found.y_bar, &start),
-        ];
-        println!("{} {adjoint:?}: {errors:?}", tableau.name);
-        assert!(
-            errors.iter().all(|error| *error < 1e-9),
-            "{}, {adjoint:?}: {errors:?}",
-            tableau.name
-        );
+        let what = format!("{}, {adjoint:?}", tableau.name);
+        assert_gradient(&what, &found, (&theta, &start), 1e-9);
     }
 }
 
@@ -249,16 +251,8 @@ fn mlp_sensitivities<const S: usize>(tableau: &'static ButcherTableau<S>) {
             .with_max_steps(100_000);
         let found = gradient(tableau, &mlp(), [0.5, -1.0], &[1.0], |y| *y, &options).unwrap();
         // Published to ten digits.
-        let errors = [
-            relative_error(&found.theta_bar, &theta),
-            relative_error(&found.y_bar, &start),
-        ];
-        println!("{} {adjoint:?}: {errors:?}", tableau.name);
-        assert!(
-            errors.iter().all(|error| *error < 1e-9),
-            "{}, {adjoint:?}: {errors:?}",
-            tableau.name
-        );
+        let what = format!("{}, {adjoint:?}", tableau.name);
+        assert_gradient(&what, &found, (&theta, &start), 1e-9);
     }
 }
 
@@ -286,15 +280,8 @@ fn agreement<const N: usize, const P: usize, const S: usize>(
         let expected = of(Adjoint::Discrete);
         for adjoint in ADJOINTS {
             let found = of(adjoint);
-            let errors = [
-                relative_error(&found.theta_bar, &expected.theta_bar),
-                relative_error(&found.y_bar, &expected.y_bar),
-            ];
-            assert!(
-                errors.iter().all(|error| *error < 1e-8),
-                "{}, {adjoint:?}, {t0}..{t1} at {times:?}: {errors:?}",
-                tableau.name
-            );
+            let what = format!("{}, {adjoint:?}, {t0}..{t1} at {times:?}", tableau.name);
+            assert_gradient(&what, &found, (&expected.theta_bar, &expected.y_bar), 1e-8);
             if matches!(adjoint, Adjoint::Checkpointed { .. }) {
                 assert_eq!(found.theta_bar, expected.theta_bar);
                 assert_eq!(found.y_bar, expected.y_bar);

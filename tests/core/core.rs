@@ -14,9 +14,11 @@
 
 mod adjoints;
 mod events;
+mod gradient_error;
 mod limits;
 mod methods;
 mod solve;
 mod steps;
 mod support;
+mod tangents;
 mod times;

@@ -1,8 +1,13 @@
-//! What several files share: fields by hand, finite differences.
+//! What several files share: fields by hand, solves of closures, finite differences.
 
 use neuralode_core::{
-    ode::field::{Differentiable, VectorField},
-    Adjoint, SolveError,
+    engine::{solve_per_sample, PerSample},
+    ode::{
+        field::{Differentiable, VectorField},
+        method::TSIT5,
+        Failure, SaveAt, Solution, Solve,
+    },
+    Adjoint, Controller, FnField, SolveError, SolveOptions,
 };
 
 /// Every adjoint; the budget of the last one is far from enough to keep the steps of a tight solve.
@@ -70,4 +75,39 @@ pub fn derivative(loss: impl Fn(f64) -> f64) -> f64 {
     let central = |d: f64| (loss(d) - loss(-d)) / (2.0 * d);
     let d = 1e-3;
     (4.0 * central(d / 2.0) - central(d)) / 3.0
+}
+
+/// The state of one number.
+pub type One = [f64; 1];
+
+/// Tight tolerances, and more steps than a test needs.
+pub fn options(t0: f64, t1: f64) -> SolveOptions {
+    SolveOptions::new(t0, t1, 1e-8, 1e-8).with_max_steps(100_000)
+}
+
+/// Steps of equal size.
+pub fn equal(t0: f64, t1: f64, dt: f64) -> SolveOptions {
+    options(t0, t1).with_controller(Controller::Constant { dt })
+}
+
+/// A solve of a closure that saves every step and its dense output.
+pub fn run(
+    f: impl Fn(f64, &One) -> One,
+    y0: One,
+    options: &SolveOptions,
+) -> Result<Solution<One>, Failure<One>> {
+    let save = SaveAt::end().with_every_step().with_dense();
+    Solve::new(&mut FnField::new(f), y0, options)
+        .save_at(save)
+        .run()
+}
+
+/// The same in a lane, its value at the end.
+pub fn lane(
+    f: impl Fn(f64, &One) -> One + Sync,
+    y0: One,
+    options: &SolveOptions,
+) -> Result<PerSample<f64>, SolveError> {
+    let engine = FnField::new(f).batch_of::<16>();
+    solve_per_sample(&engine, &TSIT5, &y0, &[options.t1], options)
 }

@@ -2,51 +2,20 @@
 
 use std::cell::RefCell;
 
-use crate::support::{Field, ADJOINTS};
+use crate::support::{equal, lane, options, run, Field, One, ADJOINTS};
 use neuralode_core::{
-    engine::{solve_per_sample, solve_per_sample_keeping, PerSample, Tiles},
+    engine::{solve_per_sample, solve_per_sample_keeping, Tiles},
     ode::{
         adjoint::{solve_keeping, Cotangent},
         method::{ButcherTableau, WithTableau, TSIT5},
         output::saved_points::solve_at,
         solve::record,
         trajectory::Trajectory,
-        Failure, SaveAt, Solution, Solve,
+        SaveAt, Solve,
     },
-    Controller, FnField, SolveError, SolveOptions, Solver,
+    FnField, SolveError, SolveOptions, Solver,
 };
 use rand::{rngs::StdRng, Rng, SeedableRng};
-
-type One = [f64; 1];
-
-fn options(t0: f64, t1: f64) -> SolveOptions {
-    SolveOptions::new(t0, t1, 1e-8, 1e-8).with_max_steps(100_000)
-}
-
-fn equal(t0: f64, t1: f64, dt: f64) -> SolveOptions {
-    options(t0, t1).with_controller(Controller::Constant { dt })
-}
-
-fn run(
-    f: impl Fn(f64, &One) -> One,
-    y0: One,
-    options: &SolveOptions,
-) -> Result<Solution<One>, Failure<One>> {
-    let save = SaveAt::end().with_every_step().with_dense();
-    Solve::new(&mut FnField::new(f), y0, options)
-        .save_at(save)
-        .run()
-}
-
-/// The same in a lane, its value at the end.
-fn lane(
-    f: impl Fn(f64, &One) -> One + Sync,
-    y0: One,
-    options: &SolveOptions,
-) -> Result<PerSample<f64>, SolveError> {
-    let engine = FnField::new(f).batch_of::<16>();
-    solve_per_sample(&engine, &TSIT5, &y0, &[options.t1], options)
-}
 
 /// Sizes of all steps.
 fn sizes(f: impl Fn(f64, &One) -> One, solver: Solver, options: &SolveOptions) -> Vec<f64> {

@@ -1,46 +1,6 @@
 //! Vector fields written by hand, as users write their own.
 
-use neuralode::{
-    ode::field::{Differentiable, VectorField},
-    prelude::*,
-};
-
-/// A field of `N` numbers with `P` parameters: `f(t, y, p)`, and its products with a cotangent by `y` and by `p`.
-#[derive(Clone, Copy)]
-pub struct Field<const N: usize, const P: usize> {
-    pub parameters: [f64; P],
-    pub f: fn(f64, &[f64; N], &[f64; P]) -> [f64; N],
-    pub products: fn(f64, &[f64; N], &[f64; P], &[f64; N]) -> ([f64; N], [f64; P]),
-}
-
-impl<const N: usize, const P: usize> VectorField for Field<N, P> {
-    type State = [f64; N];
-
-    fn eval(&mut self, t: f64, y: &[f64; N], dy: &mut [f64; N]) -> Result<(), SolveError> {
-        *dy = (self.f)(t, y, &self.parameters);
-        Ok(())
-    }
-}
-
-impl<const N: usize, const P: usize> Differentiable for Field<N, P> {
-    type Params = [f64; P];
-
-    fn zero_params(&mut self) -> Result<[f64; P], SolveError> {
-        Ok([0.0; P])
-    }
-
-    fn vjp(
-        &mut self,
-        t: f64,
-        y: &[f64; N],
-        c: &[f64; N],
-        y_bar: &mut [f64; N],
-        theta_bar: &mut [f64; P],
-    ) -> Result<(), SolveError> {
-        (*y_bar, *theta_bar) = (self.products)(t, y, &self.parameters, c);
-        Ok(())
-    }
-}
+use neuralode::prelude::*;
 
 /// A field whose parameters are named tensors with constant shapes.
 macro_rules! field_struct {

@@ -82,9 +82,9 @@ impl<M, E: Dtype, D: Device<E>> FusedAdam<M, E, D> {
     /// keeps two numbers for each parameter.
     ///
     /// # Errors
-    /// [`SolveError::NonFinite`] if a gradient (with the weight decay `L2` added, if there is one) is NaN or infinite,
-    /// [`SolveError::GradientTooLarge`] if its square overflows (both on the processor, in f32 and f64), before
-    /// anything has changed; [`SolveError::Device`] if the device fails.
+    /// [`SolveError::NonFiniteData`] if a gradient (with the weight decay `L2` added, if there is one) is NaN or
+    /// infinite, [`SolveError::GradientTooLarge`] if its square overflows (both on the processor, in f32 and f64),
+    /// before anything has changed; [`SolveError::Device`] if the device fails.
     pub fn step(
         &mut self,
         module: &mut M,

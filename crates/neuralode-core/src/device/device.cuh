@@ -644,7 +644,7 @@ NEURALODE_DEVICE double random_sign(unsigned long long seed, unsigned long long 
     return (bits ^ bits >> 31) >> 63 ? -1.0 : 1.0;
 }
 
-// A tangent beside the solution, which chooses steps too; `tangent_control` of the host, but for the order of its sums.
+// A tangent beside the solution, which chooses steps too; `ode/solve/guided.rs` on the host, but for the order of its sums.
 template <class F, int T, class R> struct Tangent {
     const Work<T>& work;
     const R* theta;

@@ -22,8 +22,8 @@ use crate::{
 
 /// A vector field `f(t, y)` of `N` numbers without parameters, as a closure.
 ///
-/// It has no vector-Jacobian product, hence no gradients. As it stands it solves one system whose state is an array: no
-/// buffer, no tile. [`FnField::batch`] makes an engine that solves many at once, with one step size for all
+/// It solves, and has no gradients, because a closure has no vector-Jacobian product. Used as it is, it solves one system
+/// whose state is an array, without buffers. [`FnField::batch`] makes an engine that solves many at once, with one step size for all
 /// ([`record`](crate::ode::solve::record)) or one for each
 /// ([`solve_per_sample`](crate::engine::per_sample::solve_per_sample)).
 ///

@@ -552,10 +552,9 @@ impl fmt::Display for SolveError {
             } => write!(
                 f,
                 "the gradient is wrong by about {error:.1e} of its size{} (allowed: {limit}): the steps are too long for it, \
-                 as where a fast field is at rest, or where errors of the solution grow; let the derivative choose \
-                 them too with Control::Gradients, or where it does already bound them with dt_max, or tighten rtol and atol (give a smaller \
-                 dt to equal steps); \
-                 gradient_error_max allows it all the same",
+                 as where a fast field is at rest, or where errors of the solution grow; set Control::Gradients, so that \
+                 the derivative chooses the steps too; if it is set, bound them with dt_max, or tighten rtol and atol; \
+                 equal steps need a smaller dt; gradient_error_max allows it all the same",
                 InSample(*sample)
             ),
             Self::EmptyBatch { shape } => write!(

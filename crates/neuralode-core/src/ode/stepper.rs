@@ -21,7 +21,7 @@ pub struct ExplicitRk<'a, F: VectorField, const S: usize> {
     field: &'a mut F,
     tableau: &'a ButcherTableau<S>,
     step: Attempt<F::State, S>,
-    evaluations: usize,
+    field_calls: usize,
 }
 
 impl<F: VectorField, const S: usize> fmt::Debug for ExplicitRk<'_, F, S> {
@@ -30,7 +30,7 @@ impl<F: VectorField, const S: usize> fmt::Debug for ExplicitRk<'_, F, S> {
             .field("method", &self.tableau.name)
             .field("t", &self.step.t)
             .field("h", &self.step.h)
-            .field("evaluations", &self.evaluations)
+            .field("field_calls", &self.field_calls)
             .finish_non_exhaustive()
     }
 }
@@ -62,7 +62,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
             field,
             tableau,
             step: Attempt::at(tableau, t0, y0),
-            evaluations: 0,
+            field_calls: 0,
         }
     }
 
@@ -72,7 +72,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
     /// Those of the field.
     pub fn restart(&mut self, t: f64) -> Result<(), SolveError> {
         self.step.t = t;
-        self.evaluations += 1;
+        self.field_calls += 1;
         match self.step.k.first_mut() {
             Some(first) => self.field.eval(t, &self.step.y, first),
             None => Ok(()),
@@ -111,7 +111,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
 
     /// Evaluations of the field so far.
     pub fn field_calls(&self) -> usize {
-        self.evaluations
+        self.field_calls
     }
 
     /// Gives access to the field between steps, counting one evaluation.
@@ -119,7 +119,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         &mut self,
         probe: impl FnOnce(&mut F, &F::State, &F::State) -> Result<T, SolveError>,
     ) -> Result<T, SolveError> {
-        self.evaluations += 1;
+        self.field_calls += 1;
         probe(self.field, &self.step.y, &self.step.k[0])
     }
 
@@ -141,7 +141,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
         tolerances: &Tolerances,
     ) -> Result<f64, SolveError> {
         self.step.h = h;
-        self.evaluations += self.tableau.evaluations;
+        self.field_calls += self.tableau.evaluations;
         self.field.attempt(self.tableau, &mut self.step, tolerances)
     }
 
@@ -191,7 +191,7 @@ impl<'a, F: VectorField, const S: usize> ExplicitRk<'a, F, S> {
     #[inline(never)]
     pub(crate) fn decay(&mut self, tolerances: &Tolerances) -> Result<f64, SolveError> {
         let field = &mut *self.field;
-        self.evaluations += 1;
+        self.field_calls += 1;
         stiffness::decay(&self.step, self.tableau, tolerances, |t, y, dy| {
             field.eval(t, y, dy)
         })

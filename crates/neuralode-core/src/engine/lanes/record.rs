@@ -67,8 +67,8 @@ pub(crate) enum What {
     },
 }
 
-/// The attempts of a group of samples. Lanes whose attempt was rejected, or that were idle, have a size of zero and
-/// stages of zero, so that nothing comes back through them.
+/// The attempted steps of a group of samples, one sample per lane. Where a lane's attempt was rejected, or the lane was
+/// idle, its step and its stages are zero: then a backward pass brings nothing through it.
 pub(crate) struct Record<E: Real, const N: usize, const L: usize> {
     /// `y` and the stages of several attempts each.
     chunks: Vec<Vec<Tile<E, N, L>>>,

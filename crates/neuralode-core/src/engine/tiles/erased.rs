@@ -105,7 +105,6 @@ impl<G: TileVjp<E, N, L> + 'static, E: Real, const N: usize, const L: usize>
     }
 }
 
-#[allow(private_bounds, reason = "the engines of this folder")]
 impl<K, E: Real, const L: usize> TileEngine<K, E, L>
 where
     K: DerefMut<Target: AnyEngine<E, L>>,
@@ -137,7 +136,6 @@ pub(super) fn fits<K: AnyKernel<E, L> + ?Sized, E: Real, const L: usize>(
     })
 }
 
-#[allow(private_bounds, reason = "the engines of this folder")]
 impl<K, E: Real, const L: usize> VectorField for TileEngine<K, E, L>
 where
     K: DerefMut<Target: AnyKernel<E, L>>,
@@ -167,7 +165,6 @@ where
     }
 }
 
-#[allow(private_bounds, reason = "the engines of this folder")]
 impl<K, E: Real, const L: usize> Differentiable for TileEngine<K, E, L>
 where
     K: DerefMut<Target: AnyEngine<E, L>>,

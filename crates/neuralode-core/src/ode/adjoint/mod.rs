@@ -130,7 +130,7 @@ fn continuous<F: Differentiable, const S: usize>(
     let (mut pulled, amplifies) = pull_back(field, trajectory, cotangents, options)?;
     pulled.stats.gradient_error *= kink_factor(field.has_kinks());
     let pulled = second_look(pulled, amplifies, together(norms), options, || {
-        let (halved, evaluations) = halved(field, trajectory, options)?;
+        let (halved, field_calls) = halved(field, trajectory, options)?;
         let mut options = options.clone();
         if let Controller::Constant { dt } = &mut options.controller {
             // Such steps have no tolerance that the solve back would meet.
@@ -138,7 +138,7 @@ fn continuous<F: Differentiable, const S: usize>(
             options.max_steps = options.max_steps.saturating_mul(2);
         }
         let (mut other, _) = pull_back(field, &halved, cotangents, &options)?;
-        other.stats.field_calls += evaluations;
+        other.stats.field_calls += field_calls;
         Ok(other)
     })?;
     judge(pulled, None, options)
@@ -201,8 +201,8 @@ fn halved<F: Differentiable, const S: usize>(
         halved.record(step)?;
         stepper.accept(t + h);
     }
-    let evaluations = stepper.field_calls();
-    Ok((halved, evaluations))
+    let field_calls = stepper.field_calls();
+    Ok((halved, field_calls))
 }
 
 /// Checks that `cotangents` have the shape of a state of the solve, their times, and that they are finite, and pulls

@@ -189,7 +189,7 @@ impl<Y: State, P: State> Walk<'_, Y, P> {
     where
         F: Differentiable<State = Y, Params = P> + ?Sized,
     {
-        let mut evaluations = 0;
+        let mut field_calls = 0;
         let all = self.tableau.stages;
         let ending = self.tableau.b.iter().rposition(|b| *b != 0.0);
         let count = ending.filter(|_| !inside).map_or(all, |last| last + 1);
@@ -201,10 +201,10 @@ impl<Y: State, P: State> Walk<'_, Y, P> {
             )?;
             if let Some(now) = now.first_mut() {
                 field.eval(h.mul_add(self.tableau.c[i], t), &self.argument, now)?;
-                evaluations += 1;
+                field_calls += 1;
             }
         }
-        Ok(evaluations)
+        Ok(field_calls)
     }
 
     /// Takes `y` over a step.
@@ -217,10 +217,10 @@ impl<Y: State, P: State> Walk<'_, Y, P> {
     where
         F: Differentiable<State = Y, Params = P> + ?Sized,
     {
-        let evaluations = self.stages(field, step, y, false)?;
+        let field_calls = self.stages(field, step, y, false)?;
         let start = y.clone();
         start.combine_into(weighted(step.1, self.tableau.b, &self.stages), y)?;
-        Ok(evaluations)
+        Ok(field_calls)
     }
 
     /// Takes `gradient` back over a step that starts at `y`, with the cotangents of saved points in it.
