@@ -1,3 +1,10 @@
+// Where the README links to these files, rustdoc links to what shows them: of two definitions the first counts.
+//! [docs/guide.md]: guide
+//! [docs/dsl.md]: neural_ode!
+//! [docs/derive.md]: derive@OdeModel
+//! [docs/numerics.md]: numerics
+//! [docs/cuda.md]: mod@cuda
+//!
 #![doc = include_str!("../README.md")]
 //!
 //! # Where things are
